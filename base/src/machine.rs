@@ -1,0 +1,241 @@
+//! The same few verbs everywhere: an input goes in with the time at which it happened, outputs are
+//! taken until there are none, and a deadline says when the next timeout is due.
+
+use std::any::Any;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+
+use crate::flow::{Endpoint, Flow, FlowError, Service, Transport};
+use crate::log::Event;
+use crate::relay;
+use crate::store::{Change, CommitId, Durability, LoadId, StoreError, Table};
+use crate::time::Instant;
+
+/// A network function: a deterministic state machine that never does I/O itself.
+///
+/// Whoever drives it calls [`handle`](Function::handle), then [`poll`](Function::poll) until it
+/// returns `None`, then reads [`deadline`](Function::deadline) and hands in [`Input::Timeout`] once
+/// that time has come.
+pub trait Function: Send {
+    /// Takes one input and the time at which it happened.
+    fn handle(&mut self, now: Instant, input: Input);
+
+    /// The next output, `None` when there are no more.
+    fn poll(&mut self) -> Option<Output>;
+
+    /// When this function next wants [`Input::Timeout`].
+    fn deadline(&self) -> Option<Deadline>;
+}
+
+/// When a machine wants to be woken, and which of its parts asked for it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Deadline {
+    /// The time.
+    pub at: Instant,
+    /// Who asked, such as `"sip Timer B"`.
+    pub reason: &'static str,
+}
+
+impl Deadline {
+    /// The earlier of two deadlines.
+    pub fn earliest(a: Option<Deadline>, b: Option<Deadline>) -> Option<Deadline> {
+        match (a, b) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+}
+
+/// A number that the asker chose to recognise the answer to [`Output::Open`] by.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct OpenId(pub u64);
+
+/// A number that the asker chose to recognise the answer to [`Output::Resolve`] by.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct QueryId(pub u64);
+
+/// What happens to a machine.
+#[derive(Debug)]
+pub enum Input {
+    /// A stored record of a table that belongs to this function; all of them come before
+    /// [`Input::Start`].
+    Restored {
+        /// The table.
+        table: Table,
+        /// The record's key.
+        key: Bytes,
+        /// The record's value.
+        value: Bytes,
+    },
+    /// Everything is restored and the listeners are open: begin.
+    Start,
+    /// The deadline has come.
+    Timeout,
+    /// A whole message arrived.
+    Received {
+        /// Where it came from.
+        flow: Flow,
+        /// Its bytes; a receiver may slice and keep them.
+        message: Bytes,
+    },
+    /// [`Output::Open`] succeeded.
+    Opened {
+        /// The asker's number.
+        open: OpenId,
+        /// The new flow.
+        flow: Flow,
+    },
+    /// [`Output::Open`] failed.
+    OpenFailed {
+        /// The asker's number.
+        open: OpenId,
+        /// Why.
+        error: FlowError,
+    },
+    /// A connection or wire ended, or a message could not be sent on this flow.
+    Closed {
+        /// The flow that ended.
+        flow: Flow,
+        /// Why.
+        error: FlowError,
+    },
+    /// The answer to [`Output::Resolve`], best target first; empty if there is no such name.
+    Resolved {
+        /// The asker's number.
+        query: QueryId,
+        /// Where to try, in this order.
+        targets: Vec<Target>,
+    },
+    /// The answer to [`Output::Load`].
+    Loaded {
+        /// The asker's number.
+        load: LoadId,
+        /// The value, `None` if there is no such record.
+        value: Result<Option<Bytes>, StoreError>,
+    },
+    /// The answer to an [`Output::Store`] that asked for one.
+    Committed {
+        /// The asker's number.
+        commit: CommitId,
+        /// Whether the changes are durable.
+        result: Result<(), StoreError>,
+    },
+    /// The media relay's packet path reports.
+    Relay(relay::Event),
+    /// The program's own command to this function, such as "call this number" to a test phone.
+    Order(Order),
+    /// Take no new work, finish what is running.
+    Drain,
+}
+
+/// What a machine wants done.
+#[derive(Debug)]
+pub enum Output {
+    /// Send a whole message.
+    Transmit {
+        /// Where to.
+        flow: Flow,
+        /// The encoded message.
+        message: Bytes,
+    },
+    /// Open a connection, or find the socket for a UDP destination, or (`remote: None`) bind a new
+    /// UDP socket. Answered by [`Input::Opened`] or [`Input::OpenFailed`].
+    Open {
+        /// The asker's number.
+        open: OpenId,
+        /// The protocol to be spoken.
+        service: Service,
+        /// How bytes travel.
+        transport: Transport,
+        /// The other end; `None` binds a UDP socket that any remote may use.
+        remote: Option<Endpoint>,
+        /// Our end, if it matters. Port 0 is any free port; `None` is any listener of this function
+        /// for the same service and IP version, else any free port.
+        local: Option<SocketAddr>,
+    },
+    /// Close a connection or an own UDP socket.
+    Close {
+        /// The flow.
+        flow: Flow,
+    },
+    /// Find the targets of a name: RFC 3263 for SIP, the configured topology before DNS.
+    Resolve {
+        /// The asker's number.
+        query: QueryId,
+        /// What to look up.
+        name: Name,
+    },
+    /// Read a record.
+    Load {
+        /// The asker's number.
+        load: LoadId,
+        /// The table.
+        table: Table,
+        /// The record's key.
+        key: Bytes,
+    },
+    /// Write records, all or none.
+    Store {
+        /// How soon they must be durable.
+        durability: Durability,
+        /// The changes, in order.
+        changes: Vec<Change>,
+        /// Set if the asker waits for [`Input::Committed`].
+        commit: Option<CommitId>,
+    },
+    /// Tell the media relay's packet path.
+    Relay(relay::Command),
+    /// One counter and one log line.
+    Log(Event),
+    /// Tell the program something, such as "this test phone is registered".
+    Report(Report),
+}
+
+/// A name to be resolved, RFC 3263 §4.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Name {
+    /// The protocol that will be spoken.
+    pub service: Service,
+    /// A host name, or an IP address as text (IPv6 with or without brackets).
+    pub host: String,
+    /// The port, if one was given: then no SRV lookup is made (RFC 3263 §4.2).
+    pub port: Option<u16>,
+    /// The transport, if one was given.
+    pub transport: Option<Transport>,
+}
+
+/// One place to try.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Target {
+    /// How to get there.
+    pub transport: Transport,
+    /// The address.
+    pub endpoint: Endpoint,
+}
+
+impl Target {
+    /// The target's IP address, if it has one.
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.endpoint.ip()
+    }
+}
+
+/// A command of the program to one function; the function says which type it takes.
+pub struct Order(pub Box<dyn Any + Send>);
+
+/// A function's message to the program; the function says which type it sends.
+pub struct Report(pub Box<dyn Any + Send>);
+
+impl fmt::Debug for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Order")
+    }
+}
+
+impl fmt::Debug for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Report")
+    }
+}
