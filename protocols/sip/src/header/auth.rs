@@ -1,0 +1,216 @@
+//! WWW-Authenticate, Proxy-Authenticate, Authorization, Proxy-Authorization and Authentication-Info:
+//! RFC 3261 §22, RFC 7616, RFC 3310.
+
+use core::fmt;
+use std::borrow::Cow;
+
+use crate::lex;
+
+/// The comma-separated `name=value` list of an authentication header field.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AuthParams<'a>(&'a str);
+
+impl<'a> AuthParams<'a> {
+    /// Parameters from the text after the scheme.
+    pub fn new(text: &'a str) -> AuthParams<'a> {
+        AuthParams(text)
+    }
+
+    /// Name and value of each parameter, quotes kept.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        lex::elements(self.0).filter_map(|e| {
+            let (name, value) = e.split_once('=')?;
+            Some((name.trim(), value.trim()))
+        })
+    }
+
+    /// A parameter without its quotes.
+    pub fn get(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.raw(name).map(lex::unquote)
+    }
+
+    /// A parameter as written.
+    pub fn raw(&self, name: &str) -> Option<&'a str> {
+        self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v)
+    }
+}
+
+/// What a server asks for.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Challenge {
+    /// The protection domain.
+    pub realm: String,
+    /// The nonce; for AKA the base-64 text of RAND, AUTN and server data, RFC 3310 §3.2.
+    pub nonce: String,
+    /// `MD5`, `SHA-256`, `AKAv1-MD5` …; empty means MD5.
+    pub algorithm: String,
+    /// The offered qualities of protection, such as `auth,auth-int`; empty if none.
+    pub qop: String,
+    /// To be handed back unchanged.
+    pub opaque: Option<String>,
+    /// Whether only the nonce was too old.
+    pub stale: bool,
+    /// Cipher key as hexadecimal text, only between S-CSCF and P-CSCF, TS 24.229 §5.4.1.2.
+    pub ck: Option<String>,
+    /// Integrity key as hexadecimal text, only between S-CSCF and P-CSCF.
+    pub ik: Option<String>,
+}
+
+impl Challenge {
+    /// Reads a Digest challenge; `None` for another scheme, or without realm or nonce.
+    pub fn parse(value: &str) -> Option<Challenge> {
+        let params = digest(value)?;
+        let text = |name| params.get(name).map(Cow::into_owned);
+        Some(Challenge {
+            realm: text("realm")?,
+            nonce: text("nonce")?,
+            algorithm: text("algorithm").unwrap_or_default(),
+            qop: text("qop").unwrap_or_default(),
+            opaque: text("opaque"),
+            stale: params.get("stale").is_some_and(|v| v.eq_ignore_ascii_case("true")),
+            ck: text("ck"),
+            ik: text("ik"),
+        })
+    }
+
+    /// Whether this quality of protection is offered.
+    pub fn offers_qop(&self, qop: &str) -> bool {
+        self.qop.split(',').any(|q| q.trim().eq_ignore_ascii_case(qop))
+    }
+}
+
+impl fmt::Display for Challenge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest realm={},nonce={}", lex::quote(&self.realm), lex::quote(&self.nonce))?;
+        if !self.algorithm.is_empty() {
+            write!(f, ",algorithm={}", self.algorithm)?;
+        }
+        if !self.qop.is_empty() {
+            write!(f, ",qop={}", lex::quote(&self.qop))?;
+        }
+        if let Some(opaque) = &self.opaque {
+            write!(f, ",opaque={}", lex::quote(opaque))?;
+        }
+        if self.stale {
+            f.write_str(",stale=TRUE")?;
+        }
+        if let (Some(ik), Some(ck)) = (&self.ik, &self.ck) {
+            write!(f, ",ik={},ck={}", lex::quote(ik), lex::quote(ck))?;
+        }
+        Ok(())
+    }
+}
+
+/// What a client answers.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Credentials {
+    /// The user name: the IMPI.
+    pub username: String,
+    /// The protection domain.
+    pub realm: String,
+    /// The nonce of the challenge.
+    pub nonce: String,
+    /// The digest-uri.
+    pub uri: String,
+    /// The response, hexadecimal text; empty before the first challenge (TS 24.229 §5.1.1.2.2).
+    pub response: String,
+    /// The algorithm; empty means MD5.
+    pub algorithm: String,
+    /// The chosen quality of protection; empty if none.
+    pub qop: String,
+    /// Nonce count, eight hexadecimal digits.
+    pub nc: String,
+    /// Client nonce.
+    pub cnonce: String,
+    /// From the challenge.
+    pub opaque: Option<String>,
+    /// Base-64 text of AUTS after a synchronisation failure, RFC 3310 §3.4.
+    pub auts: Option<String>,
+    /// `integrity-protected`, set by the P-CSCF, TS 24.229 §5.2.2.
+    pub integrity_protected: Option<String>,
+}
+
+impl Credentials {
+    /// Reads Digest credentials; `None` for another scheme or without a user name.
+    pub fn parse(value: &str) -> Option<Credentials> {
+        let params = digest(value)?;
+        let text = |name| params.get(name).map(Cow::into_owned);
+        let or_empty = |name| text(name).unwrap_or_default();
+        Some(Credentials {
+            username: text("username")?,
+            realm: or_empty("realm"),
+            nonce: or_empty("nonce"),
+            uri: or_empty("uri"),
+            response: or_empty("response"),
+            algorithm: or_empty("algorithm"),
+            qop: or_empty("qop"),
+            nc: or_empty("nc"),
+            cnonce: or_empty("cnonce"),
+            opaque: text("opaque"),
+            auts: text("auts"),
+            integrity_protected: text("integrity-protected"),
+        })
+    }
+}
+
+impl fmt::Display for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let q = lex::quote;
+        write!(f, "Digest username={},realm={}", q(&self.username), q(&self.realm))?;
+        write!(f, ",nonce={},uri={}", q(&self.nonce), q(&self.uri))?;
+        write!(f, ",response={}", q(&self.response))?;
+        if !self.algorithm.is_empty() {
+            write!(f, ",algorithm={}", self.algorithm)?;
+        }
+        if !self.qop.is_empty() {
+            write!(f, ",qop={},nc={},cnonce={}", self.qop, self.nc, q(&self.cnonce))?;
+        }
+        if let Some(opaque) = &self.opaque {
+            write!(f, ",opaque={}", q(opaque))?;
+        }
+        if let Some(auts) = &self.auts {
+            write!(f, ",auts={}", q(auts))?;
+        }
+        if let Some(protected) = &self.integrity_protected {
+            write!(f, ",integrity-protected={}", q(protected))?;
+        }
+        Ok(())
+    }
+}
+
+fn digest(value: &str) -> Option<AuthParams<'_>> {
+    let (scheme, params) = value.trim().split_once([' ', '\t'])?;
+    scheme.eq_ignore_ascii_case("Digest").then_some(AuthParams(params))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_challenge_survives_the_wire() {
+        let challenge = Challenge {
+            realm: "ims.test".into(),
+            nonce: "A+b/=".into(),
+            algorithm: "AKAv1-MD5".into(),
+            qop: "auth,auth-int".into(),
+            opaque: Some("o\"o".into()),
+            stale: true,
+            ck: Some("00".into()),
+            ik: Some("11".into()),
+        };
+        assert_eq!(Challenge::parse(&challenge.to_string()), Some(challenge.clone()));
+        assert!(challenge.offers_qop("auth-int") && !challenge.offers_qop("int"));
+    }
+
+    /// RFC 3261 §22.4's neighbour: the example of RFC 2617 §3.5 in SIP's spelling.
+    #[test]
+    fn credentials_are_read_with_odd_spacing() {
+        let value = "Digest  username=\"Mufasa\",\trealm=\"testrealm@host.com\" , nonce=\"dcd9\", \
+                     uri=\"/dir/index.html\",qop=auth, nc=00000001,cnonce=\"0a4f\", response=\"66\"";
+        let c = Credentials::parse(value).unwrap();
+        assert_eq!((c.username.as_str(), c.nc.as_str()), ("Mufasa", "00000001"));
+        assert_eq!(Credentials::parse(&c.to_string()), Some(c));
+        assert_eq!(Credentials::parse("Basic QWxhZGRpbg=="), None);
+    }
+}

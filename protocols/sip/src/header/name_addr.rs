@@ -1,0 +1,79 @@
+//! name-addr and addr-spec with parameters, RFC 3261 §20.10: From, To, Contact, Route, Record-Route,
+//! Path (RFC 3327), Service-Route (RFC 3608), P-Asserted-Identity and P-Preferred-Identity (RFC 3325),
+//! P-Associated-URI and P-Called-Party-ID (RFC 7315), Refer-To, Referred-By.
+
+use core::fmt;
+
+use crate::lex::{self, Params};
+use crate::uri::Uri;
+
+/// One element.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NameAddr<'a> {
+    /// The display name as written, quotes included; empty if there is none.
+    pub display: &'a str,
+    /// The URI as written.
+    pub uri: &'a str,
+    /// The parameters after the URI.
+    pub params: Params<'a>,
+}
+
+impl<'a> NameAddr<'a> {
+    /// Reads one element. Without angle brackets all parameters belong to the header field
+    /// (RFC 3261 §20.10), and the URI must not hold a comma, question mark or semicolon.
+    pub fn parse(element: &'a str) -> Option<NameAddr<'a>> {
+        let element = element.trim();
+        if let Some(open) = lex::outside(element, b'<') {
+            let close = open + element[open..].find('>')?;
+            return Some(NameAddr {
+                display: element[..open].trim(),
+                uri: element[open + 1..close].trim(),
+                params: Params::new(element[close + 1..].trim()),
+            });
+        }
+        let end = element.find(';').unwrap_or(element.len());
+        let uri = element[..end].trim();
+        let legal = !uri.is_empty() && !uri.contains([' ', '"', '>']);
+        legal.then(|| NameAddr { display: "", uri, params: Params::new(&element[end..]) })
+    }
+
+    /// The URI in its parts.
+    pub fn parsed_uri(&self) -> Option<Uri<'a>> {
+        Uri::parse(self.uri)
+    }
+
+    /// The tag of From or To.
+    pub fn tag(&self) -> Option<&'a str> {
+        self.params.get("tag").filter(|tag| !tag.is_empty())
+    }
+
+    /// The `expires` parameter of a Contact in seconds, if it is a number.
+    pub fn expires(&self) -> Option<u32> {
+        self.params.get("expires").and_then(super::delta_seconds)
+    }
+}
+
+impl fmt::Display for NameAddr<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.display.is_empty() {
+            write!(f, "{} ", self.display)?;
+        }
+        write!(f, "<{}>{}", self.uri, self.params.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_are_read() {
+        let a = NameAddr::parse("\"A. <G>\" <sip:bell@x;lr>;tag=1;expires=60").unwrap();
+        assert_eq!((a.display, a.uri), ("\"A. <G>\"", "sip:bell@x;lr"));
+        assert_eq!((a.tag(), a.expires()), (Some("1"), Some(60)));
+        let b = NameAddr::parse("sip:bell@x;tag=2").unwrap();
+        assert_eq!((b.uri, b.tag()), ("sip:bell@x", Some("2")));
+        assert_eq!(NameAddr::parse("<sip:a@b"), None);
+        assert_eq!(NameAddr::parse(""), None);
+    }
+}

@@ -1,0 +1,127 @@
+//! Via, RFC 3261 §20.42, with `rport` (RFC 3581).
+
+use core::fmt;
+use std::net::IpAddr;
+
+use crate::lex::Params;
+use crate::uri::split_host_port;
+
+/// One Via element.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Via<'a> {
+    /// The transport, such as `UDP`.
+    pub transport: &'a str,
+    /// The host of sent-by.
+    pub host: &'a str,
+    /// The port of sent-by.
+    pub port: Option<u16>,
+    /// All parameters.
+    pub params: Params<'a>,
+}
+
+impl<'a> Via<'a> {
+    /// Reads one element.
+    pub fn parse(element: &'a str) -> Option<Via<'a>> {
+        let (protocol, rest) = split_protocol(element)?;
+        let end = rest.find(';').unwrap_or(rest.len());
+        let (host, port) = split_host_port(&rest[..end])?;
+        Some(Via { transport: protocol, host, port, params: Params::new(&rest[end..]) })
+    }
+
+    /// The branch; empty if there is none.
+    pub fn branch(&self) -> &'a str {
+        self.params.get("branch").unwrap_or("")
+    }
+
+    /// The address that the next hop saw, §18.2.1.
+    pub fn received(&self) -> Option<IpAddr> {
+        let text = self.params.get("received")?;
+        text.trim_start_matches('[').trim_end_matches(']').parse().ok()
+    }
+
+    /// `rport`: `None` if absent, `Some(None)` if it asks, `Some(Some(port))` if filled in.
+    pub fn rport(&self) -> Option<Option<u16>> {
+        self.params.get("rport").map(|value| value.parse().ok())
+    }
+
+    /// The element with `received` and `rport` filled in as the server transport does, RFC 3261
+    /// §18.2.1 and RFC 3581 §4; `None` if it is right as it is.
+    pub fn seen_from(&self, source: std::net::SocketAddr) -> Option<String> {
+        let host = self.host.trim_start_matches('[').trim_end_matches(']');
+        let asks = self.rport().is_some();
+        if host.parse() == Ok(source.ip()) && !asks && self.received().is_none() {
+            return None;
+        }
+        let mut out = format!("SIP/2.0/{} {}", self.transport, self.host);
+        if let Some(port) = self.port {
+            out.push_str(&format!(":{port}"));
+        }
+        for (name, value) in self.params.iter() {
+            if name.eq_ignore_ascii_case("received") || name.eq_ignore_ascii_case("rport") {
+                continue;
+            }
+            out.push(';');
+            out.push_str(name);
+            if let Some(value) = value {
+                out.push('=');
+                out.push_str(value);
+            }
+        }
+        out.push_str(&format!(";received={}", source.ip()));
+        if asks {
+            out.push_str(&format!(";rport={}", source.port()));
+        }
+        Some(out)
+    }
+}
+
+/// Splits `SIP / 2.0 / UDP sent-by` into transport and the rest; blanks around slashes are legal.
+fn split_protocol(element: &str) -> Option<(&str, &str)> {
+    let (name, rest) = element.split_once('/')?;
+    let (version, rest) = rest.split_once('/')?;
+    if !name.trim().eq_ignore_ascii_case("SIP") || version.trim() != "2.0" {
+        return None;
+    }
+    let rest = rest.trim_start();
+    let end = rest.find([' ', '\t'])?;
+    let transport = &rest[..end];
+    crate::lex::is_token(transport).then(|| (transport, rest[end..].trim_start()))
+}
+
+impl fmt::Display for Via<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SIP/2.0/{} {}", self.transport, self.host)?;
+        if let Some(port) = self.port {
+            write!(f, ":{port}")?;
+        }
+        f.write_str(self.params.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn odd_spacing_is_read() {
+        let via =
+            Via::parse("SIP / 2.0 / UDP first.example.com: 4000;ttl=16 ;branch=z9hG4bKa").unwrap();
+        assert_eq!((via.transport, via.host, via.port), ("UDP", "first.example.com", Some(4000)));
+        assert_eq!(via.branch(), "z9hG4bKa");
+    }
+
+    #[test]
+    fn source_is_noted_when_it_differs_or_is_asked_for() {
+        let source = "192.0.2.7:6000".parse().unwrap();
+        let via = Via::parse("SIP/2.0/UDP 192.0.2.7:5060;branch=z9hG4bKa").unwrap();
+        assert_eq!(via.seen_from(source), None);
+        let via = Via::parse("SIP/2.0/UDP 10.0.0.1:5060;rport;branch=z9hG4bKa").unwrap();
+        let noted = via.seen_from(source).unwrap();
+        assert_eq!(
+            noted,
+            "SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bKa;received=192.0.2.7;rport=6000"
+        );
+        let noted = Via::parse(&noted).unwrap();
+        assert_eq!((noted.received(), noted.rport()), (Some(source.ip()), Some(Some(6000))));
+    }
+}

@@ -1,0 +1,34 @@
+//! SIP, RFC 3261 and what a GSMA IR.92 handset sends, as values and sans-I/O machines.
+//!
+//! Bottom up:
+//!
+//! - [`lex`]: quotes, commas, parameters; borrowed, never panics.
+//! - [`message`]: a [`Message`] keeps the datagram that it came in and rewrites only what is touched.
+//! - [`header`]: one file per header field, all of one shape: `parse(&str)` and `Display`.
+//! - [`uri`]: `sip:`, `sips:` (RFC 3261 §19.1) and `tel:` (RFC 3966).
+//! - [`transaction`]: the four machines of RFC 3261 §17 with RFC 6026, one file each, and their timers.
+//! - [`stack`]: transport (§18), targets (RFC 3263) and transactions of one function, put together.
+//! - [`dialog`]: RFC 3261 §12; [`session_timer`]: RFC 4028.
+//!
+//! Not here: SDP (a body is bytes), TLS, 5626 outbound, 5627 GRUU.
+
+#![forbid(unsafe_code)]
+
+pub mod dialog;
+pub mod framing;
+pub mod header;
+pub mod lex;
+pub mod message;
+pub mod method;
+pub mod session_timer;
+pub mod stack;
+pub mod status;
+pub mod transaction;
+pub mod uri;
+
+pub use dialog::Dialog;
+pub use header::HeaderName;
+pub use message::{Message, ParseError};
+pub use method::Method;
+pub use stack::{ClientId, Event, Failure, Hop, ServerId, Stack, StackConfig};
+pub use uri::Uri;

@@ -1,0 +1,79 @@
+//! From a message to bytes.
+
+use base::Bytes;
+
+use super::{Header, Line, Message, Start, Text, slice};
+use crate::header::HeaderName;
+
+impl Message {
+    /// The message on the wire. Content-Length is made true (RFC 3261 §20.14) and is added when it
+    /// was missing.
+    pub fn to_bytes(&self) -> Bytes {
+        let mut out = Vec::with_capacity(self.source.len() + 512);
+        match &self.start {
+            Start::Request { method, uri } => {
+                out.extend_from_slice(method.as_str().as_bytes());
+                out.push(b' ');
+                self.write_text(&mut out, uri);
+                out.extend_from_slice(b" SIP/2.0\r\n");
+            }
+            Start::Response { status, reason } => {
+                out.extend_from_slice(b"SIP/2.0 ");
+                out.extend_from_slice(status.to_string().as_bytes());
+                out.push(b' ');
+                self.write_text(&mut out, reason);
+                out.extend_from_slice(b"\r\n");
+            }
+        }
+        let mut measured = false;
+        for header in &self.headers {
+            if header.name == HeaderName::ContentLength {
+                measured = true;
+                if self.get(HeaderName::ContentLength).and_then(|v| v.parse().ok())
+                    != Some(self.body.len())
+                {
+                    self.write_length(&mut out);
+                    continue;
+                }
+            }
+            self.write_header(&mut out, header);
+        }
+        if !measured {
+            self.write_length(&mut out);
+        }
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(&self.body);
+        out.into()
+    }
+
+    fn write_text(&self, out: &mut Vec<u8>, text: &Text) {
+        match text {
+            Text::Source(range) => out.extend_from_slice(slice(&self.source, range)),
+            Text::Own(text) => out.extend_from_slice(text.as_bytes()),
+        }
+    }
+
+    fn write_length(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"Content-Length: ");
+        out.extend_from_slice(self.body.len().to_string().as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn write_header(&self, out: &mut Vec<u8>, header: &Header) {
+        match &header.line {
+            Line::Source { line, .. } => out.extend_from_slice(slice(&self.source, line)),
+            Line::Own { value, .. } => {
+                out.extend_from_slice(self.spelling(header).as_bytes());
+                out.extend_from_slice(b": ");
+                out.extend_from_slice(value.as_bytes());
+                out.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+}
+
+impl core::fmt::Display for Message {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.to_bytes()))
+    }
+}

@@ -1,0 +1,301 @@
+//! The SIP stack of one function: transport (RFC 3261 §18), targets (RFC 3263) and transactions (§17).
+//!
+//! A function hands in what happens on its SIP flows and takes [`Event`]s for its own logic, the
+//! transaction user, and [`Output`]s for the engine. Proxies and user agents use it alike.
+
+mod client;
+mod receive;
+mod respond;
+mod route;
+mod server;
+
+use std::collections::{HashMap, VecDeque};
+
+use base::flow::Service;
+use base::machine::{Name, OpenId, QueryId};
+use base::slots::{Slot, Slots};
+use base::timer::Timers;
+use base::{Bytes, Deadline, Endpoint, Event as LogEvent, Flow, Instant, Output, Random, Severity};
+use foldhash::quality::FixedState;
+
+use crate::message::Message;
+use crate::transaction::{Timer, TimerValues};
+use client::Client;
+use route::Opening;
+pub use route::name_of;
+use server::{Server, ServerKey};
+
+/// Largest request that is sent over UDP to a resolved target: RFC 3261 §18.1.1 with the usual MTU
+/// of 1500 bytes unknown.
+const UDP_LIMIT: usize = 1300;
+
+/// How a stack is set up.
+#[derive(Clone, Debug)]
+pub struct StackConfig {
+    /// The sent-by of our Via, `host` or `host:port`; `None` is the local address of the flow.
+    pub sent_by: Option<String>,
+    /// The values that timers derive from.
+    pub timers: TimerValues,
+    /// Added to every [`QueryId`] and [`OpenId`] of this stack, so that a function that runs several
+    /// stacks can tell whose an answer is. Only the top byte may be set.
+    pub id_base: u64,
+    /// Transactions at most; beyond it new requests get a 503 (§21.5.4).
+    pub max_transactions: usize,
+    /// The Server and User-Agent text; empty writes none.
+    pub product: String,
+}
+
+impl Default for StackConfig {
+    fn default() -> StackConfig {
+        StackConfig {
+            sent_by: None,
+            timers: TimerValues::RFC3261,
+            id_base: 0,
+            max_transactions: 200_000,
+            product: String::new(),
+        }
+    }
+}
+
+/// A client transaction: a request that we sent.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ClientId(pub(crate) Slot);
+
+/// A server transaction: a request that we have to answer.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ServerId(pub(crate) Slot);
+
+/// Where a request goes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Hop {
+    /// On this flow and no other: a registered contact's.
+    Flow(Flow),
+    /// To the targets of this name in their order, RFC 3263.
+    Name(Name),
+}
+
+/// Why a request got no response.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Failure {
+    /// Timer B or F: to be treated as a 408 (RFC 3261 §8.1.3.1).
+    TimedOut,
+    /// No target could be reached: to be treated as a 503.
+    Unreachable,
+}
+
+impl Failure {
+    /// The status that the failure counts as.
+    pub const fn status(self) -> u16 {
+        match self {
+            Failure::TimedOut => 408,
+            Failure::Unreachable => 503,
+        }
+    }
+}
+
+/// What the transaction user hears.
+#[derive(Debug)]
+pub enum Event {
+    /// A new request, other than ACK and CANCEL. It has to be answered by [`Stack::respond`].
+    Request {
+        /// Its transaction.
+        server: ServerId,
+        /// The request, received and rport noted in its Via.
+        request: Message,
+        /// Where it came from.
+        flow: Flow,
+    },
+    /// An ACK for a 2xx: it has no transaction and no answer.
+    Ack {
+        /// The ACK.
+        request: Message,
+        /// Where it came from.
+        flow: Flow,
+    },
+    /// The INVITE is cancelled. The CANCEL itself has been answered; the INVITE still has to be.
+    Cancel {
+        /// The INVITE's transaction.
+        server: ServerId,
+        /// The CANCEL, for its Reason.
+        request: Message,
+    },
+    /// A response, our own Via already taken off. A 2xx to INVITE may come several times.
+    Response {
+        /// The request's transaction.
+        client: ClientId,
+        /// The response.
+        response: Message,
+        /// Where it came from.
+        flow: Flow,
+    },
+    /// The request will get no (more) response.
+    Failed {
+        /// The request's transaction.
+        client: ClientId,
+        /// Why.
+        failure: Failure,
+    },
+    /// A connection ended; registrations and dialogs on it may care.
+    FlowClosed {
+        /// The flow.
+        flow: Flow,
+    },
+}
+
+/// A timer's owner.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum TimerKey {
+    Client(Slot, Timer),
+    Server(Slot, Timer),
+}
+
+/// Transport and transactions of one function. See the module.
+#[derive(Debug)]
+pub struct Stack {
+    config: StackConfig,
+    random: Random,
+    clients: Slots<Client>,
+    servers: Slots<Server>,
+    by_key: HashMap<ServerKey, Slot, FixedState>,
+    timers: Timers<TimerKey>,
+    /// Connections and wires by their far end, to be used again.
+    connections: HashMap<(base::Transport, Endpoint), Flow, FixedState>,
+    opening: HashMap<OpenId, Opening, FixedState>,
+    resolving: HashMap<QueryId, Slot, FixedState>,
+    next_id: u64,
+    events: VecDeque<Event>,
+    outputs: VecDeque<Output>,
+}
+
+impl Stack {
+    /// A stack without transactions.
+    pub fn new(config: StackConfig, mut random: Random) -> Stack {
+        let seed = random.u64();
+        let hasher = || FixedState::with_seed(seed);
+        Stack {
+            next_id: config.id_base,
+            config,
+            random,
+            clients: Slots::default(),
+            servers: Slots::default(),
+            by_key: HashMap::with_hasher(hasher()),
+            timers: Timers::default(),
+            connections: HashMap::with_hasher(hasher()),
+            opening: HashMap::with_hasher(hasher()),
+            resolving: HashMap::with_hasher(hasher()),
+            events: VecDeque::new(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Where to send a request with this Route or Request-URI; `None` if it is no `sip:` URI.
+    pub fn hop(uri: &str) -> Option<Hop> {
+        name_of(uri).map(Hop::Name)
+    }
+
+    /// Whether an [`OpenId`] or [`QueryId`] is one of this stack's.
+    pub fn owns(&self, id: u64) -> bool {
+        id >> 56 == self.config.id_base >> 56
+    }
+
+    /// The next event for the transaction user.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// The next output for the engine.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When a timer is due.
+    pub fn deadline(&self) -> Option<Deadline> {
+        self.timers.peek().map(|(at, key)| {
+            let (TimerKey::Client(_, timer) | TimerKey::Server(_, timer)) = key;
+            Deadline { at, reason: timer.as_str() }
+        })
+    }
+
+    /// Fires what is due.
+    pub fn timeout(&mut self, now: Instant) {
+        while let Some((at, key)) = self.timers.due(now) {
+            match key {
+                TimerKey::Client(slot, timer) => self.client_timer(now, at, slot, timer),
+                TimerKey::Server(slot, timer) => self.server_timer(now, at, slot, timer),
+            }
+        }
+    }
+
+    /// Transactions that are not over: client and server.
+    pub fn transactions(&self) -> (usize, usize) {
+        (self.clients.len(), self.servers.len())
+    }
+
+    /// Sends a message outside all transactions: the ACK for a 2xx, whose Via this adds.
+    pub fn send_ack(&mut self, now: Instant, message: Message, hop: Hop) {
+        let slot = self.clients.insert(Client::ack(message));
+        self.send(now, slot, hop);
+    }
+
+    fn next_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    fn log(&mut self, severity: Severity, counter: &'static str, text: String) {
+        self.outputs.push_back(Output::Log(LogEvent::new(severity, counter, text)));
+    }
+
+    fn transmit(&mut self, flow: Flow, message: Bytes) {
+        self.outputs.push_back(Output::Transmit { flow, message });
+    }
+
+    /// Remembers a connection for the requests that follow.
+    fn remember(&mut self, flow: Flow) {
+        if flow.transport.is_reliable() && flow.service == Service::Sip {
+            self.connections.insert((flow.transport, flow.remote), flow);
+        }
+    }
+
+    /// A connection or wire ended, or a UDP destination is unreachable.
+    pub fn closed(&mut self, now: Instant, flow: Flow) {
+        let key = (flow.transport, flow.remote);
+        if self.connections.get(&key).is_some_and(|known| known.id == flow.id) {
+            self.connections.remove(&key);
+        }
+        let hit = |other: &Flow| other.id == flow.id && other.remote == flow.remote;
+        let failed: Vec<Slot> =
+            self.clients.iter().filter(|(_, c)| c.waits_on(hit)).map(|(slot, _)| slot).collect();
+        for slot in failed {
+            self.target_failed(now, slot);
+        }
+        self.events.push_back(Event::FlowClosed { flow });
+    }
+}
+
+/// The text of a transport in Via. A wire is TCP to SIP.
+fn via_transport(transport: base::Transport) -> &'static str {
+    match transport {
+        base::Transport::Udp => "UDP",
+        base::Transport::Tcp | base::Transport::Wire => "TCP",
+    }
+}
+
+/// One of a transaction's two timer slots: which timer, and when.
+type Armed = Option<(Timer, Instant)>;
+
+/// Applies an [`Arm`](crate::transaction::Arm) to a slot; what has to be armed is returned.
+fn arm(slot: &mut Armed, change: crate::transaction::Arm, now: Instant) -> Armed {
+    use crate::transaction::Arm;
+    match change {
+        Arm::Keep => None,
+        Arm::Stop => {
+            *slot = None;
+            None
+        }
+        Arm::After(timer, after) => {
+            *slot = Some((timer, now + after));
+            *slot
+        }
+    }
+}

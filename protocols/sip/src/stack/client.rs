@@ -1,0 +1,333 @@
+//! Requests that we send: the client side of the transaction layer.
+
+use base::machine::Target;
+use base::slots::Slot;
+use base::{Bytes, Flow, Instant, Severity};
+
+use super::{Armed, ClientId, Event, Failure, Hop, Stack, TimerKey, arm};
+use crate::header::{CSeq, HeaderName};
+use crate::message::Message;
+use crate::method::Method;
+use crate::transaction::{ClientInvite, ClientNonInvite, Effects, Timer};
+
+/// A request on its way.
+#[derive(Debug)]
+pub(super) struct Client {
+    /// The request, with our Via once it is on a flow.
+    pub(super) request: Message,
+    pub(super) machine: Machine,
+    pub(super) route: Route,
+    /// Targets still to be tried, last one first.
+    pub(super) targets: Vec<Target>,
+    pub(super) branch: String,
+    encoded: Bytes,
+    retransmit: Armed,
+    expire: Armed,
+    cancel: Cancel,
+    /// Whether the transaction user wants to hear of it: not for our CANCELs.
+    silent: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum Machine {
+    /// Not on a flow yet.
+    Unsent,
+    Invite(ClientInvite),
+    NonInvite(ClientNonInvite),
+}
+
+#[derive(Debug)]
+pub(super) enum Route {
+    /// Waiting for a name's targets, or for a connection.
+    Pending,
+    Flow(Flow),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Cancel {
+    No,
+    /// To be sent with the first provisional response, RFC 3261 §9.1.
+    Wanted(Option<String>),
+    Sent,
+}
+
+impl Client {
+    fn new(request: Message) -> Client {
+        Client {
+            request,
+            machine: Machine::Unsent,
+            route: Route::Pending,
+            targets: Vec::new(),
+            branch: String::new(),
+            encoded: Bytes::new(),
+            retransmit: None,
+            expire: None,
+            cancel: Cancel::No,
+            silent: false,
+        }
+    }
+
+    pub(super) fn ack(message: Message) -> Client {
+        Client { silent: true, ..Client::new(message) }
+    }
+
+    pub(super) fn is_ack(&self) -> bool {
+        self.request.method() == Some(&Method::Ack)
+    }
+
+    fn is_invite(&self) -> bool {
+        self.request.method() == Some(&Method::Invite)
+    }
+
+    /// Whether it has a flow that matches and no final response yet.
+    pub(super) fn waits_on(&self, hit: impl Fn(&Flow) -> bool) -> bool {
+        let pending = match &self.machine {
+            Machine::Unsent => false,
+            Machine::Invite(machine) => machine.is_pending(),
+            Machine::NonInvite(machine) => machine.is_pending(),
+        };
+        pending && matches!(&self.route, Route::Flow(flow) if hit(flow))
+    }
+}
+
+impl Stack {
+    /// Sends a request in a new client transaction. Its Via is added here.
+    pub fn request(&mut self, now: Instant, request: Message, hop: Hop) -> ClientId {
+        let slot = self.clients.insert(Client::new(request));
+        self.send(now, slot, hop);
+        ClientId(slot)
+    }
+
+    /// Cancels an INVITE, RFC 3261 §9.1: at once if a provisional response has come, else when one
+    /// comes. Nothing happens after a final response.
+    pub fn cancel(&mut self, now: Instant, client: ClientId, reason: Option<String>) {
+        let Some(record) = self.clients.get_mut(client.0) else { return };
+        if !record.is_invite() || record.cancel != Cancel::No {
+            return;
+        }
+        record.cancel = Cancel::Wanted(reason);
+        self.cancel_if_possible(now, client.0);
+    }
+
+    /// Whether the transaction still waits for a final response.
+    pub fn is_pending(&self, client: ClientId) -> bool {
+        self.clients.get(client.0).is_some_and(|c| match &c.machine {
+            Machine::Unsent => true,
+            Machine::Invite(machine) => machine.is_pending(),
+            Machine::NonInvite(machine) => machine.is_pending(),
+        })
+    }
+
+    fn cancel_if_possible(&mut self, now: Instant, slot: Slot) {
+        let Some(record) = self.clients.get_mut(slot) else { return };
+        let (Machine::Invite(machine), Route::Flow(flow)) = (&mut record.machine, &record.route)
+        else {
+            return;
+        };
+        if !machine.can_cancel() || !matches!(record.cancel, Cancel::Wanted(_)) {
+            return;
+        }
+        let Cancel::Wanted(reason) = std::mem::replace(&mut record.cancel, Cancel::Sent) else {
+            return;
+        };
+        let flow = *flow;
+        let mut cancel = same_transaction(&record.request, Method::Cancel);
+        if let Some(reason) = reason {
+            cancel.push(HeaderName::Reason, reason);
+        }
+        let branch = record.branch.clone();
+        let effects = machine.cancelled();
+        self.client_effects(now, slot, effects, None);
+        let mut client = Client { silent: true, branch, ..Client::new(cancel) };
+        client.route = Route::Flow(flow);
+        let slot = self.clients.insert(client);
+        self.start_client(now, slot, flow);
+    }
+
+    /// Puts the request on a flow with a new Via and starts the transaction.
+    pub(super) fn put_on_flow(&mut self, now: Instant, slot: Slot, flow: Flow) {
+        let sent_by = self.sent_by(&flow);
+        let token = self.random.token::<6>();
+        let Some(record) = self.clients.get_mut(slot) else { return };
+        if !record.branch.is_empty() {
+            // A second target is a new transaction with a new branch, RFC 3263 §4.3.
+            record.request.pop_element(HeaderName::Via);
+        }
+        record.branch = format!("z9hG4bK{:x}.{token}", slot.to_bits());
+        let transport = super::via_transport(flow.transport);
+        let rport = if flow.transport.is_reliable() { "" } else { ";rport" };
+        let via = format!("SIP/2.0/{transport} {sent_by};branch={}{rport}", record.branch);
+        record.request.push_front(HeaderName::Via, via);
+        self.start_client(now, slot, flow);
+    }
+
+    fn start_client(&mut self, now: Instant, slot: Slot, flow: Flow) {
+        let values = self.config.timers;
+        let Some(record) = self.clients.get_mut(slot) else { return };
+        record.route = Route::Flow(flow);
+        record.encoded = record.request.to_bytes();
+        if record.is_ack() {
+            let encoded = record.encoded.clone();
+            self.clients.remove(slot);
+            return self.transmit(flow, encoded);
+        }
+        let reliable = flow.transport.is_reliable();
+        let effects = if record.is_invite() {
+            let (machine, effects) = ClientInvite::start(values, reliable);
+            record.machine = Machine::Invite(machine);
+            effects
+        } else {
+            let (machine, effects) = ClientNonInvite::start(values, reliable);
+            record.machine = Machine::NonInvite(machine);
+            effects
+        };
+        self.client_effects(now, slot, effects, None);
+    }
+
+    /// A response whose top Via has our branch form.
+    pub(super) fn client_response(
+        &mut self,
+        now: Instant,
+        branch: &str,
+        flow: Flow,
+        message: Message,
+    ) {
+        let slot = slot_of_branch(branch);
+        let cseq = message.get(HeaderName::CSeq).and_then(CSeq::parse);
+        let found = slot.filter(|slot| {
+            self.clients.get(*slot).is_some_and(|c| {
+                c.branch == branch && cseq.as_ref().map(|c| &c.method) == c.request.method()
+            })
+        });
+        // A CANCEL shares the branch of its INVITE but lives in a slot of its own.
+        let found = found.or_else(|| {
+            let cancel = cseq.as_ref().is_some_and(|c| c.method == Method::Cancel);
+            let same = |c: &Client| c.silent && c.branch == branch && !c.is_invite();
+            cancel.then(|| self.clients.iter().find(|(_, c)| same(c)).map(|(s, _)| s)).flatten()
+        });
+        let Some(slot) = found else {
+            let text =
+                format!("response {} to no request of ours from {}", message.status(), flow.remote);
+            return self.log(Severity::Debug, "sip.stray_response", text);
+        };
+        let Some(record) = self.clients.get_mut(slot) else { return };
+        let status = message.status();
+        let effects = match &mut record.machine {
+            Machine::Invite(machine) => machine.response(status),
+            Machine::NonInvite(machine) => machine.response(status),
+            Machine::Unsent => return,
+        };
+        self.client_effects(now, slot, effects, Some((message, flow)));
+        self.cancel_if_possible(now, slot);
+    }
+
+    pub(super) fn client_timer(&mut self, now: Instant, at: Instant, slot: Slot, timer: Timer) {
+        let Some(record) = self.clients.get_mut(slot) else { return };
+        let armed = [&mut record.retransmit, &mut record.expire]
+            .into_iter()
+            .find(|armed| **armed == Some((timer, at)));
+        let Some(armed) = armed else { return };
+        *armed = None;
+        let effects = match &mut record.machine {
+            Machine::Invite(machine) => machine.timer(timer),
+            Machine::NonInvite(machine) => machine.timer(timer),
+            Machine::Unsent => return,
+        };
+        if effects.timed_out && !record.targets.is_empty() && !record.silent {
+            // RFC 3263 §4.3: no answer at all is a reason to try the next target.
+            return self.target_failed(now, slot);
+        }
+        self.client_effects(now, slot, effects, None);
+    }
+
+    fn client_effects(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        effects: Effects,
+        response: Option<(Message, Flow)>,
+    ) {
+        let Some(record) = self.clients.get_mut(slot) else { return };
+        let Route::Flow(flow) = record.route else { return };
+        if effects.transmit {
+            let encoded = record.encoded.clone();
+            self.outputs.push_back(base::Output::Transmit { flow, message: encoded });
+        }
+        let changes = [
+            arm(&mut record.retransmit, effects.retransmit, now),
+            arm(&mut record.expire, effects.expire, now),
+        ];
+        for (timer, at) in changes.into_iter().flatten() {
+            self.timers.arm(at, TimerKey::Client(slot, timer));
+        }
+        let silent = record.silent;
+        if let Some((mut response, from)) = response {
+            if effects.ack {
+                let ack = failure_ack(&record.request, &response).to_bytes();
+                self.outputs.push_back(base::Output::Transmit { flow, message: ack });
+            }
+            if effects.deliver && !silent {
+                response.pop_element(HeaderName::Via);
+                let client = ClientId(slot);
+                self.events.push_back(Event::Response { client, response, flow: from });
+            }
+        }
+        if effects.timed_out && !silent {
+            let failure = Failure::TimedOut;
+            self.events.push_back(Event::Failed { client: ClientId(slot), failure });
+        }
+        if effects.ended {
+            self.clients.remove(slot);
+        }
+    }
+
+    /// The target did not work: the next one, or failure.
+    pub(super) fn target_failed(&mut self, now: Instant, slot: Slot) {
+        let Some(record) = self.clients.get_mut(slot) else { return };
+        record.retransmit = None;
+        record.expire = None;
+        record.machine = Machine::Unsent;
+        record.route = Route::Pending;
+        if !record.targets.is_empty() {
+            return self.next_target(now, slot);
+        }
+        let record = self.clients.remove(slot);
+        if record.is_some_and(|r| !r.silent) {
+            let failure = Failure::Unreachable;
+            self.events.push_back(Event::Failed { client: ClientId(slot), failure });
+        }
+    }
+}
+
+/// The slot in a branch of ours.
+fn slot_of_branch(branch: &str) -> Option<Slot> {
+    let (bits, _) = branch.strip_prefix("z9hG4bK")?.split_once('.')?;
+    u64::from_str_radix(bits, 16).ok().map(Slot::from_bits)
+}
+
+/// A request that shares transaction and route with another: CANCEL (RFC 3261 §9.1) and the ACK for
+/// a failure (§17.1.1.3).
+fn same_transaction(request: &Message, method: Method) -> Message {
+    let mut out = Message::request(method.clone(), request.uri());
+    if let Some(via) = request.list(HeaderName::Via).next() {
+        out.push(HeaderName::Via, via);
+    }
+    for route in request.lines(HeaderName::Route) {
+        out.push(HeaderName::Route, route);
+    }
+    for name in [HeaderName::From, HeaderName::To, HeaderName::CallId] {
+        out.push(name, request.get(name).unwrap_or(""));
+    }
+    let number = request.get(HeaderName::CSeq).and_then(CSeq::parse).map_or(0, |c| c.number);
+    out.push(HeaderName::CSeq, CSeq { number, method }.to_string());
+    out.push(HeaderName::MaxForwards, "70");
+    out
+}
+
+fn failure_ack(request: &Message, response: &Message) -> Message {
+    let mut ack = same_transaction(request, Method::Ack);
+    if let Some(to) = response.get(HeaderName::To) {
+        ack.set(HeaderName::To, to);
+    }
+    ack
+}

@@ -1,0 +1,154 @@
+//! What arrives: RFC 3261 §18.1.2, §18.2.1, §16.3.
+
+use base::{Bytes, Endpoint, Flow, Instant, Severity, Transport};
+
+use super::server::ServerKey;
+use super::{Event, ServerId, Stack};
+use crate::header::{CSeq, HeaderName, NameAddr, Via};
+use crate::message::{Message, ParseError};
+use crate::method::Method;
+
+impl Stack {
+    /// Takes one whole message.
+    pub fn received(&mut self, now: Instant, flow: Flow, bytes: Bytes) {
+        match Message::parse(bytes.clone()) {
+            Ok(message) => {
+                self.remember(flow);
+                if message.is_request() {
+                    self.received_request(now, flow, message);
+                } else {
+                    self.received_response(now, flow, message);
+                }
+            }
+            Err(ParseError::Empty) => {}
+            Err(error) => self.malformed(flow, bytes, error),
+        }
+    }
+
+    fn received_response(&mut self, now: Instant, flow: Flow, message: Message) {
+        let branch = message.list(HeaderName::Via).next().and_then(Via::parse).map(|v| v.branch());
+        match branch.map(str::to_owned) {
+            Some(branch) => self.client_response(now, &branch, flow, message),
+            None => {
+                let text = format!("response without a readable Via from {}", flow.remote);
+                self.log(Severity::Warning, "sip.malformed", text);
+            }
+        }
+    }
+
+    fn received_request(&mut self, now: Instant, flow: Flow, mut request: Message) {
+        if let Some(defect) = defect(&request) {
+            return self.refuse(flow, &request, 400, defect);
+        }
+        let Some(reply) = note_source(&mut request, flow) else {
+            return self.refuse(flow, &request, 400, "Bad Via");
+        };
+        let Some(key) = ServerKey::of(&request) else {
+            return self.refuse(flow, &request, 400, "Bad Via");
+        };
+        if let Some(slot) = self.by_key.get(&key) {
+            return self.server_again(now, *slot, request, flow);
+        }
+        match request.method() {
+            Some(Method::Ack) => self.events.push_back(Event::Ack { request, flow }),
+            Some(Method::Cancel) => self.received_cancel(now, key, reply, request),
+            _ if self.servers.len() >= self.config.max_transactions => {
+                self.refuse(flow, &request, 503, "Service Unavailable");
+            }
+            _ => {
+                let server = ServerId(self.new_server(key, reply));
+                self.events.push_back(Event::Request { server, request, flow });
+            }
+        }
+    }
+
+    /// RFC 3261 §9.2: 200 if there is such an INVITE, else 481.
+    fn received_cancel(&mut self, now: Instant, key: ServerKey, reply: Flow, request: Message) {
+        let invite = self.by_key.get(&key.clone().invite()).copied().map(ServerId);
+        let server = ServerId(self.new_server(key, reply));
+        let status = if invite.is_some() { 200 } else { 481 };
+        let mut response = Message::answer(&request, status);
+        response.tag_to(&self.random.token::<4>());
+        self.respond(now, server, response);
+        if let Some(server) = invite.filter(|server| self.is_unanswered(*server)) {
+            self.events.push_back(Event::Cancel { server, request });
+        }
+    }
+
+    /// Bytes that are no message. What is recognisably a request still gets its answer.
+    fn malformed(&mut self, flow: Flow, bytes: Bytes, error: ParseError) {
+        let salvaged = match error {
+            ParseError::ContentLength | ParseError::Version => Message::salvage(bytes),
+            _ => None,
+        };
+        match salvaged {
+            Some(request) if error == ParseError::Version => {
+                self.refuse(flow, &request, 505, "Version Not Supported");
+            }
+            Some(request) => self.refuse(flow, &request, 400, "Bad Content-Length"),
+            None => {
+                let text = format!("no SIP message from {}: {error}", flow.remote);
+                self.log(Severity::Warning, "sip.malformed", text);
+            }
+        }
+    }
+
+    /// Answers statelessly; never an ACK.
+    fn refuse(&mut self, flow: Flow, request: &Message, status: u16, reason: &str) {
+        let text = format!("{status} {reason} to a request from {}", flow.remote);
+        self.log(Severity::Warning, "sip.refused", text);
+        if request.method() == Some(&Method::Ack) || !request.has(HeaderName::Via) {
+            return;
+        }
+        let mut response = Message::answer(request, status);
+        response.set_reason(reason);
+        response.tag_to(&self.random.token::<4>());
+        if status == 503 {
+            response.push(HeaderName::RetryAfter, "10");
+        }
+        self.transmit(flow, response.to_bytes());
+    }
+}
+
+/// What makes a request unanswerable or meaningless, RFC 3261 §8.1.1 and §16.3.
+fn defect(request: &Message) -> Option<&'static str> {
+    let cseq = request.get(HeaderName::CSeq).and_then(CSeq::parse);
+    let address = |name| request.get(name).and_then(NameAddr::parse).is_some();
+    let once = |name| request.lines(name).take(2).count() < 2;
+    match cseq {
+        None => return Some("Bad CSeq"),
+        Some(cseq) if Some(&cseq.method) != request.method() => {
+            return Some("CSeq Method Mismatch");
+        }
+        Some(_) => {}
+    }
+    if !address(HeaderName::From) || !once(HeaderName::From) {
+        return Some("Bad From");
+    }
+    if !address(HeaderName::To) || !once(HeaderName::To) {
+        return Some("Bad To");
+    }
+    if request.get(HeaderName::CallId).is_none_or(str::is_empty) || !once(HeaderName::CallId) {
+        return Some("Bad Call-ID");
+    }
+    if request.uri().is_empty() || request.uri().contains([' ', '<', '>']) {
+        return Some("Bad Request-URI");
+    }
+    None
+}
+
+/// Notes the source in the top Via and says where responses go. `None` without a readable Via.
+fn note_source(request: &mut Message, flow: Flow) -> Option<Flow> {
+    let via = Via::parse(request.list(HeaderName::Via).next()?)?;
+    let Endpoint::Ip(source) = flow.remote else { return Some(flow) };
+    let asks_rport = via.rport().is_some();
+    let port = via.port.unwrap_or(5060);
+    let noted = via.seen_from(source);
+    if let Some(noted) = noted {
+        request.set_element(HeaderName::Via, &noted);
+    }
+    if flow.transport != Transport::Udp || asks_rport {
+        return Some(flow);
+    }
+    Some(flow.to(Endpoint::Ip((source.ip(), port).into())))
+}

@@ -1,0 +1,111 @@
+//! Which flow a request takes: names, targets, connections. RFC 3263 §4, RFC 3261 §18.1.1.
+
+use base::flow::Service;
+use base::machine::{Name, OpenId, QueryId, Target};
+use base::slots::Slot;
+use base::{Flow, Instant, Output, Transport};
+
+use super::client::Route;
+use super::{Hop, Stack, UDP_LIMIT};
+use crate::uri::Uri;
+
+/// The name that a URI asks to be resolved, RFC 3263 §4: `None` for other schemes than `sip`.
+pub fn name_of(uri: &str) -> Option<Name> {
+    let uri = Uri::parse(uri)?.sip()?;
+    let transport = match uri.transport().as_deref() {
+        Some("udp") => Some(Transport::Udp),
+        Some("tcp") => Some(Transport::Tcp),
+        _ => None,
+    };
+    let host = uri.params.get("maddr").unwrap_or(uri.host);
+    Some(Name { service: Service::Sip, host: host.to_owned(), port: uri.port, transport })
+}
+
+/// Who waits for a connection.
+#[derive(Debug)]
+pub(super) struct Opening {
+    target: Target,
+    waiting: Vec<Slot>,
+}
+
+impl Stack {
+    pub(super) fn send(&mut self, now: Instant, slot: Slot, hop: Hop) {
+        match hop {
+            Hop::Flow(flow) => self.put_on_flow(now, slot, flow),
+            Hop::Name(name) => {
+                let query = QueryId(self.next_id());
+                self.resolving.insert(query, slot);
+                self.outputs.push_back(Output::Resolve { query, name });
+            }
+        }
+    }
+
+    /// A name's targets came.
+    pub fn resolved(&mut self, now: Instant, query: QueryId, targets: Vec<Target>) {
+        let Some(slot) = self.resolving.remove(&query) else { return };
+        let Some(record) = self.clients.get_mut(slot) else { return };
+        // Via and start line of ours are not written yet; 200 bytes stand for them.
+        let large = record.request.to_bytes().len() + 200 > UDP_LIMIT;
+        for target in targets {
+            if large && target.transport == Transport::Udp {
+                record.targets.push(Target { transport: Transport::Tcp, ..target });
+            }
+            record.targets.push(target);
+        }
+        record.targets.reverse();
+        if record.targets.is_empty() {
+            self.target_failed(now, slot)
+        } else {
+            self.next_target(now, slot)
+        }
+    }
+
+    pub(super) fn next_target(&mut self, now: Instant, slot: Slot) {
+        let Some(record) = self.clients.get_mut(slot) else { return };
+        let Some(target) = record.targets.pop() else { return self.target_failed(now, slot) };
+        record.route = Route::Pending;
+        if let Some(flow) = self.connections.get(&(target.transport, target.endpoint)) {
+            let flow = *flow;
+            return self.put_on_flow(now, slot, flow);
+        }
+        if let Some(opening) = self.opening.values_mut().find(|o| o.target == target) {
+            opening.waiting.push(slot);
+            return;
+        }
+        let open = OpenId(self.next_id());
+        self.opening.insert(open, Opening { target, waiting: vec![slot] });
+        self.outputs.push_back(Output::Open {
+            open,
+            service: Service::Sip,
+            transport: target.transport,
+            remote: Some(target.endpoint),
+            local: None,
+        });
+    }
+
+    /// A connection stands.
+    pub fn opened(&mut self, now: Instant, open: OpenId, flow: Flow) {
+        self.remember(flow);
+        let Some(opening) = self.opening.remove(&open) else { return };
+        for slot in opening.waiting {
+            self.put_on_flow(now, slot, flow);
+        }
+    }
+
+    /// A connection could not be made.
+    pub fn open_failed(&mut self, now: Instant, open: OpenId) {
+        let Some(opening) = self.opening.remove(&open) else { return };
+        for slot in opening.waiting {
+            self.target_failed(now, slot);
+        }
+    }
+
+    /// The sent-by of our Via on this flow.
+    pub(super) fn sent_by(&self, flow: &Flow) -> String {
+        match (&self.config.sent_by, flow.local.socket_addr()) {
+            (Some(name), _) => name.clone(),
+            (None, Some(addr)) => addr.to_string(),
+            (None, None) => "localhost".to_owned(),
+        }
+    }
+}

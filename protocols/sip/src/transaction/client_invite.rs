@@ -1,0 +1,163 @@
+//! INVITE client transaction, RFC 3261 §17.1.1 with RFC 6026 §7.2.
+
+use base::time::Duration;
+
+use super::timer::{Timer, TimerValues};
+use super::{Arm, Effects};
+
+/// The machine of RFC 6026 Figure 5.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ClientInvite {
+    state: State,
+    values: TimerValues,
+    reliable: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    Calling { interval: Duration },
+    Proceeding { cancelled: bool },
+    Completed,
+    Accepted,
+}
+
+impl ClientInvite {
+    /// Begins: the request is sent, Timers A (unreliable transports only) and B run.
+    pub fn start(values: TimerValues, reliable: bool) -> (ClientInvite, Effects) {
+        let machine =
+            ClientInvite { state: State::Calling { interval: values.t1 }, values, reliable };
+        let retransmit = if reliable { Arm::Stop } else { Arm::After(Timer::A, values.t1) };
+        let expire = Arm::After(Timer::B, values.give_up());
+        (machine, Effects { transmit: true, retransmit, expire, ..Effects::NONE })
+    }
+
+    /// A response came.
+    pub fn response(&mut self, status: u16) -> Effects {
+        match (self.state, status) {
+            (State::Calling { .. }, 100..200) => {
+                self.state = State::Proceeding { cancelled: false };
+                let stop = Arm::Stop;
+                Effects { deliver: true, retransmit: stop, expire: stop, ..Effects::NONE }
+            }
+            (State::Proceeding { .. }, 100..200) => Effects { deliver: true, ..Effects::NONE },
+            (State::Calling { .. } | State::Proceeding { .. }, 200..300) => {
+                self.state = State::Accepted;
+                let expire = Arm::After(Timer::M, self.values.give_up());
+                Effects { deliver: true, retransmit: Arm::Stop, expire, ..Effects::NONE }
+            }
+            (State::Calling { .. } | State::Proceeding { .. }, 300..) => {
+                self.state = State::Completed;
+                let done = if self.reliable {
+                    Effects::ENDED
+                } else {
+                    let expire = Arm::After(Timer::D, self.values.d());
+                    Effects { retransmit: Arm::Stop, expire, ..Effects::NONE }
+                };
+                Effects { ack: true, deliver: true, ..done }
+            }
+            (State::Completed, 300..) => Effects { ack: true, ..Effects::NONE },
+            (State::Accepted, 200..300) => Effects { deliver: true, ..Effects::NONE },
+            _ => Effects::NONE,
+        }
+    }
+
+    /// A CANCEL was sent: without a final response within 64*T1 the transaction is over, RFC 3261
+    /// §9.1.
+    pub fn cancelled(&mut self) -> Effects {
+        match &mut self.state {
+            State::Proceeding { cancelled } if !*cancelled => {
+                *cancelled = true;
+                let expire = Arm::After(Timer::B, self.values.give_up());
+                Effects { expire, ..Effects::NONE }
+            }
+            _ => Effects::NONE,
+        }
+    }
+
+    /// Whether a CANCEL may be sent now: a provisional but no final response came (§9.1).
+    pub fn can_cancel(&self) -> bool {
+        matches!(self.state, State::Proceeding { .. })
+    }
+
+    /// Whether no final response came yet.
+    pub fn is_pending(&self) -> bool {
+        matches!(self.state, State::Calling { .. } | State::Proceeding { .. })
+    }
+
+    /// A timer fired.
+    pub fn timer(&mut self, timer: Timer) -> Effects {
+        match (self.state, timer) {
+            (State::Calling { interval }, Timer::A) => {
+                let interval = interval * 2;
+                self.state = State::Calling { interval };
+                let retransmit = Arm::After(Timer::A, interval);
+                Effects { transmit: true, retransmit, ..Effects::NONE }
+            }
+            (State::Calling { .. }, Timer::B) => Effects::TIMED_OUT,
+            (State::Proceeding { cancelled: true }, Timer::B) => Effects::TIMED_OUT,
+            (State::Completed, Timer::D) | (State::Accepted, Timer::M) => Effects::ENDED,
+            _ => Effects::NONE,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn udp() -> ClientInvite {
+        ClientInvite::start(TimerValues::RFC3261, false).0
+    }
+
+    #[test]
+    fn timer_a_doubles_and_timer_b_gives_up() {
+        let (mut t, e) = ClientInvite::start(TimerValues::RFC3261, false);
+        assert!(e.transmit);
+        assert_eq!(e.retransmit, Arm::After(Timer::A, Duration::from_millis(500)));
+        assert_eq!(e.expire, Arm::After(Timer::B, Duration::from_secs(32)));
+        let e = t.timer(Timer::A);
+        assert!(e.transmit);
+        assert_eq!(e.retransmit, Arm::After(Timer::A, Duration::from_secs(1)));
+        assert!(t.timer(Timer::B).timed_out);
+    }
+
+    #[test]
+    fn a_provisional_response_stops_retransmission() {
+        let mut t = udp();
+        let e = t.response(180);
+        assert!(e.deliver);
+        assert_eq!((e.retransmit, e.expire), (Arm::Stop, Arm::Stop));
+        assert_eq!(t.timer(Timer::B), Effects::NONE);
+    }
+
+    #[test]
+    fn every_final_failure_is_acknowledged_and_delivered_once() {
+        let mut t = udp();
+        let e = t.response(486);
+        assert!(e.ack && e.deliver && !e.ended);
+        let e = t.response(486);
+        assert!(e.ack && !e.deliver);
+        assert!(t.timer(Timer::D).ended);
+        let (mut tcp, _) = ClientInvite::start(TimerValues::RFC3261, true);
+        assert!(tcp.response(486).ended);
+    }
+
+    #[test]
+    fn every_2xx_is_delivered_until_timer_m() {
+        let mut t = udp();
+        assert!(t.response(200).deliver);
+        assert!(t.response(200).deliver);
+        assert!(!t.response(486).deliver);
+        assert!(t.timer(Timer::M).ended);
+    }
+
+    #[test]
+    fn a_cancelled_invite_ends_without_a_final_response() {
+        let mut t = udp();
+        assert!(!t.can_cancel());
+        t.response(180);
+        assert!(t.can_cancel());
+        assert_eq!(t.cancelled().expire, Arm::After(Timer::B, Duration::from_secs(32)));
+        assert!(t.timer(Timer::B).timed_out);
+    }
+}
