@@ -1,1 +1,19 @@
-//! CSCF
+//! The three call session control functions of an IMS as sans-I/O machines: TS 23.228, TS 24.229.
+//!
+//! - [`proxy`]: the stateful proxy core that all three share, RFC 3261 §16.
+//! - [`pcscf`]: the phone's door, TS 24.229 §5.2.
+//! - [`icscf`]: finds the S-CSCF, TS 24.229 §5.3.
+//! - [`scscf`]: registrar, filter criteria and routing, TS 24.229 §5.4.
+//! - [`reginfo`]: the document of the reg event package, RFC 3680.
+//!
+//! They meet only on the wire: no function here calls another's code. Not here yet: IPsec (Gm), Rx,
+//! Ro; their seams are named in the machines.
+
+#![forbid(unsafe_code)]
+
+pub mod icscf;
+pub mod pcscf;
+pub mod proxy;
+pub mod reginfo;
+pub mod scscf;
+pub mod trust;

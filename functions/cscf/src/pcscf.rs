@@ -1,0 +1,271 @@
+//! P-CSCF, TS 24.229 §5.2: the phone's door into the IMS.
+//!
+//! - [`config`]: where it stands and whom it trusts.
+//! - `binding`: what it remembers of a registered phone; survives a restart.
+//! - `register`: §5.2.2. `originating`: §5.2.6.3. `terminating`: §5.2.6.4.
+//! - `identity`: which identity is asserted, §5.2.6.3.1 and RFC 3325.
+//! - `reg_event`: the subscription to the S-CSCF's reg event, §5.2.3.
+//!
+//! Direction is told by the token that this P-CSCF put into Path (`term.`) and Record-Route (`mo.`,
+//! `mt.`): each carries the binding's number, so that a request finds its phone without a dialog
+//! state. Seams left open: the IPsec association of a binding (its `flow`), Rx at `Direction`.
+
+mod binding;
+pub mod config;
+mod identity;
+mod originating;
+mod reg_event;
+mod register;
+mod terminating;
+
+use std::collections::VecDeque;
+
+use base::machine::{Function, Input};
+use base::{Deadline, Event as LogEvent, Flow, Instant, Output, Random, Severity};
+use sip::header::HeaderName;
+use sip::{Message, Method, ServerId, StackConfig};
+
+use crate::proxy::{self, ContextId, OwnRoute, Proxy, Refusal, preprocess};
+use binding::Bindings;
+use config::PcscfConfig;
+use reg_event::Subscriptions;
+
+/// The table of this function in the store.
+pub const TABLE: base::store::Table = base::store::Table("pcscf.binding");
+
+/// What is remembered of a request until it is answered.
+#[derive(Debug)]
+enum Kept {
+    Register(register::Pending),
+    /// From the phone to the network.
+    Originating,
+    /// From the network to the phone: the identity that its responses are asserted with.
+    Terminating { asserted: Option<String>, icid: Option<String> },
+}
+
+/// A P-CSCF.
+#[derive(Debug)]
+pub struct Pcscf {
+    config: PcscfConfig,
+    proxy: Proxy<Kept>,
+    bindings: Bindings,
+    subscriptions: Subscriptions,
+    random: Random,
+    draining: bool,
+    outputs: VecDeque<Output>,
+}
+
+impl Pcscf {
+    /// A P-CSCF without registered phones.
+    pub fn new(config: PcscfConfig, mut random: Random) -> Pcscf {
+        let stack = StackConfig {
+            sent_by: Some(config.sent_by()),
+            timers: config.timers,
+            product: String::new(),
+            ..StackConfig::default()
+        };
+        Pcscf {
+            proxy: Proxy::new(stack, random.fork()),
+            bindings: Bindings::default(),
+            subscriptions: Subscriptions::default(),
+            random,
+            draining: false,
+            outputs: VecDeque::new(),
+            config,
+        }
+    }
+
+    /// Phones that are registered.
+    pub fn registered(&self) -> usize {
+        self.bindings.len()
+    }
+
+    fn request(&mut self, now: Instant, server: ServerId, request: Message, flow: Flow) {
+        let original = request.clone();
+        if let Err(refusal) = self.route(now, server, request, flow) {
+            self.refuse(now, server, &original, &flow, refusal);
+        }
+    }
+
+    fn route(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        mut request: Message,
+        flow: Flow,
+    ) -> Result<(), Refusal> {
+        let config = &self.config;
+        let own = preprocess(&mut request, |h, p| config.is_us(h, p, &flow), &["sec-agree", "path"])?;
+        if is_for_us(&self.config, &request, &flow, own.as_ref()) {
+            return self.for_us(now, server, &request);
+        }
+        if request.method() == Some(&Method::Register) {
+            return self.register(now, server, request, flow);
+        }
+        let token = own.as_ref().and_then(|own| Token::parse(&own.user));
+        let trusted = self.config.trust.includes(&flow) && self.bindings.on_flow(&flow).is_empty();
+        match (token, trusted) {
+            (Some(Token::Path(id)), true) => self.terminating(now, server, request, id),
+            (Some(Token::Dialog(id)), true) => self.towards_phone(now, server, request, id),
+            (Some(Token::Dialog(id)), false) => self.from_phone(now, server, request, flow, id),
+            (_, false) => self.originating(now, server, request, flow),
+            (None, true) if self.subscriptions.owns(&request) => {
+                self.notified(now, server, &request);
+                Ok(())
+            }
+            (None, true) => Err(Refusal::new(404, "no phone of ours in the Route")),
+        }
+    }
+
+    /// OPTIONS to ourselves: a health check, RFC 3261 §11.2.
+    fn for_us(&mut self, now: Instant, server: ServerId, request: &Message) -> Result<(), Refusal> {
+        if request.method() == Some(&Method::Notify) && self.subscriptions.owns(request) {
+            self.notified(now, server, request);
+            return Ok(());
+        }
+        if request.method() != Some(&Method::Options) {
+            return Err(Refusal::new(405, "only OPTIONS is for the P-CSCF itself"));
+        }
+        let status = if self.draining { 503 } else { 200 };
+        let mut response = self.proxy.stack.answer(request, status);
+        response.push(HeaderName::Allow, "INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, MESSAGE");
+        response.push(HeaderName::Supported, "path");
+        self.proxy.stack.respond(now, server, response);
+        Ok(())
+    }
+
+    fn refuse(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        request: &Message,
+        flow: &Flow,
+        refusal: Refusal,
+    ) {
+        let method = request.method().map_or("", Method::as_str);
+        let text = format!("{method} from {} refused with {}: {}", flow.remote, refusal.status, refusal.why);
+        self.log(Severity::Info, "pcscf.refused", text);
+        let mut response = self.proxy.stack.answer(request, refusal.status);
+        if let Some((name, value)) = refusal.header {
+            response.push(name, value);
+        }
+        self.proxy.stack.respond(now, server, response);
+    }
+
+    fn ack(&mut self, now: Instant, mut ack: Message, flow: Flow) {
+        let config = &self.config;
+        let own = preprocess(&mut ack, |h, p| config.is_us(h, p, &flow), &[]);
+        let token = own.ok().flatten().and_then(|own| Token::parse(&own.user));
+        let Some(Token::Dialog(id)) = token else { return };
+        let hop = match self.bindings.get(id) {
+            Some(binding) if !binding.owns(&flow) => Some(binding.hop()),
+            _ => proxy::onward(&ack),
+        };
+        if let Some(hop) = hop {
+            self.proxy.stack.send_ack(now, ack, hop);
+        }
+    }
+
+    fn response(&mut self, now: Instant, context: ContextId, mut response: Message) {
+        let Some(kept) = self.proxy.kept(context) else { return };
+        match kept {
+            Kept::Register(pending) => {
+                let pending = pending.clone();
+                self.registered_or_not(now, &pending, &mut response);
+            }
+            Kept::Originating => identity::leave_trust_domain(&mut response),
+            Kept::Terminating { asserted, icid } => {
+                identity::enter_trust_domain(&mut response, asserted.as_deref(), icid.as_deref());
+            }
+        }
+        self.proxy.pass(now, context, response);
+    }
+
+    fn log(&mut self, severity: Severity, counter: &'static str, text: String) {
+        self.outputs.push_back(Output::Log(LogEvent::new(severity, counter, text)));
+    }
+
+    fn settle(&mut self, now: Instant) {
+        while let Some(event) = self.proxy.poll_event() {
+            match event {
+                proxy::Event::Request { server, request, flow } => {
+                    self.request(now, server, request, flow);
+                }
+                proxy::Event::Ack { request, flow } => self.ack(now, request, flow),
+                proxy::Event::Response { context, response, .. } => {
+                    self.response(now, context, response);
+                }
+                proxy::Event::Own { client, response } => {
+                    self.subscriptions.answered(client, response);
+                }
+                proxy::Event::FlowClosed { flow } => self.bindings.flow_closed(&flow),
+                // Everything is forwarded at once, so that a CANCEL always finds its context.
+                proxy::Event::Cancelled { .. } => {}
+            }
+        }
+    }
+}
+
+/// The user parts that this P-CSCF mints.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Token {
+    /// `term.N`, in Path.
+    Path(u64),
+    /// `mo.N` or `mt.N`, in Record-Route.
+    Dialog(u64),
+}
+
+impl Token {
+    fn parse(user: &str) -> Option<Token> {
+        let (kind, number) = user.split_once('.')?;
+        let number = u64::from_str_radix(number, 16).ok()?;
+        match kind {
+            "term" => Some(Token::Path(number)),
+            "mo" | "mt" => Some(Token::Dialog(number)),
+            _ => None,
+        }
+    }
+}
+
+/// Whether the Request-URI is this P-CSCF itself and no token says otherwise.
+fn is_for_us(config: &PcscfConfig, request: &Message, flow: &Flow, own: Option<&OwnRoute>) -> bool {
+    let token = own.and_then(|own| Token::parse(&own.user));
+    let register = request.method() == Some(&Method::Register);
+    let uri = sip::Uri::parse(request.uri()).and_then(sip::Uri::sip);
+    token.is_none()
+        && !register
+        && !request.has(HeaderName::Route)
+        && uri.is_some_and(|u| config.is_us(&u.host.to_ascii_lowercase(), u.port, flow))
+}
+
+impl Function for Pcscf {
+    fn handle(&mut self, now: Instant, input: Input) {
+        match input {
+            Input::Restored { table, key, value } if table == TABLE => {
+                self.bindings.restore(now, &key, &value);
+            }
+            Input::Received { flow, message } => self.proxy.received(now, flow, message),
+            Input::Opened { open, flow } => self.proxy.opened(now, open, flow),
+            Input::OpenFailed { open, .. } => self.proxy.open_failed(now, open),
+            Input::Closed { flow, .. } => self.proxy.closed(now, flow),
+            Input::Resolved { query, targets } => self.proxy.resolved(now, query, targets),
+            Input::Timeout => {
+                self.proxy.timeout(now);
+                self.expire(now);
+            }
+            Input::Drain => self.draining = true,
+            _ => {}
+        }
+        self.settle(now);
+    }
+
+    fn poll(&mut self) -> Option<Output> {
+        self.proxy.poll_output().or_else(|| self.outputs.pop_front())
+    }
+
+    fn deadline(&self) -> Option<Deadline> {
+        let expiry = self.bindings.next_expiry();
+        let expiry = expiry.map(|at| Deadline { at, reason: "registration expiry" });
+        Deadline::earliest(self.proxy.deadline(), expiry)
+    }
+}

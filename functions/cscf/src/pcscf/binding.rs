@@ -1,0 +1,201 @@
+//! What the P-CSCF remembers of a registered phone, TS 24.229 §5.2.2.1.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use base::flow::{Endpoint, Service, Transport};
+use base::machine::Name;
+use base::store::{Change, Durability};
+use base::timer::Timers;
+use base::{Bytes, Flow, Instant, Output};
+use serde::{Deserialize, Serialize};
+use sip::Hop;
+
+use super::TABLE;
+
+/// One registered phone, or one identity of a phone.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Binding {
+    /// Its number: what Path and Record-Route carry.
+    #[serde(skip)]
+    pub(super) id: u64,
+    /// The public identity in To of its REGISTER.
+    pub(super) aor: String,
+    /// P-Associated-URI: what may be asserted, the default first.
+    pub(super) identities: Vec<String>,
+    /// The Contact URI.
+    pub(super) contact: String,
+    /// The route to the S-CSCF, RFC 3608.
+    pub(super) service_route: Vec<String>,
+    /// When it ends, in microseconds since 1970.
+    expires: u64,
+    /// The access transport, `true` for TCP.
+    tcp: bool,
+    /// The phone's address as we see it.
+    remote: Option<SocketAddr>,
+    /// The flow that it registered on, while it stands.
+    #[serde(skip)]
+    pub(super) flow: Option<Flow>,
+}
+
+impl Binding {
+    pub(super) fn new(id: u64, aor: String, contact: String, flow: Flow) -> Binding {
+        Binding {
+            id,
+            aor,
+            identities: Vec::new(),
+            contact,
+            service_route: Vec::new(),
+            expires: 0,
+            tcp: flow.transport == Transport::Tcp,
+            remote: flow.remote.socket_addr(),
+            flow: Some(flow),
+        }
+    }
+
+    pub(super) fn expires(&self) -> Instant {
+        Instant::from_unix_micros(self.expires)
+    }
+
+    pub(super) fn set_expires(&mut self, at: Instant) {
+        self.expires = at.unix_micros();
+    }
+
+    /// Whether the flow is the phone's.
+    pub(super) fn owns(&self, flow: &Flow) -> bool {
+        match self.flow {
+            Some(own) => key(&own) == key(flow),
+            None => self.remote.map(Endpoint::Ip) == Some(flow.remote),
+        }
+    }
+
+    /// Where requests to the phone go: its own flow, or, after a restart of ours, its address.
+    pub(super) fn hop(&self) -> Hop {
+        if let Some(flow) = self.flow {
+            return Hop::Flow(flow);
+        }
+        let transport = if self.tcp { Transport::Tcp } else { Transport::Udp };
+        let host = self.remote.map_or(String::new(), |r| r.ip().to_string());
+        let port = self.remote.map(|r| r.port());
+        Hop::Name(Name { service: Service::Sip, host, port, transport: Some(transport) })
+    }
+}
+
+/// What makes two messages come by the same flow: over UDP the far address, else the connection.
+type FlowKey = (Transport, Endpoint);
+
+fn key(flow: &Flow) -> FlowKey {
+    (flow.transport, flow.remote)
+}
+
+/// All registered phones.
+#[derive(Debug, Default)]
+pub(super) struct Bindings {
+    by_id: BTreeMap<u64, Binding>,
+    by_flow: BTreeMap<FlowKey, Vec<u64>>,
+    expiries: Timers<u64>,
+}
+
+impl Bindings {
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    pub(super) fn get(&self, id: u64) -> Option<&Binding> {
+        self.by_id.get(&id)
+    }
+
+    /// The phones that registered on this flow.
+    pub(super) fn on_flow(&self, flow: &Flow) -> Vec<&Binding> {
+        let ids = self.by_flow.get(&key(flow)).map_or(&[][..], Vec::as_slice);
+        ids.iter().filter_map(|id| self.by_id.get(id)).collect()
+    }
+
+    /// The binding that a REGISTER on this flow refreshes: the same identity from the same address,
+    /// or the same contact on a new connection.
+    pub(super) fn matching(&self, aor: &str, contact: &str, flow: &Flow) -> Option<&Binding> {
+        let here = self.on_flow(flow).into_iter().find(|b| b.aor == aor);
+        let same = |b: &&Binding| b.aor == aor && b.flow.is_none() && b.contact == contact;
+        here.or_else(|| self.by_id.values().find(same))
+    }
+
+    /// Puts a binding in, or replaces it; returns what the store has to do.
+    pub(super) fn save(&mut self, binding: Binding) -> Output {
+        self.unlink(binding.id);
+        self.expiries.arm(binding.expires(), binding.id);
+        let flow_key = match (binding.flow, binding.remote) {
+            (Some(flow), _) => Some(key(&flow)),
+            (None, Some(remote)) if !binding.tcp => Some((Transport::Udp, Endpoint::Ip(remote))),
+            _ => None,
+        };
+        if let Some(flow_key) = flow_key {
+            self.by_flow.entry(flow_key).or_default().push(binding.id);
+        }
+        let value = serde_json::to_vec(&binding).unwrap_or_default();
+        let change = Change::Put { table: TABLE, key: record_key(binding.id), value: value.into() };
+        self.by_id.insert(binding.id, binding);
+        stored(change)
+    }
+
+    /// Takes a binding out; returns what the store has to do.
+    pub(super) fn remove(&mut self, id: u64) -> Option<Output> {
+        self.unlink(id);
+        self.by_id.remove(&id)?;
+        Some(stored(Change::Delete { table: TABLE, key: record_key(id) }))
+    }
+
+    /// Takes a record of the store; what is unreadable or over is left out.
+    pub(super) fn restore(&mut self, now: Instant, key: &[u8], value: &[u8]) {
+        let id = key.try_into().map(u64::from_be_bytes);
+        if let (Ok(id), Ok(mut binding)) = (id, serde_json::from_slice::<Binding>(value)) {
+            binding.id = id;
+            if binding.expires() > now {
+                let _already_stored = self.save(binding);
+            }
+        }
+    }
+
+    /// The next binding whose time is over.
+    pub(super) fn expired(&mut self, now: Instant) -> Option<u64> {
+        while let Some((at, id)) = self.expiries.due(now) {
+            if self.by_id.get(&id).is_some_and(|b| b.expires() == at) {
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    pub(super) fn next_expiry(&self) -> Option<Instant> {
+        self.expiries.next()
+    }
+
+    /// A connection ended: its phones have to be reached at their address, or register again.
+    pub(super) fn flow_closed(&mut self, flow: &Flow) {
+        if flow.transport == Transport::Udp {
+            return;
+        }
+        for id in self.by_flow.remove(&key(flow)).unwrap_or_default() {
+            if let Some(binding) = self.by_id.get_mut(&id) {
+                binding.flow = None;
+            }
+        }
+    }
+
+    fn unlink(&mut self, id: u64) {
+        let Some(flow) = self.by_id.get(&id).and_then(|b| b.flow) else { return };
+        if let Some(ids) = self.by_flow.get_mut(&key(&flow)) {
+            ids.retain(|other| *other != id);
+            if ids.is_empty() {
+                self.by_flow.remove(&key(&flow));
+            }
+        }
+    }
+}
+
+fn record_key(id: u64) -> Bytes {
+    Bytes::copy_from_slice(&id.to_be_bytes())
+}
+
+fn stored(change: Change) -> Output {
+    Output::Store { durability: Durability::Behind, changes: vec![change], commit: None }
+}

@@ -1,0 +1,71 @@
+//! How a P-CSCF is set up.
+
+use base::Flow;
+use base::machine::Name;
+use sip::transaction::TimerValues;
+
+use crate::trust::TrustDomain;
+
+/// Configuration of a P-CSCF.
+#[derive(Clone, Debug)]
+pub struct PcscfConfig {
+    /// Its configured host name: what other functions know it by.
+    pub host: String,
+    /// Its port in URIs towards other functions; `None` leaves it out (5060 or by SRV).
+    pub port: Option<u16>,
+    /// The visited network's name for P-Visited-Network-ID, RFC 7315 §4.3.
+    pub network: String,
+    /// Where REGISTER goes: the I-CSCF of the home network.
+    pub icscf: Name,
+    /// Whose assertions are believed.
+    pub trust: TrustDomain,
+    /// Timer values; towards phones on a radio network [`TimerValues::TS24229_AIR`].
+    pub timers: TimerValues,
+    /// Registered phones at most; beyond it REGISTER gets a 503.
+    pub max_bindings: usize,
+}
+
+impl PcscfConfig {
+    /// A P-CSCF of this host name that sends REGISTER to this I-CSCF.
+    pub fn new(host: impl Into<String>, icscf: Name) -> PcscfConfig {
+        let host = host.into();
+        PcscfConfig {
+            network: host.clone(),
+            host,
+            port: None,
+            icscf,
+            trust: TrustDomain::default(),
+            timers: TimerValues::RFC3261,
+            max_bindings: 100_000,
+        }
+    }
+
+    /// `host` or `host:port`.
+    pub fn sent_by(&self) -> String {
+        match self.port {
+            Some(port) => format!("{}:{port}", self.host),
+            None => self.host.clone(),
+        }
+    }
+
+    /// Whether a URI's host and port name this P-CSCF: by its name, or by the local address that the
+    /// message came in at.
+    pub(super) fn is_us(&self, host: &str, port: Option<u16>, flow: &Flow) -> bool {
+        let port = port.unwrap_or(5060);
+        if host.eq_ignore_ascii_case(&self.host) {
+            return port == self.port.unwrap_or(5060);
+        }
+        let Some(local) = flow.local.socket_addr() else { return false };
+        let ip = host.trim_start_matches('[').trim_end_matches(']').parse();
+        ip == Ok(local.ip()) && port == local.port()
+    }
+
+    /// The `host[:port]` that a phone on this flow reaches us by: the address that it already uses,
+    /// since a phone need not have our DNS.
+    pub(super) fn address_for(&self, flow: &Flow) -> String {
+        match flow.local.socket_addr() {
+            Some(local) if !local.ip().is_unspecified() => local.to_string(),
+            _ => self.sent_by(),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Asserted identities and the border of the trust domain: TS 24.229 §4.4 and §5.2.6, RFC 3325.
+
+use base::Random;
+use sip::header::{AccessNetworkInfo, HeaderName, NameAddr};
+use sip::{Message, Uri};
+
+use super::Pcscf;
+use super::binding::Binding;
+
+/// Header fields that are spoken between network functions only, TS 24.229 §4.4.
+const INTERNAL: [HeaderName; 6] = [
+    HeaderName::PChargingVector,
+    HeaderName::PChargingFunctionAddresses,
+    HeaderName::PServedUser,
+    HeaderName::PUserDatabase,
+    HeaderName::PProfileKey,
+    HeaderName::PVisitedNetworkId,
+];
+
+/// Removes what a phone must not claim: asserted identities, internal header fields, and access
+/// information that says it was provided by the network (§5.2.6.3.1).
+pub(super) fn strip_claims(request: &mut Message) {
+    for name in INTERNAL {
+        request.remove(name);
+    }
+    request.remove(HeaderName::PAssertedIdentity);
+    request.remove(HeaderName::PAssertedService);
+    let infos: Vec<String> =
+        request.list(HeaderName::PAccessNetworkInfo).map(str::to_owned).collect();
+    let honest = |info: &&String| {
+        AccessNetworkInfo::parse(info).is_some_and(|info| !info.is_network_provided())
+    };
+    let kept: Vec<&str> = infos.iter().filter(honest).map(String::as_str).collect();
+    if kept.len() < infos.len() {
+        if kept.is_empty() {
+            request.remove(HeaderName::PAccessNetworkInfo);
+        } else {
+            let kept = kept.join(", ");
+            request.set(HeaderName::PAccessNetworkInfo, kept);
+        }
+    }
+}
+
+/// Chooses the identity to assert: the one that the phone prefers if it is registered, else that of
+/// From if it is, else the default one (§5.2.6.3.1 with §5.2.6.3.2A).
+pub(super) fn asserted(request: &Message, binding: &Binding) -> String {
+    let known = |element: &str| {
+        let wanted = Uri::parse(NameAddr::parse(element)?.uri)?.aor();
+        let same = |uri: &&String| Uri::parse(uri).is_some_and(|u| u.aor() == wanted);
+        binding.identities.iter().find(same).cloned()
+    };
+    let preferred = request.list(HeaderName::PPreferredIdentity).find_map(known);
+    preferred
+        .or_else(|| request.get(HeaderName::From).and_then(known))
+        .or_else(|| binding.identities.first().cloned())
+        .unwrap_or_else(|| binding.aor.clone())
+}
+
+/// A message leaves for the phone: what is internal, and what the other side wants kept private,
+/// stays behind (RFC 3325 §7).
+pub(super) fn leave_trust_domain(message: &mut Message) {
+    for name in INTERNAL {
+        message.remove(name);
+    }
+    let hidden = message
+        .lines(HeaderName::Privacy)
+        .flat_map(|value| value.split(';'))
+        .any(|value| value.trim().eq_ignore_ascii_case("id"));
+    if hidden {
+        message.remove(HeaderName::PAssertedIdentity);
+    }
+}
+
+/// A response comes from the phone, §5.2.6.4.4: it is asserted with the identity that was called.
+pub(super) fn enter_trust_domain(
+    response: &mut Message,
+    asserted: Option<&str>,
+    vector: Option<&str>,
+) {
+    strip_claims(response);
+    if let Some(vector) = vector {
+        response.push(HeaderName::PChargingVector, vector);
+    }
+    response.remove(HeaderName::PPreferredIdentity);
+    if let Some(uri) = asserted.filter(|_| response.status() > 100) {
+        response.push(HeaderName::PAssertedIdentity, format!("<{uri}>"));
+    }
+}
+
+impl Pcscf {
+    /// A fresh P-Charging-Vector, RFC 7315 §5.6: the icid is ours and unique.
+    pub(super) fn add_charging_vector(&mut self, message: &mut Message) {
+        let icid = new_icid(&mut self.random);
+        let host = &self.config.host;
+        let value = format!("icid-value={icid};icid-generated-at={host};orig-ioi={}", self.config.network);
+        message.push(HeaderName::PChargingVector, value);
+    }
+}
+
+fn new_icid(random: &mut Random) -> String {
+    random.token::<12>()
+}

@@ -1,0 +1,118 @@
+//! From the phone to the network, TS 24.229 §5.2.6.3.
+
+use base::{Flow, Instant};
+use sip::header::{HeaderName, NameAddr};
+use sip::{Hop, Message, Method, ServerId, Stack};
+
+use super::binding::Binding;
+use super::{Kept, Pcscf, identity};
+use crate::proxy::{self, Refusal};
+
+impl Pcscf {
+    /// A new dialog or a standalone request of a registered phone.
+    pub(super) fn originating(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        mut request: Message,
+        flow: Flow,
+    ) -> Result<(), Refusal> {
+        let original = request.clone();
+        let to_tag = request.get(HeaderName::To).and_then(NameAddr::parse).and_then(|a| a.tag());
+        if to_tag.is_some() {
+            return Err(Refusal::new(481, "an in-dialog request without our Record-Route"));
+        }
+        if self.draining {
+            return Err(Refusal::new(503, "shutting down"));
+        }
+        let binding = self
+            .caller(&request, &flow)
+            .cloned()
+            .ok_or(Refusal::new(403, "the phone is not registered on this flow"))?;
+        let asserted = identity::asserted(&request, &binding);
+        identity::strip_claims(&mut request);
+        request.remove(HeaderName::PPreferredIdentity);
+        request.push(HeaderName::PAssertedIdentity, format!("<{asserted}>"));
+        self.add_charging_vector(&mut request);
+        // §5.2.6.3.3: the route is the one of the registration, whatever the phone preloaded.
+        request.remove(HeaderName::Route);
+        for route in &binding.service_route {
+            request.push(HeaderName::Route, route.as_str());
+        }
+        self.record_route(&mut request, &binding, "mo", &flow);
+        let hop = match binding.service_route.first().and_then(|r| NameAddr::parse(r)) {
+            Some(route) => Stack::hop(route.uri),
+            None => Some(Hop::Name(self.config.icscf.clone())),
+        };
+        let hop = hop.ok_or(Refusal::new(500, "the Service-Route is no SIP URI"))?;
+        self.proxy.forward(now, server, &original, vec![(request, hop)], Kept::Originating);
+        Ok(())
+    }
+
+    /// The binding of the phone that sends: several identities may be registered on one flow.
+    fn caller(&self, request: &Message, flow: &Flow) -> Option<&Binding> {
+        let bindings = self.bindings.on_flow(flow);
+        let speaks_for = |binding: &&&Binding| {
+            let named = |name| {
+                let uri = request.list(name).next().and_then(NameAddr::parse)?.parsed_uri()?.aor();
+                Some(binding.identities.iter().any(|known| {
+                    sip::Uri::parse(known).is_some_and(|known| known.aor() == uri)
+                }))
+            };
+            named(HeaderName::PPreferredIdentity).or_else(|| named(HeaderName::From)) == Some(true)
+        };
+        bindings.iter().find(speaks_for).or(bindings.first()).copied()
+    }
+
+    /// A request of the phone within a dialog: it follows its Route.
+    pub(super) fn from_phone(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        mut request: Message,
+        flow: Flow,
+        id: u64,
+    ) -> Result<(), Refusal> {
+        let original = request.clone();
+        let binding = self.bindings.get(id).filter(|b| b.owns(&flow));
+        let binding = binding.cloned().ok_or(Refusal::new(403, "not the phone of this dialog"))?;
+        identity::strip_claims(&mut request);
+        self.add_charging_vector(&mut request);
+        if refreshes_target(&request) {
+            self.record_route(&mut request, &binding, "mo", &flow);
+        }
+        let hop = proxy::onward(&request).ok_or(Refusal::new(404, "no way onward"))?;
+        self.proxy.forward(now, server, &original, vec![(request, hop)], Kept::Originating);
+        Ok(())
+    }
+
+    /// Record-Route for both sides, RFC 5658 §5: the phone's with the address that it uses, the
+    /// network's with our name.
+    pub(super) fn record_route(
+        &self,
+        request: &mut Message,
+        binding: &Binding,
+        direction: &str,
+        flow: &Flow,
+    ) {
+        if matches!(
+            request.method(),
+            Some(Method::Register | Method::Message | Method::Options | Method::Publish)
+        ) {
+            return;
+        }
+        let transport = if flow.transport.is_reliable() { ";transport=tcp" } else { "" };
+        let id = binding.id;
+        let phone = self.config.address_for(flow);
+        let phone = format!("<sip:{direction}.{id:x}@{phone}{transport};lr>");
+        let network = format!("<sip:{direction}.{id:x}@{};lr>", self.config.sent_by());
+        let (below, above) = if direction == "mo" { (phone, network) } else { (network, phone) };
+        request.push_front(HeaderName::RecordRoute, below);
+        request.push_front(HeaderName::RecordRoute, above);
+    }
+}
+
+/// Whether the request may change the dialog's target, so that a Record-Route matters.
+pub(super) fn refreshes_target(request: &Message) -> bool {
+    request.method().is_some_and(Method::refreshes_target)
+}

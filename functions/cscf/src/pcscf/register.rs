@@ -1,0 +1,155 @@
+//! REGISTER through the P-CSCF, TS 24.229 §5.2.2.
+
+use base::time::Duration;
+use base::{Flow, Instant, Severity};
+use sip::header::{Challenge, Credentials, HeaderName, NameAddr, delta_seconds};
+use sip::{Hop, Message, ServerId, Uri};
+
+use super::binding::Binding;
+use super::{Kept, Pcscf, identity};
+use crate::proxy::Refusal;
+
+/// A REGISTER on its way.
+#[derive(Clone, Debug)]
+pub(super) struct Pending {
+    id: u64,
+    aor: String,
+    contact: String,
+    flow: Flow,
+}
+
+impl Pcscf {
+    /// §5.2.2.1: the phone's REGISTER goes on to the I-CSCF with our Path.
+    pub(super) fn register(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        mut request: Message,
+        flow: Flow,
+    ) -> Result<(), Refusal> {
+        let original = request.clone();
+        let aor = request
+            .get(HeaderName::To)
+            .and_then(NameAddr::parse)
+            .and_then(|to| to.parsed_uri())
+            .map(|uri| uri.aor())
+            .ok_or(Refusal::new(400, "To is no URI"))?;
+        let contact = request
+            .list(HeaderName::Contact)
+            .next()
+            .and_then(NameAddr::parse)
+            .map(|c| c.uri.to_owned())
+            .ok_or(Refusal::new(403, "REGISTER without Contact"))?;
+        let known = self.bindings.matching(&aor, &contact, &flow).map(|b| b.id);
+        if known.is_none() && (self.draining || self.bindings.len() >= self.config.max_bindings) {
+            return Err(Refusal::new(503, "no more phones"));
+        }
+        let id = known.unwrap_or_else(|| self.random.u64());
+        let path = format!("<sip:term.{id:x}@{};lr>", self.config.sent_by());
+        request.push_front(HeaderName::Path, path);
+        request.remove_token(HeaderName::Require, "sec-agree");
+        request.remove_token(HeaderName::ProxyRequire, "sec-agree");
+        for (list, option) in [(HeaderName::Require, "path"), (HeaderName::Supported, "path")] {
+            if !request.lists(list, option) {
+                request.push(list, option);
+            }
+        }
+        identity::strip_claims(&mut request);
+        request.push(HeaderName::PVisitedNetworkId, sip::lex::quote(&self.config.network));
+        self.add_charging_vector(&mut request);
+        strip_integrity_claim(&mut request);
+        let kept = Kept::Register(Pending { id, aor, contact, flow });
+        let hop = Hop::Name(self.config.icscf.clone());
+        self.proxy.forward(now, server, &original, vec![(request, hop)], kept);
+        Ok(())
+    }
+
+    /// §5.2.2.1: what the S-CSCF said, on its way back to the phone.
+    pub(super) fn registered_or_not(
+        &mut self,
+        now: Instant,
+        pending: &Pending,
+        response: &mut Message,
+    ) {
+        strip_keys(response);
+        if response.status() == 200 {
+            self.bind(now, pending, response);
+        }
+        identity::leave_trust_domain(response);
+    }
+
+    fn bind(&mut self, now: Instant, pending: &Pending, response: &Message) {
+        let default = response.get(HeaderName::Expires).and_then(delta_seconds);
+        let granted = response
+            .list(HeaderName::Contact)
+            .filter_map(NameAddr::parse)
+            .find(|c| sip::uri::equal(c.uri, &pending.contact))
+            .map_or(0, |c| c.expires().or(default).unwrap_or(0));
+        if granted == 0 {
+            return self.unbind(pending.id, "deregistered");
+        }
+        let first = self.bindings.get(pending.id).is_none();
+        let mut binding = Binding::new(
+            pending.id,
+            pending.aor.clone(),
+            pending.contact.clone(),
+            pending.flow,
+        );
+        binding.identities = uris(response, HeaderName::PAssociatedUri);
+        if binding.identities.is_empty() {
+            binding.identities.push(pending.aor.clone());
+        }
+        binding.service_route =
+            response.list(HeaderName::ServiceRoute).map(str::to_owned).collect();
+        binding.set_expires(now + Duration::from_secs(u64::from(granted)));
+        let default_identity = binding.identities[0].clone();
+        let save = self.bindings.save(binding);
+        self.outputs.push_back(save);
+        if first {
+            let text = format!("{} registered from {}", pending.aor, pending.flow.remote);
+            self.log(Severity::Info, "pcscf.registered", text);
+            self.subscribe(now, pending.id, &default_identity);
+        }
+    }
+
+    /// Forgets a phone.
+    pub(super) fn unbind(&mut self, id: u64, why: &str) {
+        let Some(binding) = self.bindings.get(id) else { return };
+        let text = format!("{} {why}", binding.aor);
+        if let Some(output) = self.bindings.remove(id) {
+            self.outputs.push_back(output);
+        }
+        self.subscriptions.forget(id);
+        self.log(Severity::Info, "pcscf.deregistered", text);
+    }
+
+    pub(super) fn expire(&mut self, now: Instant) {
+        while let Some(id) = self.bindings.expired(now) {
+            self.unbind(id, "expired");
+        }
+    }
+}
+
+fn uris(message: &Message, name: HeaderName) -> Vec<String> {
+    let address = |element| NameAddr::parse(element).filter(|a| Uri::parse(a.uri).is_some());
+    message.list(name).filter_map(address).map(|a| a.uri.to_owned()).collect()
+}
+
+/// Only we may say that a REGISTER was integrity-protected, §5.2.2.1.
+fn strip_integrity_claim(request: &mut Message) {
+    let credentials = request.get(HeaderName::Authorization).and_then(Credentials::parse);
+    if let Some(mut credentials) = credentials.filter(|c| c.integrity_protected.is_some()) {
+        credentials.integrity_protected = None;
+        request.set(HeaderName::Authorization, credentials.to_string());
+    }
+}
+
+/// CK and IK are for us, never for the air, §5.2.2.1.
+fn strip_keys(response: &mut Message) {
+    let challenge = response.get(HeaderName::WwwAuthenticate).and_then(Challenge::parse);
+    if let Some(mut challenge) = challenge.filter(|c| c.ck.is_some() || c.ik.is_some()) {
+        challenge.ck = None;
+        challenge.ik = None;
+        response.set(HeaderName::WwwAuthenticate, challenge.to_string());
+    }
+}

@@ -1,0 +1,380 @@
+//! The stateful proxy core that P-, I- and S-CSCF share: RFC 3261 §16.
+//!
+//! A CSCF decides *where* a request goes and *what* is rewritten; this core keeps the response
+//! context (§16.7): it forks, cancels, picks the best answer, runs Timer C (§16.8) and turns silence
+//! into a response. `T` is what the CSCF wants to remember about a request until it is answered.
+
+mod checks;
+mod context;
+
+use std::collections::{HashMap, VecDeque};
+
+use base::machine::{OpenId, QueryId, Target};
+use base::slots::{Slot, Slots};
+use base::time::Duration;
+use base::timer::Timers;
+use base::{Bytes, Deadline, Flow, Instant, Output, Random};
+use sip::header::HeaderName;
+use sip::{ClientId, Hop, Message, Method, ServerId, Stack, StackConfig};
+
+pub use checks::{OwnRoute, Refusal, preprocess};
+use context::{Branch, Context};
+
+/// Timer C: longer than three minutes, RFC 3261 §16.6 step 11.
+const TIMER_C: Duration = Duration::from_secs(190);
+
+/// A request that is being proxied.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ContextId(Slot);
+
+/// What a CSCF hears from the core.
+#[derive(Debug)]
+pub enum Event {
+    /// A new request. The CSCF forwards it, or answers it through [`Proxy::stack`].
+    Request {
+        /// Its server transaction.
+        server: ServerId,
+        /// The request.
+        request: Message,
+        /// Where it came from.
+        flow: Flow,
+    },
+    /// An ACK for a 2xx, to be sent on.
+    Ack {
+        /// The ACK.
+        request: Message,
+        /// Where it came from.
+        flow: Flow,
+    },
+    /// A request that the CSCF has not forwarded yet is cancelled: it has to answer 487.
+    Cancelled {
+        /// The INVITE's server transaction.
+        server: ServerId,
+    },
+    /// A response that is to be passed upstream with [`Proxy::pass`] once the CSCF has seen to it:
+    /// a provisional one, a 2xx, or the best of the failures.
+    Response {
+        /// The request's context.
+        context: ContextId,
+        /// The response.
+        response: Message,
+        /// Where it came from; `None` if the core made it.
+        flow: Option<Flow>,
+    },
+    /// The answer to a request of the CSCF's own, or the status that its failure counts as.
+    Own {
+        /// Its client transaction.
+        client: ClientId,
+        /// The response.
+        response: Result<Message, u16>,
+    },
+    /// A connection ended.
+    FlowClosed {
+        /// The flow.
+        flow: Flow,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum TimerKey {
+    C(Slot),
+    Forget(Slot),
+}
+
+/// Where a request goes by its own routes: the first Route, else the Request-URI.
+pub fn onward(request: &Message) -> Option<Hop> {
+    let route = request.list(HeaderName::Route).next().and_then(sip::header::NameAddr::parse);
+    Stack::hop(route.map_or(request.uri(), |address| address.uri))
+}
+
+/// The proxy core of one CSCF.
+#[derive(Debug)]
+pub struct Proxy<T> {
+    /// The SIP stack, for requests and answers of the CSCF's own.
+    pub stack: Stack,
+    contexts: Slots<Context<T>>,
+    by_server: HashMap<ServerId, Slot, foldhash::quality::FixedState>,
+    by_client: HashMap<ClientId, Slot, foldhash::quality::FixedState>,
+    timers: Timers<TimerKey>,
+    events: VecDeque<Event>,
+}
+
+impl<T> Proxy<T> {
+    /// A proxy without requests.
+    pub fn new(config: StackConfig, mut random: Random) -> Proxy<T> {
+        let seed = random.u64();
+        let hasher = || foldhash::quality::FixedState::with_seed(seed);
+        Proxy {
+            stack: Stack::new(config, random),
+            contexts: Slots::default(),
+            by_server: HashMap::with_hasher(hasher()),
+            by_client: HashMap::with_hasher(hasher()),
+            timers: Timers::default(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Forwards a request to one or more targets at once (§16.6). Each copy carries its own
+    /// Request-URI and Route. `keep` is handed back with every response.
+    pub fn forward(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        original: &Message,
+        copies: Vec<(Message, Hop)>,
+        keep: T,
+    ) -> ContextId {
+        let invite = original.method() == Some(&Method::Invite);
+        let mut answer_to = Message::answer(original, 100);
+        answer_to.remove(HeaderName::Timestamp);
+        let slot = self.contexts.insert(Context::new(server, answer_to, invite, keep));
+        self.by_server.insert(server, slot);
+        if invite {
+            let at = now + TIMER_C;
+            self.timers.arm(at, TimerKey::C(slot));
+            if let Some(context) = self.contexts.get_mut(slot) {
+                context.timer_c = Some(at);
+            }
+        }
+        for (copy, hop) in copies {
+            let client = self.stack.request(now, copy, hop);
+            self.by_client.insert(client, slot);
+            if let Some(context) = self.contexts.get_mut(slot) {
+                context.branches.push(Branch::new(client));
+            }
+        }
+        self.settle(now);
+        ContextId(slot)
+    }
+
+    /// Sends a request of the CSCF's own; its answer comes as [`Event::Own`].
+    pub fn send(&mut self, now: Instant, request: Message, hop: Hop) -> ClientId {
+        self.stack.request(now, request, hop)
+    }
+
+    /// What was kept with a context.
+    pub fn kept(&mut self, context: ContextId) -> Option<&mut T> {
+        self.contexts.get_mut(context.0).map(|c| &mut c.keep)
+    }
+
+    /// Passes a response upstream.
+    pub fn pass(&mut self, now: Instant, context: ContextId, response: Message) {
+        let Some(record) = self.contexts.get_mut(context.0) else { return };
+        let (server, invite, status) = (record.server, record.invite, response.status());
+        self.stack.respond(now, server, response);
+        if status < 200 {
+            return;
+        }
+        record.timer_c = None;
+        if invite && status < 300 {
+            // Further 2xx, from forks or repeated, still have to find their way for 64*T1.
+            self.timers.arm(now + Duration::from_secs(32), TimerKey::Forget(context.0));
+        } else {
+            self.forget(context.0);
+        }
+    }
+
+    /// Ends all branches of a request that has no final answer, and answers it with `status`.
+    pub fn abort(&mut self, now: Instant, context: ContextId, status: u16) {
+        self.cancel_branches(now, context.0, None, None);
+        if let Some(record) = self.contexts.get(context.0) {
+            let response = record.response(status, &mut self.stack);
+            self.pass(now, context, response);
+        }
+    }
+
+    /// Requests that are not answered yet or still waited for.
+    pub fn contexts(&self) -> usize {
+        self.contexts.len()
+    }
+
+    fn forget(&mut self, slot: Slot) {
+        let Some(context) = self.contexts.remove(slot) else { return };
+        self.by_server.remove(&context.server);
+        for branch in context.branches {
+            self.by_client.remove(&branch.client);
+        }
+    }
+
+    /// Takes one whole message.
+    pub fn received(&mut self, now: Instant, flow: Flow, message: Bytes) {
+        self.stack.received(now, flow, message);
+        self.settle(now);
+    }
+
+    /// A connection stands.
+    pub fn opened(&mut self, now: Instant, open: OpenId, flow: Flow) {
+        self.stack.opened(now, open, flow);
+        self.settle(now);
+    }
+
+    /// A connection could not be made.
+    pub fn open_failed(&mut self, now: Instant, open: OpenId) {
+        self.stack.open_failed(now, open);
+        self.settle(now);
+    }
+
+    /// A connection ended.
+    pub fn closed(&mut self, now: Instant, flow: Flow) {
+        self.stack.closed(now, flow);
+        self.settle(now);
+    }
+
+    /// A name's targets came.
+    pub fn resolved(&mut self, now: Instant, query: QueryId, targets: Vec<Target>) {
+        self.stack.resolved(now, query, targets);
+        self.settle(now);
+    }
+
+    /// Fires what is due.
+    pub fn timeout(&mut self, now: Instant) {
+        self.stack.timeout(now);
+        while let Some((at, key)) = self.timers.due(now) {
+            match key {
+                TimerKey::C(slot) => self.timer_c(now, at, slot),
+                TimerKey::Forget(slot) => self.forget(slot),
+            }
+        }
+        self.settle(now);
+    }
+
+    /// The next event for the CSCF.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// The next output for the engine.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.stack.poll_output()
+    }
+
+    /// When a timer is due.
+    pub fn deadline(&self) -> Option<Deadline> {
+        let own = self.timers.next().map(|at| Deadline { at, reason: "sip Timer C" });
+        Deadline::earliest(self.stack.deadline(), own)
+    }
+
+    fn settle(&mut self, now: Instant) {
+        while let Some(event) = self.stack.poll_event() {
+            match event {
+                sip::Event::Request { server, request, flow } => {
+                    self.events.push_back(Event::Request { server, request, flow });
+                }
+                sip::Event::Ack { request, flow } => {
+                    self.events.push_back(Event::Ack { request, flow });
+                }
+                sip::Event::Cancel { server, request } => self.cancelled(now, server, &request),
+                sip::Event::Response { client, response, flow } => {
+                    self.response(now, client, response, Some(flow));
+                }
+                sip::Event::Failed { client, failure } => self.failed(now, client, failure),
+                sip::Event::FlowClosed { flow } => {
+                    self.events.push_back(Event::FlowClosed { flow });
+                }
+            }
+        }
+    }
+
+    /// RFC 3261 §16.10.
+    fn cancelled(&mut self, now: Instant, server: ServerId, cancel: &Message) {
+        match self.by_server.get(&server) {
+            Some(slot) => {
+                let reason = cancel.get(HeaderName::Reason).map(str::to_owned);
+                self.cancel_branches(now, *slot, None, reason);
+            }
+            None => self.events.push_back(Event::Cancelled { server }),
+        }
+    }
+
+    fn cancel_branches(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        but: Option<ClientId>,
+        reason: Option<String>,
+    ) {
+        let Some(context) = self.contexts.get(slot) else { return };
+        for branch in &context.branches {
+            if branch.last.is_none() && Some(branch.client) != but {
+                self.stack.cancel(now, branch.client, reason.clone());
+            }
+        }
+    }
+
+    fn failed(&mut self, now: Instant, client: ClientId, failure: sip::Failure) {
+        let Some(slot) = self.by_client.get(&client).copied() else {
+            let response = Err(failure.status());
+            return self.events.push_back(Event::Own { client, response });
+        };
+        let Some(context) = self.contexts.get(slot) else { return };
+        // TS 24.229 §5.2.6.3, §5.3.2.1: a next hop that cannot be reached is a 504; RFC 4320 §4.2: a
+        // 408 is not sent for other requests than INVITE, the client times out by itself.
+        let status = match failure {
+            sip::Failure::TimedOut if context.invite => 408,
+            _ => 504,
+        };
+        let response = context.response(status, &mut self.stack);
+        self.response(now, client, response, None);
+    }
+
+    /// RFC 3261 §16.7.
+    fn response(&mut self, now: Instant, client: ClientId, response: Message, flow: Option<Flow>) {
+        let Some(slot) = self.by_client.get(&client).copied() else {
+            return self.events.push_back(Event::Own { client, response: Ok(response) });
+        };
+        let Some(context) = self.contexts.get_mut(slot) else { return };
+        let id = ContextId(slot);
+        match response.status() {
+            100 => {}
+            101..200 => {
+                if context.answered {
+                    return;
+                }
+                if context.invite {
+                    let at = now + TIMER_C;
+                    context.timer_c = Some(at);
+                    self.timers.arm(at, TimerKey::C(slot));
+                }
+                self.events.push_back(Event::Response { context: id, response, flow });
+            }
+            200..300 => {
+                let again = context.answered && !context.invite;
+                context.answered = true;
+                context.finish(client, None);
+                if again {
+                    return;
+                }
+                self.events.push_back(Event::Response { context: id, response, flow });
+                self.cancel_branches(now, slot, Some(client), None);
+            }
+            status => {
+                context.finish(client, Some((response, flow)));
+                if status >= 600 {
+                    self.cancel_branches(now, slot, Some(client), None);
+                }
+                self.settle_failure(id);
+            }
+        }
+    }
+
+    /// Once every branch has failed, the best failure goes upstream, §16.7 step 6.
+    fn settle_failure(&mut self, id: ContextId) {
+        let Some(context) = self.contexts.get_mut(id.0) else { return };
+        if context.answered || context.branches.iter().any(|b| b.last.is_none()) {
+            return;
+        }
+        if let Some((response, flow)) = context.best_failure() {
+            context.answered = true;
+            self.events.push_back(Event::Response { context: id, response, flow });
+        }
+    }
+
+    /// RFC 3261 §16.8: nobody answered for too long.
+    fn timer_c(&mut self, now: Instant, at: Instant, slot: Slot) {
+        let due = self.contexts.get(slot).is_some_and(|c| c.timer_c == Some(at) && !c.answered);
+        if due {
+            self.cancel_branches(now, slot, None, None);
+            self.abort(now, ContextId(slot), 408);
+        }
+    }
+}

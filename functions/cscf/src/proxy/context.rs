@@ -1,0 +1,75 @@
+//! The response context of one request, RFC 3261 §16.7.
+
+use base::{Flow, Instant};
+use sip::{ClientId, Message, ServerId, Stack};
+
+/// A request that was forwarded.
+#[derive(Debug)]
+pub(super) struct Context<T> {
+    pub(super) server: ServerId,
+    /// A response with the request's Via, From, To, Call-ID and CSeq, to answer from.
+    answer_to: Message,
+    pub(super) invite: bool,
+    pub(super) keep: T,
+    pub(super) branches: Vec<Branch>,
+    /// A final response went, or goes, upstream.
+    pub(super) answered: bool,
+    pub(super) timer_c: Option<Instant>,
+}
+
+/// One copy of the request.
+#[derive(Debug)]
+pub(super) struct Branch {
+    pub(super) client: ClientId,
+    /// How it ended: `Some(None)` with a 2xx.
+    pub(super) last: Option<Option<(Message, Option<Flow>)>>,
+}
+
+impl Branch {
+    pub(super) fn new(client: ClientId) -> Branch {
+        Branch { client, last: None }
+    }
+}
+
+impl<T> Context<T> {
+    pub(super) fn new(server: ServerId, answer_to: Message, invite: bool, keep: T) -> Context<T> {
+        Context {
+            server,
+            answer_to,
+            invite,
+            keep,
+            branches: Vec::with_capacity(1),
+            answered: false,
+            timer_c: None,
+        }
+    }
+
+    /// A response of our own to the request.
+    pub(super) fn response(&self, status: u16, stack: &mut Stack) -> Message {
+        stack.answer(&self.answer_to, status)
+    }
+
+    pub(super) fn finish(&mut self, client: ClientId, failure: Option<(Message, Option<Flow>)>) {
+        if let Some(branch) = self.branches.iter_mut().find(|b| b.client == client) {
+            branch.last = Some(failure);
+        }
+    }
+
+    /// The best of the failures: any 6xx, else the lowest class, and in 4xx the ones that tell the
+    /// caller what to do first (§16.7 step 6).
+    pub(super) fn best_failure(&mut self) -> Option<(Message, Option<Flow>)> {
+        let rank = |status: u16| match status {
+            600.. => 0,
+            401 | 407 | 415 | 420 | 484 => 1,
+            300..400 => 2,
+            400..500 => 3,
+            _ => 4,
+        };
+        let best = self
+            .branches
+            .iter_mut()
+            .filter(|b| matches!(b.last, Some(Some(_))))
+            .min_by_key(|b| b.last.as_ref().and_then(Option::as_ref).map(|(r, _)| rank(r.status())))?;
+        best.last.as_mut()?.take()
+    }
+}
