@@ -1,1 +1,226 @@
-//! x
+//! I-CSCF, TS 24.229 §5.3: asks the HSS which S-CSCF serves a user, and forwards.
+//!
+//! - [`config`]: where it stands and which S-CSCFs there are.
+//! - `register`: §5.3.1, User-Authorization.
+//! - `locate`: §5.3.2, Location-Info.
+//! - `select`: the S-CSCF for a user who has none, TS 23.228 §5.1.2.3.
+//!
+//! It keeps no state beyond a transaction and does not record-route.
+
+pub mod config;
+mod locate;
+mod register;
+mod select;
+
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+
+use base::machine::{Function, Input};
+use base::{Deadline, Event as LogEvent, Flow, Instant, Output, Random, Severity};
+use diameter::node::RequestId;
+use sip::header::{HeaderName, NameAddr};
+use sip::{Message, Method, ServerId, StackConfig, Uri};
+
+use crate::cx::{Answer, Cx};
+use crate::proxy::{self, OwnRoute, Proxy, Refusal, preprocess};
+use config::IcscfConfig;
+
+/// A request that waits for the HSS.
+#[derive(Debug)]
+struct Waiting {
+    server: ServerId,
+    original: Message,
+    request: Message,
+    asked: Asked,
+}
+
+/// What the HSS was asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Asked {
+    UserAuthorization,
+    /// For originating services, or to find a called user.
+    LocationInfo { originating: bool },
+}
+
+/// An I-CSCF.
+#[derive(Debug)]
+pub struct Icscf {
+    config: IcscfConfig,
+    proxy: Proxy<()>,
+    cx: Cx,
+    waiting: BTreeMap<RequestId, Waiting>,
+    draining: bool,
+    outputs: VecDeque<Output>,
+}
+
+impl Icscf {
+    /// An I-CSCF.
+    pub fn new(config: IcscfConfig, mut random: Random) -> Icscf {
+        let stack = StackConfig { sent_by: Some(config.sent_by()), ..StackConfig::default() };
+        Icscf {
+            proxy: Proxy::new(stack, random.fork()),
+            cx: Cx::new(
+                config.diameter.clone(),
+                config.diameter_realm.clone(),
+                config.cx_timeout,
+                random.fork(),
+            ),
+            waiting: BTreeMap::new(),
+            draining: false,
+            outputs: VecDeque::new(),
+            config,
+        }
+    }
+
+    fn request(&mut self, now: Instant, server: ServerId, request: Message, flow: Flow) {
+        let original = request.clone();
+        if let Err(refusal) = self.route(now, server, request, flow) {
+            self.refuse(now, server, &original, &refusal);
+        }
+    }
+
+    fn route(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        mut request: Message,
+        flow: Flow,
+    ) -> Result<(), Refusal> {
+        let original = request.clone();
+        let config = &self.config;
+        let own = preprocess(&mut request, |h, p| config.is_us(h, p, &flow), &["path", "sec-agree"])?;
+        if !self.config.trust.includes(&flow) {
+            // TS 24.229 §5.3.2.1: what comes from outside the trust domain loses what it asserts.
+            for name in [HeaderName::PAssertedIdentity, HeaderName::PChargingVector] {
+                request.remove(name);
+            }
+        }
+        match request.method() {
+            Some(Method::Register) => self.authorize(now, server, original, request),
+            Some(Method::Options) if self.is_for_us(&request, &flow) => {
+                self.proxy.stack.reply(now, server, &request, if self.draining { 503 } else { 200 });
+                Ok(())
+            }
+            _ if to_tag(&request) => Err(Refusal::new(481, "the I-CSCF has no dialogs")),
+            _ => self.locate(now, server, original, request, own.as_ref()),
+        }
+    }
+
+    fn is_for_us(&self, request: &Message, flow: &Flow) -> bool {
+        let uri = Uri::parse(request.uri()).and_then(Uri::sip);
+        uri.is_some_and(|u| {
+            u.user.is_none() && self.config.is_us(&u.host.to_ascii_lowercase(), u.port, flow)
+        })
+    }
+
+    fn answered(&mut self, now: Instant, id: RequestId, answer: &Answer) {
+        let Some(waiting) = self.waiting.remove(&id) else { return };
+        if !self.proxy.stack.is_unanswered(waiting.server) {
+            return;
+        }
+        let (server, original) = (waiting.server, waiting.original.clone());
+        let result = match waiting.asked {
+            Asked::UserAuthorization => self.authorized(now, waiting, answer),
+            Asked::LocationInfo { originating } => self.located(now, waiting, originating, answer),
+        };
+        if let Err(refusal) = result {
+            let text = format!("{}: {answer}", refusal.why);
+            self.log(Severity::Info, "icscf.cx_refused", text);
+            self.refuse(now, server, &original, &refusal);
+        }
+    }
+
+    /// Sends a request to an S-CSCF.
+    fn forward(
+        &mut self,
+        now: Instant,
+        waiting: Waiting,
+        scscf: &str,
+    ) -> Result<(), Refusal> {
+        let hop = sip::Stack::hop(scscf).ok_or(Refusal::new(500, "the S-CSCF's name is no SIP URI"))?;
+        let Waiting { server, original, request, .. } = waiting;
+        self.proxy.forward(now, server, &original, vec![(request, hop)], ());
+        Ok(())
+    }
+
+    fn refuse(&mut self, now: Instant, server: ServerId, request: &Message, refusal: &Refusal) {
+        let method = request.method().map_or("", Method::as_str);
+        let text = format!("{method} {} refused with {}: {}", request.uri(), refusal.status, refusal.why);
+        self.log(Severity::Info, "icscf.refused", text);
+        let mut response = self.proxy.stack.answer(request, refusal.status);
+        if let Some((name, value)) = &refusal.header {
+            response.push(*name, value.as_str());
+        }
+        self.proxy.stack.respond(now, server, response);
+    }
+
+    fn log(&mut self, severity: Severity, counter: &'static str, text: String) {
+        self.outputs.push_back(Output::Log(LogEvent::new(severity, counter, text)));
+    }
+
+    /// An INVITE that waits for the HSS was cancelled, RFC 3261 §9.2.
+    fn cancelled(&mut self, now: Instant, server: ServerId) {
+        let waiting = self.waiting.iter().find(|(_, w)| w.server == server).map(|(id, _)| *id);
+        if let Some(waiting) = waiting.and_then(|id| self.waiting.remove(&id)) {
+            self.proxy.stack.reply(now, server, &waiting.original, 487);
+        }
+    }
+
+    fn settle(&mut self, now: Instant) {
+        loop {
+            if let Some((id, answer)) = self.cx.poll() {
+                self.answered(now, id, &answer);
+                continue;
+            }
+            let Some(event) = self.proxy.poll_event() else { return };
+            match event {
+                proxy::Event::Request { server, request, flow } => {
+                    self.request(now, server, request, flow);
+                }
+                proxy::Event::Response { context, response, .. } => {
+                    self.proxy.pass(now, context, response);
+                }
+                proxy::Event::Cancelled { server } => self.cancelled(now, server),
+                // We are in no dialog: an ACK for a 2xx does not come this way.
+                proxy::Event::Ack { .. }
+                | proxy::Event::Own { .. }
+                | proxy::Event::FlowClosed { .. } => {}
+            }
+        }
+    }
+}
+
+fn to_tag(request: &Message) -> bool {
+    request.get(HeaderName::To).and_then(NameAddr::parse).is_some_and(|to| to.tag().is_some())
+}
+
+/// Whether the Route that named us asks for the originating services, TS 24.229 §5.3.2.1A.
+fn asks_originating(own: Option<&OwnRoute>) -> bool {
+    own.is_some_and(|own| own.has("orig"))
+}
+
+impl Function for Icscf {
+    fn handle(&mut self, now: Instant, input: Input) {
+        let Some(input) = self.cx.node.handle(now, input) else { return self.settle(now) };
+        match input {
+            Input::Received { flow, message } => self.proxy.received(now, flow, message),
+            Input::Opened { open, flow } => self.proxy.opened(now, open, flow),
+            Input::OpenFailed { open, .. } => self.proxy.open_failed(now, open),
+            Input::Closed { flow, .. } => self.proxy.closed(now, flow),
+            Input::Resolved { query, targets } => self.proxy.resolved(now, query, targets),
+            Input::Timeout => self.proxy.timeout(now),
+            Input::Drain => self.draining = true,
+            _ => {}
+        }
+        self.settle(now);
+    }
+
+    fn poll(&mut self) -> Option<Output> {
+        let next = self.cx.poll_output().or_else(|| self.proxy.poll_output());
+        next.or_else(|| self.outputs.pop_front())
+    }
+
+    fn deadline(&self) -> Option<Deadline> {
+        Deadline::earliest(self.proxy.deadline(), self.cx.deadline())
+    }
+}

@@ -4,6 +4,7 @@
 //! - [`pcscf`]: the phone's door, TS 24.229 §5.2.
 //! - [`icscf`]: finds the S-CSCF, TS 24.229 §5.3.
 //! - [`scscf`]: registrar, filter criteria and routing, TS 24.229 §5.4.
+//! - [`cx`]: what I- and S-CSCF ask the HSS, TS 29.228.
 //! - [`reginfo`]: the document of the reg event package, RFC 3680.
 //!
 //! They meet only on the wire: no function here calls another's code. Not here yet: IPsec (Gm), Rx,
@@ -11,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cx;
 pub mod icscf;
 pub mod pcscf;
 pub mod proxy;

@@ -107,7 +107,7 @@ impl Pcscf {
         match (token, trusted) {
             (Some(Token::Path(id)), true) => self.terminating(now, server, request, id),
             (Some(Token::Dialog(id)), true) => self.towards_phone(now, server, request, id),
-            (Some(Token::Dialog(id)), false) => self.from_phone(now, server, request, flow, id),
+            (Some(Token::Dialog(id)), false) => self.phone_in_dialog(now, server, request, flow, id),
             (_, false) => self.originating(now, server, request, flow),
             (None, true) if self.subscriptions.owns(&request) => {
                 self.notified(now, server, &request);

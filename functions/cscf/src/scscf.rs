@@ -1,1 +1,286 @@
-//! x
+//! S-CSCF, TS 24.229 §5.4: registrar, service control, routing.
+//!
+//! - [`config`]: where it stands and its limits.
+//! - `registrar`: REGISTER, §5.4.1; `authenticate`: the challenge, §5.4.1.2.1; `user`: who is
+//!   registered, kept in the store.
+//! - `reg_event`: the notifier, §5.4.2, RFC 3680.
+//! - [`profile`]: Cx-User-Data; [`ifc`]: initial filter criteria.
+//! - `session`: initial requests through the criteria, §5.4.3.2 (`originating`) and §5.4.3.3
+//!   (`terminating`), and requests within dialogs.
+//! - `anchor`: media through a relay that speaks NG.
+//!
+//! Seams left open: Ro at `session`, RTR and PPR at [`crate::cx`].
+
+mod anchor;
+mod authenticate;
+pub mod config;
+pub mod ifc;
+mod originating;
+pub mod profile;
+mod reg_event;
+mod registrar;
+mod session;
+mod terminating;
+mod user;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use base::machine::{Function, Input};
+use base::{Deadline, Event as LogEvent, Flow, Instant, Output, Random, Severity};
+use diameter::node::RequestId;
+use sip::header::HeaderName;
+use sip::{Message, Method, ServerId, StackConfig, Uri};
+
+use crate::cx::{Answer, Cx};
+use crate::proxy::{self, ContextId, OwnRoute, Proxy, Refusal, preprocess};
+use anchor::Anchor;
+use authenticate::Challenges;
+use config::ScscfConfig;
+use reg_event::Watchers;
+use session::Leg;
+use user::Users;
+
+/// The table of this function in the store.
+pub const TABLE: base::store::Table = base::store::Table("scscf.user");
+
+/// What waits for the HSS.
+#[derive(Debug)]
+enum Waiting {
+    /// MAR: a REGISTER to be challenged.
+    Challenge(registrar::Register),
+    /// SAR: a REGISTER to be answered.
+    Assign(registrar::Register),
+    /// SAR: a request for a user who is not registered.
+    Unregistered(session::Pending),
+    /// SAR that nobody waits for.
+    Quiet,
+}
+
+/// An S-CSCF.
+#[derive(Debug)]
+pub struct Scscf {
+    config: ScscfConfig,
+    proxy: Proxy<Leg>,
+    cx: Cx,
+    waiting: BTreeMap<RequestId, Waiting>,
+    users: Users,
+    challenges: Challenges,
+    watchers: Watchers,
+    anchor: Anchor,
+    random: Random,
+    draining: bool,
+    outputs: VecDeque<Output>,
+}
+
+impl Scscf {
+    /// An S-CSCF without users. `relay` is where the media relay is found; `None` leaves media alone.
+    pub fn new(
+        config: ScscfConfig,
+        relay: Option<base::machine::Name>,
+        mut random: Random,
+    ) -> Scscf {
+        let stack = StackConfig { sent_by: Some(config.sent_by()), ..StackConfig::default() };
+        Scscf {
+            proxy: Proxy::new(stack, random.fork()),
+            cx: Cx::new(
+                config.diameter.clone(),
+                config.diameter_realm.clone(),
+                config.cx_timeout,
+                random.fork(),
+            ),
+            waiting: BTreeMap::new(),
+            users: Users::default(),
+            challenges: Challenges::default(),
+            watchers: Watchers::default(),
+            anchor: Anchor::new(relay, random.fork()),
+            random,
+            draining: false,
+            outputs: VecDeque::new(),
+            config,
+        }
+    }
+
+    /// Users with at least one contact.
+    pub fn registered(&self) -> usize {
+        self.users.len()
+    }
+
+    fn request(&mut self, now: Instant, server: ServerId, request: Message, flow: Flow) {
+        let original = request.clone();
+        if let Err(refusal) = self.route(now, server, request, flow) {
+            self.refuse(now, server, &original, &refusal);
+        }
+    }
+
+    fn route(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        mut request: Message,
+        flow: Flow,
+    ) -> Result<(), Refusal> {
+        let original = request.clone();
+        let config = &self.config;
+        let own = preprocess(&mut request, |h, p| config.is_us(h, p, &flow), &["path", "sec-agree"])?;
+        let ours = Uri::parse(request.uri())
+            .and_then(Uri::sip)
+            .is_some_and(|u| config.is_us(&u.host.to_ascii_lowercase(), u.port, &flow));
+        let trusted = self.config.trust.includes(&flow);
+        match request.method() {
+            Some(Method::Register) => return self.register(now, server, request),
+            Some(Method::Options) if ours && own.is_none() => {
+                self.proxy.stack.reply(now, server, &request, if self.draining { 503 } else { 200 });
+                return Ok(());
+            }
+            Some(Method::Subscribe) if ours && session::in_dialog(&request) => {
+                return self.resubscribe(now, server, &request);
+            }
+            _ if !trusted => return Err(Refusal::new(403, "not from the trust domain")),
+            _ => {}
+        }
+        let own = own.unwrap_or_default();
+        if session::in_dialog(&request) {
+            return self.within_dialog(now, server, original, request, &own);
+        }
+        if self.draining {
+            return Err(Refusal::new(503, "shutting down"));
+        }
+        self.initial(now, server, original, request, &own)
+    }
+
+    fn refuse(&mut self, now: Instant, server: ServerId, request: &Message, refusal: &Refusal) {
+        let method = request.method().map_or("", Method::as_str);
+        let text = format!("{method} {} refused with {}: {}", request.uri(), refusal.status, refusal.why);
+        self.log(Severity::Info, "scscf.refused", text);
+        let mut response = self.proxy.stack.answer(request, refusal.status);
+        if let Some((name, value)) = &refusal.header {
+            response.push(*name, value.as_str());
+        }
+        self.proxy.stack.respond(now, server, response);
+    }
+
+    fn log(&mut self, severity: Severity, counter: &'static str, text: String) {
+        self.outputs.push_back(Output::Log(LogEvent::new(severity, counter, text)));
+    }
+
+    fn answered(&mut self, now: Instant, id: RequestId, answer: &Answer) {
+        match self.waiting.remove(&id) {
+            Some(Waiting::Challenge(register)) => self.challenge(now, register, answer),
+            Some(Waiting::Assign(register)) => self.assigned(now, register, answer),
+            Some(Waiting::Unregistered(pending)) => self.unregistered(now, pending, answer),
+            Some(Waiting::Quiet) | None => {}
+        }
+    }
+
+    fn ack(&mut self, now: Instant, mut ack: Message, flow: Flow) {
+        let config = &self.config;
+        let own = preprocess(&mut ack, |h, p| config.is_us(h, p, &flow), &[]);
+        let own: OwnRoute = own.ok().flatten().unwrap_or_default();
+        if self.config.trust.includes(&flow) {
+            self.relay_ack(now, ack, &own);
+        }
+    }
+
+    fn cancelled(&mut self, now: Instant, server: ServerId) {
+        let found = self.waiting.iter().find_map(|(id, waiting)| match waiting {
+            Waiting::Unregistered(pending) if pending.server == server => Some(*id),
+            _ => None,
+        });
+        if let Some(Waiting::Unregistered(pending)) = found.and_then(|id| self.waiting.remove(&id)) {
+            return self.proxy.stack.reply(now, server, &pending.original, 487);
+        }
+        if let Some(original) = self.anchor.cancel(server) {
+            self.proxy.stack.reply(now, server, &original, 487);
+        }
+    }
+
+    fn settle(&mut self, now: Instant) {
+        loop {
+            if let Some((id, answer)) = self.cx.poll() {
+                self.answered(now, id, &answer);
+                continue;
+            }
+            if let Some(job) = self.anchor.poll() {
+                self.anchored(now, job);
+                continue;
+            }
+            let Some(event) = self.proxy.poll_event() else { return };
+            match event {
+                proxy::Event::Request { server, request, flow } => {
+                    self.request(now, server, request, flow);
+                }
+                proxy::Event::Ack { request, flow } => self.ack(now, request, flow),
+                proxy::Event::Response { context, response, .. } => {
+                    self.response(now, context, response);
+                }
+                proxy::Event::Own { client, response } => self.notify_answered(client, &response),
+                proxy::Event::Cancelled { server } => self.cancelled(now, server),
+                proxy::Event::FlowClosed { .. } => {}
+            }
+        }
+    }
+
+    fn response(&mut self, now: Instant, context: ContextId, response: Message) {
+        match self.proxy.kept(context).map(|leg| leg.clone()) {
+            Some(leg) => self.leg_response(now, context, &leg, response),
+            None => self.proxy.pass(now, context, response),
+        }
+    }
+
+    fn expire(&mut self, now: Instant) {
+        while let Some(impi) = self.users.expired(now) {
+            self.expire_contacts(now, &impi);
+        }
+        self.challenges.expire(now);
+        self.watchers.expire(now);
+    }
+}
+
+/// The address of record in a name-addr header field.
+fn aor_of(message: &Message, name: HeaderName) -> Option<String> {
+    let address = message.list(name).next().and_then(sip::header::NameAddr::parse)?;
+    address.parsed_uri().map(|uri| uri.aor())
+}
+
+impl Function for Scscf {
+    fn handle(&mut self, now: Instant, input: Input) {
+        let input = self.cx.node.handle(now, input);
+        let input = input.and_then(|input| self.anchor.handle(now, input));
+        match input {
+            Some(Input::Restored { table, value, .. }) if table == TABLE => {
+                self.users.restore(now, &value);
+            }
+            Some(Input::Received { flow, message }) => self.proxy.received(now, flow, message),
+            Some(Input::Opened { open, flow }) => self.proxy.opened(now, open, flow),
+            Some(Input::OpenFailed { open, .. }) => self.proxy.open_failed(now, open),
+            Some(Input::Closed { flow, .. }) => self.proxy.closed(now, flow),
+            Some(Input::Resolved { query, targets }) => self.proxy.resolved(now, query, targets),
+            Some(Input::Timeout) => {
+                self.proxy.timeout(now);
+                self.expire(now);
+            }
+            Some(Input::Drain) => self.draining = true,
+            _ => {}
+        }
+        self.settle(now);
+    }
+
+    fn poll(&mut self) -> Option<Output> {
+        let next = self.cx.poll_output().or_else(|| self.proxy.poll_output());
+        next.or_else(|| self.anchor.poll_output()).or_else(|| self.outputs.pop_front())
+    }
+
+    fn deadline(&self) -> Option<Deadline> {
+        let mut next = Deadline::earliest(self.proxy.deadline(), self.cx.deadline());
+        next = Deadline::earliest(next, self.anchor.deadline());
+        let timers = [
+            (self.users.next_expiry(), "registration expiry"),
+            (self.challenges.next_expiry(), "reg-await-auth"),
+            (self.watchers.next_expiry(), "subscription expiry"),
+        ];
+        for (at, reason) in timers {
+            next = Deadline::earliest(next, at.map(|at| Deadline { at, reason }));
+        }
+        next
+    }
+}

@@ -65,7 +65,7 @@ impl Pcscf {
     }
 
     /// A request of the phone within a dialog: it follows its Route.
-    pub(super) fn from_phone(
+    pub(super) fn phone_in_dialog(
         &mut self,
         now: Instant,
         server: ServerId,

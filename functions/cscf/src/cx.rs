@@ -1,0 +1,110 @@
+//! The HSS as I- and S-CSCF see it: requests on Cx (TS 29.228 §6.1) and what became of them.
+
+use base::time::Duration;
+use base::{Deadline, Flow, Instant, Output, Random};
+use diameter::cx::{Body, request};
+use diameter::message::Message;
+use diameter::node::{Event, Failure, Node, NodeConfig, RequestId};
+use diameter::result::{ExperimentalCode, Outcome, ResultCode};
+
+/// A Cx client: a Diameter node that knows its home realm.
+#[derive(Debug)]
+pub struct Cx {
+    /// The node, for the inputs that are its own.
+    pub node: Node,
+    realm: String,
+    timeout: Duration,
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub enum Answer {
+    /// The HSS did it. The code tells first from subsequent registrations, and registered from
+    /// unregistered users.
+    Success(ExperimentalCode, Message),
+    /// The HSS refused: the user's or our fault.
+    Refused(Outcome),
+    /// The HSS could not be asked, or did not answer in time.
+    Unavailable(Failure),
+}
+
+impl Answer {
+    /// The typed answer of a success; unreadable AVPs count as no answer.
+    pub fn body<B: Body>(&self) -> Option<B> {
+        match self {
+            Answer::Success(_, message) => B::parse(message).ok(),
+            _ => None,
+        }
+    }
+
+    /// The 3GPP code of a refusal.
+    pub fn refusal(&self) -> Option<ExperimentalCode> {
+        match self {
+            Answer::Refused(Outcome::Experimental(code)) => Some(*code),
+            _ => None,
+        }
+    }
+}
+
+impl core::fmt::Display for Answer {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Answer::Success(code, _) => write!(f, "the HSS answered {code}"),
+            Answer::Refused(Outcome::Base(code)) => write!(f, "the HSS answered {code}"),
+            Answer::Refused(Outcome::Experimental(code)) => write!(f, "the HSS answered {code}"),
+            Answer::Unavailable(failure) => write!(f, "{failure}"),
+        }
+    }
+}
+
+impl Cx {
+    /// A client of the HSS of this realm. Answers that take longer than `timeout` count as none.
+    pub fn new(config: NodeConfig, realm: String, timeout: Duration, random: Random) -> Cx {
+        Cx { node: Node::new(config, random), realm, timeout }
+    }
+
+    /// Asks. The answer comes from [`Cx::poll`] with the same number.
+    pub fn ask<B: Body>(&mut self, now: Instant, body: &B) -> RequestId {
+        self.node.request(now, request(body, &self.realm, None), self.timeout)
+    }
+
+    /// The next answer. Requests of the HSS (RTR, PPR) are not served by this application yet: the
+    /// node has answered them with 3001.
+    pub fn poll(&mut self) -> Option<(RequestId, Answer)> {
+        loop {
+            match self.node.poll_event()? {
+                Event::Answer { id, message } => return Some((id, classify(message))),
+                Event::Failed { id, reason } => return Some((id, Answer::Unavailable(reason))),
+                Event::Request { .. } | Event::PeerUp { .. } | Event::PeerDown { .. } => {}
+            }
+        }
+    }
+
+    /// The next output of the node.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.node.poll_output()
+    }
+
+    /// When the node wants to be woken.
+    pub fn deadline(&self) -> Option<Deadline> {
+        self.node.deadline()
+    }
+
+    /// Whether a flow is the node's.
+    pub fn owns(&self, flow: &Flow) -> bool {
+        flow.service == base::Service::Diameter
+    }
+}
+
+fn classify(message: Message) -> Answer {
+    match message.outcome() {
+        Some(Outcome::Base(ResultCode::SUCCESS | ResultCode::LIMITED_SUCCESS)) => {
+            Answer::Success(ExperimentalCode(2001), message)
+        }
+        Some(Outcome::Experimental(code)) if (2000..3000).contains(&code.0) => {
+            Answer::Success(code, message)
+        }
+        Some(outcome) => Answer::Refused(outcome),
+        None => Answer::Refused(Outcome::Base(ResultCode::MISSING_AVP)),
+    }
+}

@@ -1,0 +1,57 @@
+//! How an I-CSCF is set up.
+
+use base::Flow;
+use base::time::Duration;
+use diameter::node::NodeConfig;
+
+use crate::trust::TrustDomain;
+
+/// Configuration of an I-CSCF.
+#[derive(Clone, Debug)]
+pub struct IcscfConfig {
+    /// Its configured host name.
+    pub host: String,
+    /// Its port in URIs; `None` leaves it out.
+    pub port: Option<u16>,
+    /// The home network's domain: what its users' URIs end with, and what names this I-CSCF too.
+    pub home_domain: String,
+    /// The S-CSCFs of the network.
+    pub scscfs: Vec<Scscf>,
+    /// Whose assertions are believed.
+    pub trust: TrustDomain,
+    /// The Diameter side.
+    pub diameter: NodeConfig,
+    /// The HSS's realm.
+    pub diameter_realm: String,
+    /// How long the HSS may take.
+    pub cx_timeout: Duration,
+}
+
+/// An S-CSCF that may be chosen.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Scscf {
+    /// Its SIP URI.
+    pub uri: String,
+    /// What it can do, as numbers that the operator gives meaning to (TS 29.228 §6.7).
+    pub capabilities: Vec<u32>,
+}
+
+impl IcscfConfig {
+    /// `host` or `host:port`.
+    pub fn sent_by(&self) -> String {
+        match self.port {
+            Some(port) => format!("{}:{port}", self.host),
+            None => self.host.clone(),
+        }
+    }
+
+    /// Whether a URI's host and port name this I-CSCF. The home domain alone is its entry point.
+    pub(super) fn is_us(&self, host: &str, port: Option<u16>, flow: &Flow) -> bool {
+        if host.eq_ignore_ascii_case(&self.host) {
+            return port.unwrap_or(5060) == self.port.unwrap_or(5060);
+        }
+        let Some(local) = flow.local.socket_addr() else { return false };
+        let ip = host.trim_start_matches('[').trim_end_matches(']').parse();
+        ip == Ok(local.ip()) && port.unwrap_or(5060) == local.port()
+    }
+}

@@ -1,0 +1,124 @@
+//! Requests other than REGISTER at the I-CSCF: Location-Info, TS 24.229 §5.3.2, TS 29.228 §6.1.4.
+
+use base::Instant;
+use diameter::cx::{Lia, Lir};
+use diameter::result::ExperimentalCode;
+use sip::header::{HeaderName, NameAddr, ServedUser};
+use sip::{Message, ServerId, Uri};
+
+use super::{Asked, Icscf, Waiting, asks_originating, select::select};
+use crate::cx::Answer;
+use crate::proxy::{OwnRoute, Refusal};
+
+impl Icscf {
+    pub(super) fn locate(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        original: Message,
+        mut request: Message,
+        own: Option<&OwnRoute>,
+    ) -> Result<(), Refusal> {
+        if self.draining {
+            return Err(Refusal::new(503, "shutting down"));
+        }
+        let originating = asks_originating(own);
+        let public_identity = if originating {
+            served_user(&request).ok_or(Refusal::new(403, "no user for originating services"))?
+        } else {
+            if request.has(HeaderName::Route) {
+                return Err(Refusal::new(403, "an I-CSCF does not route to others"));
+            }
+            let (identity, uri) = called_identity(request.uri())
+                .ok_or(Refusal::new(404, "the Request-URI is no user of this network"))?;
+            if let Some(uri) = uri {
+                request.set_uri(uri);
+            }
+            identity
+        };
+        let lir = Lir { public_identity, originating, authorization: None };
+        let id = self.cx.ask(now, &lir);
+        let asked = Asked::LocationInfo { originating };
+        self.waiting.insert(id, Waiting { server, original, request, asked });
+        Ok(())
+    }
+
+    pub(super) fn located(
+        &mut self,
+        now: Instant,
+        mut waiting: Waiting,
+        originating: bool,
+        answer: &Answer,
+    ) -> Result<(), Refusal> {
+        if let Answer::Unavailable(_) = answer {
+            return Err(Refusal::new(504, "the HSS did not answer the LIR"));
+        }
+        match answer.refusal() {
+            Some(ExperimentalCode::ERROR_USER_UNKNOWN) => {
+                return Err(Refusal::new(404, "the called user is unknown"));
+            }
+            Some(ExperimentalCode::ERROR_IDENTITY_NOT_REGISTERED) => {
+                return Err(Refusal::new(480, "the called user is not registered"));
+            }
+            _ => {}
+        }
+        let lia = answer.body::<Lia>().ok_or(Refusal::new(500, "the HSS refused the LIR"))?;
+        let scscf = match lia.server_name {
+            Some(name) => name,
+            None => select(&self.config.scscfs, lia.capabilities.as_ref())
+                .ok_or(Refusal::new(600, "no S-CSCF has the capabilities that the HSS asks for"))?,
+        };
+        let route = loose_route(&scscf, originating);
+        waiting.request.push_front(HeaderName::Route, route);
+        self.forward(now, waiting, &scscf)
+    }
+}
+
+/// The identity that a Request-URI names, and the Request-URI to go on with if it has to change: a
+/// telephone number in a `sip:` URI is asked for as `tel:` (TS 24.229 §5.3.2.1 step 2).
+fn called_identity(uri: &str) -> Option<(String, Option<String>)> {
+    match Uri::parse(uri)? {
+        Uri::Sip(sip) => {
+            let phone = sip.params.get("user").is_some_and(|u| u.eq_ignore_ascii_case("phone"));
+            match sip.phone_number() {
+                Some(number) if phone && number.starts_with('+') => {
+                    let tel = format!("tel:{number}");
+                    Some((tel.clone(), Some(tel)))
+                }
+                _ => Some((Uri::Sip(sip).aor(), None)),
+            }
+        }
+        tel @ Uri::Tel(_) => Some((tel.aor(), None)),
+        Uri::Other(_) => None,
+    }
+}
+
+/// The user whose originating services are asked for.
+fn served_user(request: &Message) -> Option<String> {
+    if let Some(user) = request.get(HeaderName::PServedUser).and_then(ServedUser::parse) {
+        return Uri::parse(&user.uri).map(|uri| uri.aor());
+    }
+    let asserted = request.list(HeaderName::PAssertedIdentity).next().and_then(NameAddr::parse)?;
+    asserted.parsed_uri().map(|uri| uri.aor())
+}
+
+/// The Route to the S-CSCF; `orig` goes with it if we were asked for originating services.
+fn loose_route(scscf: &str, originating: bool) -> String {
+    let orig = if originating { ";orig" } else { "" };
+    let lr = if Uri::parse(scscf).and_then(Uri::sip).is_some_and(|u| u.is_loose()) { "" } else { ";lr" };
+    format!("<{scscf}{lr}{orig}>")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_asked_for_as_tel() {
+        let (identity, uri) = called_identity("sip:+49-301@ims.test;user=phone").unwrap();
+        assert_eq!((identity.as_str(), uri.as_deref()), ("tel:+49301", Some("tel:+49301")));
+        let (identity, uri) = called_identity("sip:Bob@IMS.test;x=y").unwrap();
+        assert_eq!((identity.as_str(), uri), ("sip:Bob@ims.test", None));
+        assert_eq!(called_identity("mailto:x@y"), None);
+    }
+}

@@ -1,0 +1,99 @@
+//! REGISTER at the I-CSCF: User-Authorization, TS 24.229 §5.3.1, TS 29.228 §6.1.1.
+
+use base::Instant;
+use diameter::cx::{Authorization, Uaa, Uar};
+use diameter::result::ExperimentalCode;
+use sip::header::{Credentials, HeaderName, NameAddr, delta_seconds};
+use sip::lex;
+use sip::{Message, ServerId};
+
+use super::{Asked, Icscf, Waiting, select::select};
+use crate::cx::Answer;
+use crate::proxy::Refusal;
+
+impl Icscf {
+    pub(super) fn authorize(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        original: Message,
+        request: Message,
+    ) -> Result<(), Refusal> {
+        if self.draining {
+            return Err(Refusal::new(503, "shutting down"));
+        }
+        let public_identity = request
+            .get(HeaderName::To)
+            .and_then(NameAddr::parse)
+            .and_then(|to| to.parsed_uri())
+            .map(|uri| uri.aor())
+            .ok_or(Refusal::new(400, "To is no URI"))?;
+        let uar = Uar {
+            user_name: private_identity(&request, &public_identity),
+            public_identity,
+            visited_network: visited_network(&request, &self.config.home_domain).into_bytes(),
+            authorization: if is_deregistration(&request) {
+                Authorization::DeRegistration
+            } else {
+                Authorization::Registration
+            },
+            flags: 0,
+        };
+        let id = self.cx.ask(now, &uar);
+        let asked = Asked::UserAuthorization;
+        self.waiting.insert(id, Waiting { server, original, request, asked });
+        Ok(())
+    }
+
+    pub(super) fn authorized(
+        &mut self,
+        now: Instant,
+        mut waiting: Waiting,
+        answer: &Answer,
+    ) -> Result<(), Refusal> {
+        if let Answer::Unavailable(_) = answer {
+            return Err(Refusal::new(504, "the HSS did not answer the UAR"));
+        }
+        if let Some(code) = answer.refusal() {
+            // §5.3.1.3: unknown users, wrong pairs and forbidden roaming are a 403.
+            let why = match code {
+                ExperimentalCode::ERROR_USER_UNKNOWN => "the user is unknown",
+                ExperimentalCode::ERROR_IDENTITIES_DONT_MATCH => "IMPI and IMPU do not match",
+                ExperimentalCode::ERROR_ROAMING_NOT_ALLOWED => "roaming is not allowed",
+                _ => "the HSS does not authorize the registration",
+            };
+            return Err(Refusal::new(403, why));
+        }
+        let uaa = answer.body::<Uaa>().ok_or(Refusal::new(403, "the HSS refused the UAR"))?;
+        let scscf = match uaa.server_name {
+            Some(name) => name,
+            None => select(&self.config.scscfs, uaa.capabilities.as_ref())
+                .ok_or(Refusal::new(600, "no S-CSCF has the capabilities that the HSS asks for"))?,
+        };
+        waiting.request.set_uri(scscf.as_str());
+        self.forward(now, waiting, &scscf)
+    }
+}
+
+/// The IMPI: from Authorization, else derived from the public identity (TS 24.229 §5.3.1.2).
+fn private_identity(request: &Message, public_identity: &str) -> String {
+    let credentials = request.get(HeaderName::Authorization).and_then(Credentials::parse);
+    match credentials.filter(|c| !c.username.is_empty()) {
+        Some(credentials) => credentials.username,
+        None => public_identity.split_once(':').map_or("", |(_, rest)| rest).to_owned(),
+    }
+}
+
+fn visited_network(request: &Message, home: &str) -> String {
+    let value = request.list(HeaderName::PVisitedNetworkId).next();
+    let name = value.and_then(|v| v.split(';').next()).map(str::trim);
+    name.map_or_else(|| home.to_owned(), |name| lex::unquote(name).into_owned())
+}
+
+/// Whether every contact goes: Expires 0 and no contact that says otherwise.
+fn is_deregistration(request: &Message) -> bool {
+    let default = request.get(HeaderName::Expires).and_then(delta_seconds);
+    let mut contacts = request.list(HeaderName::Contact).filter_map(NameAddr::parse).peekable();
+    contacts.peek().is_some() && contacts.all(|c| c.expires().or(default) == Some(0))
+        || request.list(HeaderName::Contact).any(|c| c == "*")
+}

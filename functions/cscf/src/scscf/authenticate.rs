@@ -1,0 +1,231 @@
+//! The challenge to a REGISTER and the check of its answer: TS 24.229 §5.4.1.2, RFC 3310, RFC 7616.
+
+use std::collections::BTreeMap;
+
+use auth::digest::{Algorithm, Covered, Qop, ha1, verify};
+use base::redact::Secret;
+use base::timer::Timers;
+use base::{Instant, Random};
+use diameter::cx::AuthData;
+use sip::header::{Challenge, Credentials};
+use sip::{Message, Method};
+
+/// What a user has to answer with.
+#[derive(Clone, Debug)]
+enum Expected {
+    /// RES of AKA; used once.
+    Aka { xres: Secret<Vec<u8>> },
+    /// The hash of name, realm and password; good for further challenges without the HSS.
+    Digest { realm: String, algorithm: Algorithm, qop: String, ha1: Secret<String> },
+}
+
+/// The challenge that a user has to answer.
+#[derive(Clone, Debug)]
+struct Pending {
+    expected: Expected,
+    /// The nonce that was given; empty when it was used up.
+    nonce: String,
+    /// The nonce count that was last accepted.
+    count: u32,
+    until: Instant,
+}
+
+/// All challenges, by private identity.
+#[derive(Debug, Default)]
+pub(super) struct Challenges {
+    by_impi: BTreeMap<String, Pending>,
+    expiries: Timers<String>,
+}
+
+/// What an answer to a challenge is worth.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Verdict {
+    /// It is right.
+    Authenticated,
+    /// It is wrong: 403.
+    Wrong,
+    /// It answers a challenge that we do not know (any more): challenge again, `stale`.
+    Stale,
+    /// The SIM says that our sequence number is off: ask the HSS with RAND and AUTS.
+    Resynchronise([u8; 30]),
+}
+
+impl Challenges {
+    /// The challenge from what the HSS sent. `None` if it lacks something, or speaks of a scheme or
+    /// algorithm that we do not know.
+    pub(super) fn issue(
+        &mut self,
+        now: Instant,
+        until: Instant,
+        impi: &str,
+        realm: &str,
+        data: &AuthData,
+        random: &mut Random,
+    ) -> Option<Challenge> {
+        let (expected, challenge) = match data.scheme.as_deref() {
+            Some("SIP Digest") => {
+                let digest = data.digest.as_ref()?;
+                let algorithm = Algorithm::parse(digest.algorithm.as_deref().unwrap_or("MD5"))?;
+                let qop = digest.qop.clone();
+                let expected = Expected::Digest {
+                    realm: digest.realm.clone(),
+                    algorithm,
+                    qop: qop.clone(),
+                    ha1: digest.ha1.clone(),
+                };
+                (expected, digest_challenge(&digest.realm, algorithm, &qop, random))
+            }
+            Some("Digest-AKAv1-MD5") => {
+                let authenticate = data.authenticate.as_ref()?;
+                let (rand, autn) = authenticate.split_first_chunk::<16>()?;
+                let autn: &[u8; 16] = autn.try_into().ok()?;
+                let keys = |key: &Option<Secret<Vec<u8>>>| {
+                    key.as_ref().map(|key| auth::hex::encode(key.reveal()))
+                };
+                let challenge = Challenge {
+                    realm: realm.to_owned(),
+                    nonce: auth::digest_aka::nonce(rand, autn, &[]),
+                    algorithm: Algorithm::AkaV1Md5.name().to_owned(),
+                    qop: "auth".to_owned(),
+                    ck: keys(&data.confidentiality_key),
+                    ik: keys(&data.integrity_key),
+                    ..Challenge::default()
+                };
+                (Expected::Aka { xres: data.authorization.clone()? }, challenge)
+            }
+            _ => return None,
+        };
+        self.remember(now, until, impi, expected, &challenge);
+        Some(challenge)
+    }
+
+    /// Another challenge for a user whose H(A1) we still have; `None` if the HSS has to be asked.
+    pub(super) fn reissue(
+        &mut self,
+        now: Instant,
+        until: Instant,
+        impi: &str,
+        stale: bool,
+        random: &mut Random,
+    ) -> Option<Challenge> {
+        let expected = self.by_impi.get(impi)?.expected.clone();
+        let Expected::Digest { realm, algorithm, qop, .. } = &expected else { return None };
+        let mut challenge = digest_challenge(realm, *algorithm, qop, random);
+        challenge.stale = stale;
+        self.remember(now, until, impi, expected, &challenge);
+        Some(challenge)
+    }
+
+    fn remember(
+        &mut self,
+        _now: Instant,
+        until: Instant,
+        impi: &str,
+        expected: Expected,
+        challenge: &Challenge,
+    ) {
+        let nonce = challenge.nonce.clone();
+        self.expiries.arm(until, impi.to_owned());
+        self.by_impi.insert(impi.to_owned(), Pending { expected, nonce, count: 0, until });
+    }
+
+    /// Checks credentials.
+    pub(super) fn check(&mut self, request: &Message, credentials: &Credentials) -> Verdict {
+        let Some(pending) = self.by_impi.get_mut(&credentials.username) else {
+            return Verdict::Stale;
+        };
+        if pending.nonce.is_empty() || pending.nonce != credentials.nonce {
+            return Verdict::Stale;
+        }
+        let method = request.method().map_or("", Method::as_str);
+        let (ha1, algorithm) = match &pending.expected {
+            Expected::Aka { xres } => {
+                if let Some(auts) = &credentials.auts {
+                    return resynchronise(&pending.nonce, auts).unwrap_or(Verdict::Wrong);
+                }
+                let user = &credentials.username;
+                let a1 = ha1(auth::digest::Hash::Md5, user, &credentials.realm, xres.reveal());
+                (a1, Algorithm::AkaV1Md5)
+            }
+            Expected::Digest { ha1, algorithm, realm, .. } => {
+                if *realm != credentials.realm {
+                    return Verdict::Wrong;
+                }
+                (ha1.clone(), *algorithm)
+            }
+        };
+        let qop = match credentials.qop.to_ascii_lowercase().as_str() {
+            "" => Qop::None,
+            "auth" => Qop::Auth,
+            "auth-int" => Qop::AuthInt(request.body()),
+            _ => return Verdict::Wrong,
+        };
+        let covered = Covered {
+            algorithm,
+            nonce: &credentials.nonce,
+            nc: &credentials.nc,
+            cnonce: &credentials.cnonce,
+            qop,
+            method,
+            uri: &credentials.uri,
+        };
+        if !verify(&ha1, &covered, &credentials.response) {
+            pending.nonce.clear();
+            return Verdict::Wrong;
+        }
+        // A count that does not grow is a replay, RFC 7616 §3.4.
+        let count = u32::from_str_radix(&credentials.nc, 16).unwrap_or(0);
+        if qop != Qop::None && count <= pending.count {
+            return Verdict::Stale;
+        }
+        pending.count = count;
+        if qop == Qop::None || matches!(pending.expected, Expected::Aka { .. }) {
+            pending.nonce.clear();
+        }
+        Verdict::Authenticated
+    }
+
+    /// Forgets challenges that nobody answered; returns nothing, since nobody waits (TS 24.229
+    /// §5.4.1.2.1: the timer reg-await-auth).
+    pub(super) fn expire(&mut self, now: Instant) {
+        while let Some((at, impi)) = self.expiries.due(now) {
+            if self.by_impi.get(&impi).is_some_and(|p| p.until == at) {
+                self.by_impi.remove(&impi);
+            }
+        }
+    }
+
+    pub(super) fn next_expiry(&self) -> Option<Instant> {
+        self.expiries.next()
+    }
+
+    /// Forgets a user, so that the HSS is asked again.
+    pub(super) fn forget(&mut self, impi: &str) {
+        self.by_impi.remove(impi);
+    }
+}
+
+fn digest_challenge(
+    realm: &str,
+    algorithm: Algorithm,
+    qop: &str,
+    random: &mut Random,
+) -> Challenge {
+    Challenge {
+        realm: realm.to_owned(),
+        nonce: random.token::<16>(),
+        algorithm: algorithm.name().to_owned(),
+        qop: qop.to_owned(),
+        ..Challenge::default()
+    }
+}
+
+/// RAND of the challenge and AUTS of the answer, as the HSS wants them (TS 29.228 §6.3.1).
+fn resynchronise(nonce: &str, auts: &str) -> Option<Verdict> {
+    let (rand, _) = auth::digest_aka::parse_nonce(nonce).ok()?;
+    let auts = auth::digest_aka::parse_auts(auts).ok()?;
+    let mut out = [0; 30];
+    out[..16].copy_from_slice(&rand);
+    out[16..].copy_from_slice(&auts);
+    Some(Verdict::Resynchronise(out))
+}

@@ -1,0 +1,61 @@
+//! How an S-CSCF is set up.
+
+use base::Flow;
+use base::machine::Name;
+use base::time::Duration;
+use diameter::node::NodeConfig;
+
+use crate::trust::TrustDomain;
+
+/// Configuration of an S-CSCF.
+#[derive(Clone, Debug)]
+pub struct ScscfConfig {
+    /// Its configured host name.
+    pub host: String,
+    /// Its port in URIs; `None` leaves it out.
+    pub port: Option<u16>,
+    /// The home network's domain.
+    pub home_domain: String,
+    /// The I-CSCF that requests to users of the home network go to.
+    pub icscf: Name,
+    /// Whose assertions are believed.
+    pub trust: TrustDomain,
+    /// The Diameter side.
+    pub diameter: NodeConfig,
+    /// The HSS's realm.
+    pub diameter_realm: String,
+    /// How long the HSS may take.
+    pub cx_timeout: Duration,
+    /// Shortest registration in seconds; shorter ones get a 423.
+    pub min_expires: u32,
+    /// Longest registration in seconds; longer ones are cut (TS 24.229 §5.4.1.2.2).
+    pub max_expires: u32,
+    /// How long a challenge may stay unanswered: reg-await-auth, TS 24.229 Table 7.8, 4 minutes.
+    pub await_auth: Duration,
+    /// Contacts of one user at most; the one that expires first goes.
+    pub max_contacts: usize,
+}
+
+impl ScscfConfig {
+    /// `host` or `host:port`.
+    pub fn sent_by(&self) -> String {
+        match self.port {
+            Some(port) => format!("{}:{port}", self.host),
+            None => self.host.clone(),
+        }
+    }
+
+    /// The SIP URI that the HSS stores as Server-Name.
+    pub fn server_name(&self) -> String {
+        format!("sip:{}", self.sent_by())
+    }
+
+    pub(super) fn is_us(&self, host: &str, port: Option<u16>, flow: &Flow) -> bool {
+        if host.eq_ignore_ascii_case(&self.host) {
+            return port.unwrap_or(5060) == self.port.unwrap_or(5060);
+        }
+        let Some(local) = flow.local.socket_addr() else { return false };
+        let ip = host.trim_start_matches('[').trim_end_matches(']').parse();
+        ip == Ok(local.ip()) && port.unwrap_or(5060) == local.port()
+    }
+}

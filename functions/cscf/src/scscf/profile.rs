@@ -1,0 +1,243 @@
+//! The user profile that the HSS sends, Cx-User-Data: TS 29.228 Annex B and Annex E.
+
+use quick_xml::Reader;
+use quick_xml::events::Event as Xml;
+
+use super::ifc::{ApplicationServer, Criterion, Trigger, TriggerKind};
+
+/// An IMS subscription as one S-CSCF needs it.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Profile {
+    /// The private identity.
+    pub private_identity: String,
+    /// The service profiles.
+    pub services: Vec<ServiceProfile>,
+}
+
+/// Identities that share their filter criteria.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct ServiceProfile {
+    /// The identities, the default first.
+    pub identities: Vec<PublicIdentity>,
+    /// Filter criteria in order of their priority.
+    pub criteria: Vec<Criterion>,
+}
+
+/// A public identity.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct PublicIdentity {
+    /// The URI.
+    pub uri: String,
+    /// Whether it may only be registered, and neither call nor be called.
+    pub barred: bool,
+}
+
+impl Profile {
+    /// Reads the document. Elements that are not known are skipped; `None` if it is not well-formed
+    /// or has no identity.
+    pub fn parse(xml: &str) -> Option<Profile> {
+        let root = Element::parse(xml)?;
+        if root.name != "IMSSubscription" {
+            return None;
+        }
+        let services: Vec<_> = root.children("ServiceProfile").map(service_profile).collect();
+        let private_identity = root.text("PrivateID").unwrap_or_default();
+        let usable = services.iter().any(|s: &ServiceProfile| !s.identities.is_empty());
+        usable.then_some(Profile { private_identity, services })
+    }
+
+    /// All identities, in order.
+    pub fn identities(&self) -> impl Iterator<Item = &PublicIdentity> {
+        self.services.iter().flat_map(|s| &s.identities)
+    }
+
+    /// The identities that may be used, the default first: P-Associated-URI, TS 24.229 §5.4.1.2.2F.
+    pub fn usable(&self) -> impl Iterator<Item = &str> {
+        self.identities().filter(|i| !i.barred).map(|i| i.uri.as_str())
+    }
+
+    /// The service profile and identity of an address of record.
+    pub fn find(&self, aor: &str) -> Option<(&ServiceProfile, &PublicIdentity)> {
+        self.services.iter().find_map(|service| {
+            let same = |i: &&PublicIdentity| {
+                sip::Uri::parse(&i.uri).is_some_and(|uri| uri.aor() == aor)
+            };
+            service.identities.iter().find(same).map(|identity| (service, identity))
+        })
+    }
+}
+
+fn service_profile(element: &Element) -> ServiceProfile {
+    let identity = |e: &Element| {
+        let uri = e.text("Identity").filter(|uri| sip::Uri::parse(uri).is_some())?;
+        Some(PublicIdentity { uri, barred: e.flag("BarringIndication") })
+    };
+    let mut criteria: Vec<Criterion> =
+        element.children("InitialFilterCriteria").filter_map(criterion).collect();
+    criteria.sort_by_key(|c| c.priority);
+    let identities = element.children("PublicIdentity").filter_map(identity).collect();
+    ServiceProfile { identities, criteria }
+}
+
+fn criterion(element: &Element) -> Option<Criterion> {
+    let server = element.child("ApplicationServer")?;
+    let default = server.text("DefaultHandling");
+    let trigger = match element.child("TriggerPoint") {
+        Some(point) => Some(Trigger {
+            cnf: point.flag("ConditionTypeCNF"),
+            conditions: point
+                .children("SPT")
+                .flat_map(|spt| {
+                    let groups: Vec<u32> =
+                        spt.children("Group").filter_map(|g| g.content.trim().parse().ok()).collect();
+                    let negated = spt.flag("ConditionNegated");
+                    let kind = trigger_kind(spt);
+                    groups.into_iter().map(move |group| (group, negated, kind.clone()))
+                })
+                .collect(),
+        }),
+        None => None,
+    };
+    Some(Criterion {
+        priority: element.text("Priority")?.parse().ok()?,
+        trigger,
+        server: ApplicationServer {
+            uri: server.text("ServerName")?,
+            // 0 SESSION_CONTINUED, 1 SESSION_TERMINATED, TS 29.228 §B.2.2.
+            continue_without: default.as_deref() != Some("1"),
+            service_info: server.text("ServiceInfo"),
+        },
+        registered_part: element.text("ProfilePartIndicator").map(|part| part == "0"),
+    })
+}
+
+fn trigger_kind(spt: &Element) -> TriggerKind {
+    if let Some(method) = spt.text("Method") {
+        return TriggerKind::Method(method);
+    }
+    if let Some(case) = spt.text("SessionCase") {
+        return TriggerKind::SessionCase(case.parse().unwrap_or(u32::MAX));
+    }
+    if let Some(uri) = spt.text("RequestURI") {
+        return TriggerKind::RequestUri(uri);
+    }
+    if let Some(header) = spt.child("SIPHeader") {
+        return TriggerKind::Header {
+            name: header.text("Header").unwrap_or_default(),
+            content: header.text("Content"),
+        };
+    }
+    if let Some(line) = spt.child("SessionDescription") {
+        return TriggerKind::Sdp {
+            line: line.text("Line").unwrap_or_default(),
+            content: line.text("Content"),
+        };
+    }
+    TriggerKind::Unknown
+}
+
+/// An element of a small document.
+#[derive(Debug, Default)]
+struct Element {
+    name: String,
+    content: String,
+    children: Vec<Element>,
+}
+
+/// Deeper documents are not Cx-User-Data.
+const MAX_DEPTH: usize = 32;
+
+impl Element {
+    fn parse(xml: &str) -> Option<Element> {
+        let mut reader = Reader::from_str(xml);
+        let mut open: Vec<Element> = vec![Element::default()];
+        let local = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+        loop {
+            match reader.read_event().ok()? {
+                Xml::Start(tag) => {
+                    if open.len() > MAX_DEPTH {
+                        return None;
+                    }
+                    let name = local(tag.local_name().as_ref());
+                    open.push(Element { name, ..Element::default() });
+                }
+                Xml::Empty(tag) => {
+                    let name = local(tag.local_name().as_ref());
+                    open.last_mut()?.children.push(Element { name, ..Element::default() });
+                }
+                Xml::End(_) => {
+                    let done = open.pop()?;
+                    open.last_mut()?.children.push(done);
+                }
+                Xml::Text(text) => open.last_mut()?.content.push_str(&text.decode().ok()?),
+                Xml::CData(text) => {
+                    open.last_mut()?.content.push_str(&String::from_utf8_lossy(&text));
+                }
+                Xml::GeneralRef(name) => {
+                    let entity = format!("&{};", name.decode().ok()?);
+                    let text = quick_xml::escape::unescape(&entity).ok()?.into_owned();
+                    open.last_mut()?.content.push_str(&text);
+                }
+                Xml::Eof => break,
+                _ => {}
+            }
+        }
+        let root = open.pop().filter(|_| open.is_empty())?;
+        root.children.into_iter().next()
+    }
+
+    fn children<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Element> {
+        self.children.iter().filter(move |c| c.name == name)
+    }
+
+    fn child(&self, name: &str) -> Option<&Element> {
+        self.children.iter().find(|c| c.name == name)
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        self.child(name).map(|c| c.content.trim().to_owned())
+    }
+
+    fn flag(&self, name: &str) -> bool {
+        self.text(name).is_some_and(|text| text == "1" || text == "true")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const XML: &str = "<?xml version=\"1.0\"?><IMSSubscription><PrivateID>a@x</PrivateID>\
+        <ServiceProfile><PublicIdentity><BarringIndication>1</BarringIndication>\
+        <Identity>sip:001@x</Identity></PublicIdentity>\
+        <PublicIdentity><Identity>sip:a&amp;b@X</Identity></PublicIdentity>\
+        <InitialFilterCriteria><Priority>2</Priority><ApplicationServer>\
+        <ServerName>sip:b@as</ServerName><DefaultHandling>1</DefaultHandling></ApplicationServer>\
+        </InitialFilterCriteria>\
+        <InitialFilterCriteria><Priority>1</Priority><TriggerPoint>\
+        <ConditionTypeCNF>0</ConditionTypeCNF><SPT><ConditionNegated>0</ConditionNegated>\
+        <Group>0</Group><Group>1</Group><Method>INVITE</Method></SPT></TriggerPoint>\
+        <ApplicationServer><ServerName>sip:as</ServerName></ApplicationServer>\
+        </InitialFilterCriteria></ServiceProfile></IMSSubscription>";
+
+    #[test]
+    fn a_subscription_is_read() {
+        let profile = Profile::parse(XML).unwrap();
+        assert_eq!(profile.usable().collect::<Vec<_>>(), ["sip:a&b@X"]);
+        let (service, identity) = profile.find("sip:001@x").unwrap();
+        assert!(identity.barred);
+        let names: Vec<_> = service.criteria.iter().map(|c| c.server.uri.as_str()).collect();
+        assert_eq!(names, ["sip:as", "sip:b@as"]);
+        assert!(service.criteria[0].server.continue_without);
+        assert!(!service.criteria[1].server.continue_without);
+        assert_eq!(service.criteria[0].trigger.as_ref().unwrap().conditions.len(), 2);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        let deep = "<a>".repeat(100_000);
+        for bad in ["", "<a/>", "<IMSSubscription/>", "<IMSSubscription>", "]]>", deep.as_str()] {
+            assert_eq!(Profile::parse(bad), None);
+        }
+    }
+}

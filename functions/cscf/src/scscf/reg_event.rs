@@ -1,0 +1,277 @@
+//! The reg event notifier, TS 24.229 §5.4.2, RFC 3680: who watches a user's registration is told of
+//! every change.
+
+use std::collections::BTreeMap;
+
+use base::Instant;
+use base::time::Duration;
+use base::timer::Timers;
+use sip::header::{HeaderName, NameAddr, delta_seconds};
+use sip::{ClientId, Dialog, Message, Method, ServerId, Stack, Uri};
+
+use super::user::{Contact, User};
+use super::{Scscf, aor_of};
+use crate::proxy::Refusal;
+use crate::reginfo::{
+    self, Completeness, Contact as ContactInfo, ContactEvent, RegInfo, Registration, State,
+};
+
+/// Longest subscription in seconds.
+const MAX_EXPIRES: u32 = 600_000;
+
+/// Subscriptions at most; beyond it a SUBSCRIBE gets a 503.
+const MAX_WATCHERS: usize = 500_000;
+
+/// A subscription.
+#[derive(Debug)]
+struct Watcher {
+    impi: String,
+    dialog: Dialog,
+    version: u32,
+    until: Instant,
+}
+
+/// All subscriptions, by Call-ID and the watcher's tag.
+#[derive(Debug, Default)]
+pub(super) struct Watchers {
+    by_id: BTreeMap<(String, String), Watcher>,
+    expiries: Timers<(String, String)>,
+    notified: BTreeMap<ClientId, (String, String)>,
+}
+
+impl Watchers {
+    pub(super) fn next_expiry(&self) -> Option<Instant> {
+        self.expiries.next()
+    }
+
+    /// Ends subscriptions that were not refreshed. Nobody is told: the watcher knows the time too.
+    pub(super) fn expire(&mut self, now: Instant) {
+        while let Some((at, id)) = self.expiries.due(now) {
+            if self.by_id.get(&id).is_some_and(|w| w.until == at) {
+                self.by_id.remove(&id);
+            }
+        }
+    }
+
+    fn of<'a>(&'a self, impi: &'a str) -> impl Iterator<Item = (String, String)> + 'a {
+        self.by_id.iter().filter(move |(_, w)| w.impi == impi).map(|(id, _)| id.clone())
+    }
+}
+
+impl Scscf {
+    /// A new SUBSCRIBE to a user's reg event: from himself, his P-CSCF, or an application server.
+    pub(super) fn subscribe(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        request: &Message,
+    ) -> Result<(), Refusal> {
+        let aor = Uri::parse(request.uri()).map(|u| u.aor()).unwrap_or_default();
+        let user = self.users.of(&aor).ok_or(Refusal::new(480, "the user is not registered"))?;
+        if !self.may_watch(request, user) {
+            return Err(Refusal::new(403, "not allowed to watch this registration"));
+        }
+        if self.watchers.by_id.len() >= MAX_WATCHERS {
+            return Err(Refusal::new(503, "too many subscriptions"));
+        }
+        let impi = user.impi.clone();
+        let tag = self.proxy.stack.token();
+        let dialog = Dialog::of_request(request, &tag, false)
+            .ok_or(Refusal::new(400, "a SUBSCRIBE needs a Contact"))?;
+        let id = (dialog.call_id.clone(), dialog.remote_tag.clone());
+        let watcher = Watcher { impi, dialog, version: 0, until: now };
+        self.watchers.by_id.insert(id.clone(), watcher);
+        self.accept(now, server, request, &id, &tag);
+        Ok(())
+    }
+
+    /// A SUBSCRIBE within its dialog: a refresh, or the end.
+    pub(super) fn resubscribe(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        request: &Message,
+    ) -> Result<(), Refusal> {
+        let tag = request.get(HeaderName::From).and_then(NameAddr::parse).and_then(|a| a.tag());
+        let call = request.get(HeaderName::CallId).unwrap_or("");
+        let id = (call.to_owned(), tag.unwrap_or("").to_owned());
+        let gone = Refusal::new(481, "no such subscription");
+        let watcher = self.watchers.by_id.get_mut(&id).ok_or(gone.clone())?;
+        if !watcher.dialog.owns_request(request) {
+            return Err(gone);
+        }
+        let refused = |status| Refusal::new(status, "the SUBSCRIBE is out of order");
+        watcher.dialog.take_request(request).map_err(refused)?;
+        let tag = watcher.dialog.local_tag.clone();
+        self.accept(now, server, request, &id, &tag);
+        Ok(())
+    }
+
+    fn accept(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        request: &Message,
+        id: &(String, String),
+        tag: &str,
+    ) {
+        let asked = request.get(HeaderName::Expires).and_then(delta_seconds).unwrap_or(3600);
+        let seconds = asked.min(MAX_EXPIRES);
+        let mut response = Message::answer(request, 200);
+        response.tag_to(tag);
+        response.push(HeaderName::Contact, format!("<{}>", self.config.server_name()));
+        response.push(HeaderName::Expires, seconds.to_string());
+        for route in request.lines(HeaderName::RecordRoute) {
+            response.push(HeaderName::RecordRoute, route);
+        }
+        self.proxy.stack.respond(now, server, response);
+        let until = now + Duration::from_secs(u64::from(seconds));
+        let Some(watcher) = self.watchers.by_id.get_mut(id) else { return };
+        watcher.until = until;
+        let impi = watcher.impi.clone();
+        self.watchers.expiries.arm(until, id.clone());
+        let contacts = self.users.get(&impi).map(|u| u.contacts.clone()).unwrap_or_default();
+        let events: Vec<_> = contacts.into_iter().map(|c| (c, ContactEvent::Registered)).collect();
+        self.notify(now, id, &events, Completeness::Full, seconds == 0);
+        if seconds == 0 {
+            self.watchers.by_id.remove(id);
+        }
+    }
+
+    /// §5.4.2.1.1: the user himself, whoever stands in the Path of his REGISTER, and application
+    /// servers, which speak from within the trust domain with an identity of their own.
+    fn may_watch(&self, request: &Message, user: &User) -> bool {
+        let Some(watcher) = aor_of(request, HeaderName::PAssertedIdentity) else { return false };
+        let own = user.profile.find(&watcher).is_some();
+        let host = |text: &str| Uri::parse(text).and_then(Uri::sip).map(|u| u.host.to_owned());
+        let watcher_host = host(&watcher);
+        let in_path = user.contacts.iter().flat_map(|c| &c.path).any(|path| {
+            NameAddr::parse(path).is_some_and(|a| host(a.uri) == watcher_host)
+        });
+        let servers = user.profile.services.iter().flat_map(|s| &s.criteria);
+        let server = servers.into_iter().any(|c| host(&c.server.uri) == watcher_host);
+        own || in_path || server
+    }
+
+    /// Tells the watchers what changed between two states of a user's contacts. `gone` is what
+    /// happened to those that are no longer there.
+    pub(super) fn contacts_changed(
+        &mut self,
+        now: Instant,
+        impi: &str,
+        before: &[Contact],
+        after: &[Contact],
+        gone: ContactEvent,
+    ) {
+        let mut events = Vec::new();
+        for contact in after {
+            match before.iter().find(|old| old.is_same(contact)) {
+                Some(old) if old == contact => {}
+                Some(_) => events.push((contact.clone(), ContactEvent::Refreshed)),
+                None => events.push((contact.clone(), ContactEvent::Registered)),
+            }
+        }
+        let missing = |old: &&Contact| !after.iter().any(|new| new.is_same(old));
+        events.extend(before.iter().filter(missing).map(|old| (old.clone(), gone)));
+        if events.is_empty() {
+            return;
+        }
+        let over = after.is_empty();
+        let completeness = if over { Completeness::Full } else { Completeness::Partial };
+        let watchers: Vec<_> = self.watchers.of(impi).collect();
+        for id in watchers {
+            self.notify(now, &id, &events, completeness, over);
+            if over {
+                self.watchers.by_id.remove(&id);
+            }
+        }
+    }
+
+    fn notify(
+        &mut self,
+        now: Instant,
+        id: &(String, String),
+        events: &[(Contact, ContactEvent)],
+        completeness: Completeness,
+        over: bool,
+    ) {
+        let Some(watcher) = self.watchers.by_id.get_mut(id) else { return };
+        let Some(user) = self.users.get(&watcher.impi) else { return };
+        let body = document(now, user, events, completeness, watcher.version, over).to_xml();
+        watcher.version += 1;
+        let mut request = watcher.dialog.request(Method::Notify);
+        let state = if over {
+            "terminated;reason=noresource".to_owned()
+        } else {
+            format!("active;expires={}", watcher.until.since(now).as_secs())
+        };
+        request.push(HeaderName::Event, "reg");
+        request.push(HeaderName::SubscriptionState, state);
+        request.push(HeaderName::Contact, format!("<{}>", self.config.server_name()));
+        request.set_body(reginfo::CONTENT_TYPE, body.into_bytes());
+        let Some(hop) = Stack::hop(watcher.dialog.next_hop()) else { return };
+        let client = self.proxy.send(now, request, hop);
+        self.watchers.notified.insert(client, id.clone());
+    }
+
+    /// RFC 6665 §4.2.2: a watcher that refuses a NOTIFY, or does not answer, is none any more.
+    pub(super) fn notify_answered(&mut self, client: ClientId, response: &Result<Message, u16>) {
+        let status = response.as_ref().map_or_else(|status| *status, Message::status);
+        if status < 200 {
+            return;
+        }
+        if let Some(id) = self.watchers.notified.remove(&client)
+            && matches!(status, 404 | 405 | 408 | 410 | 416 | 480..=485 | 489 | 501 | 503 | 604)
+        {
+            self.watchers.by_id.remove(&id);
+        }
+    }
+}
+
+fn document(
+    now: Instant,
+    user: &User,
+    events: &[(Contact, ContactEvent)],
+    completeness: Completeness,
+    version: u32,
+    over: bool,
+) -> RegInfo {
+    let gone = |event: &ContactEvent| {
+        !matches!(event, ContactEvent::Registered | ContactEvent::Created | ContactEvent::Refreshed)
+    };
+    let contacts: Vec<ContactInfo> = events
+        .iter()
+        .map(|(contact, event)| {
+            let state = if gone(event) { State::Terminated } else { State::Active };
+            ContactInfo {
+                id: contact_id(contact),
+                state,
+                event: *event,
+                expires: if gone(event) { 0 } else { contact.left(now) },
+                uri: contact.uri.clone(),
+            }
+        })
+        .collect();
+    let ended = over && contacts.iter().all(|c| c.state == State::Terminated);
+    let state = if ended { State::Terminated } else { State::Active };
+    let registrations = user
+        .profile
+        .usable()
+        .enumerate()
+        .map(|(n, aor)| Registration {
+            aor: aor.to_owned(),
+            id: format!("r{n}"),
+            state,
+            contacts: contacts.clone(),
+        })
+        .collect();
+    RegInfo { version, completeness, registrations }
+}
+
+/// The same contact has the same id in every document.
+fn contact_id(contact: &Contact) -> String {
+    let hash = contact.uri.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("c{hash:x}")
+}

@@ -1,0 +1,363 @@
+//! REGISTER at the S-CSCF: TS 24.229 §5.4.1, RFC 3261 §10.3.
+
+use base::redact::Secret;
+use base::time::Duration;
+use base::{Instant, Severity};
+use diameter::cx::{Assignment, AuthData, Maa, Mar, Saa, Sar};
+use sip::header::{Challenge, Credentials, HeaderName, NameAddr, delta_seconds, q_value};
+use sip::{Message, ServerId};
+
+use super::authenticate::Verdict;
+use super::user::{Contact, User};
+use super::{Scscf, Waiting, aor_of};
+use crate::cx::Answer;
+use crate::proxy::Refusal;
+use crate::reginfo::ContactEvent;
+
+/// A REGISTER that waits for the HSS.
+#[derive(Clone, Debug)]
+pub(super) struct Register {
+    server: ServerId,
+    request: Message,
+    impi: String,
+    impu: String,
+    stale: bool,
+}
+
+impl Scscf {
+    pub(super) fn register(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        request: Message,
+    ) -> Result<(), Refusal> {
+        let impu =
+            aor_of(&request, HeaderName::To).ok_or(Refusal::new(400, "To is no URI"))?;
+        let credentials = request.get(HeaderName::Authorization).and_then(Credentials::parse);
+        // §5.4.1.2.1: without credentials the private identity is derived from the public one.
+        let derived = impu.split_once(':').map_or("", |(_, rest)| rest).to_owned();
+        let named = credentials.as_ref().map(|c| c.username.clone()).filter(|u| !u.is_empty());
+        let impi = named.unwrap_or(derived);
+        self.check_expiry(&request)?;
+        let mut register = Register { server, request, impi, impu, stale: false };
+        let answered = credentials.filter(|c| !c.response.is_empty() || c.auts.is_some());
+        let Some(credentials) = answered else {
+            self.challenge_again(now, register);
+            return Ok(());
+        };
+        match self.challenges.check(&register.request, &credentials) {
+            Verdict::Authenticated => self.authenticated(now, register),
+            Verdict::Stale => {
+                register.stale = true;
+                self.challenge_again(now, register);
+                Ok(())
+            }
+            Verdict::Resynchronise(rand_auts) => {
+                self.ask_vector(now, register, Some(rand_auts));
+                Ok(())
+            }
+            Verdict::Wrong => {
+                self.challenges.forget(&register.impi);
+                if self.users.get(&register.impi).is_none() {
+                    self.tell_hss(now, &register.impi, &register.impu, Assignment::AuthenticationFailure);
+                }
+                let text = format!("{} answered the challenge wrongly", register.impi);
+                self.log(Severity::Warning, "scscf.wrong_response", text);
+                Err(Refusal::new(403, "the answer to the challenge is wrong"))
+            }
+        }
+    }
+
+    /// RFC 3261 §10.3 step 7: too short is a 423.
+    fn check_expiry(&self, request: &Message) -> Result<(), Refusal> {
+        let default = request.get(HeaderName::Expires).and_then(delta_seconds);
+        let min = self.config.min_expires;
+        let mut asked = request
+            .list(HeaderName::Contact)
+            .filter_map(NameAddr::parse)
+            .filter_map(|c| c.expires().or(default));
+        if asked.any(|seconds| seconds > 0 && seconds < min) {
+            let header = Some((HeaderName::MinExpires, min.to_string()));
+            return Err(Refusal { status: 423, header, why: "the registration is too short" });
+        }
+        Ok(())
+    }
+
+    fn challenge_again(&mut self, now: Instant, register: Register) {
+        let until = now + self.config.await_auth;
+        let (impi, stale) = (&register.impi, register.stale);
+        match self.challenges.reissue(now, until, impi, stale, &mut self.random) {
+            Some(challenge) => self.send_challenge(now, &register, &challenge),
+            None => self.ask_vector(now, register, None),
+        }
+    }
+
+    /// MAR, TS 29.228 §6.3.
+    fn ask_vector(&mut self, now: Instant, register: Register, rand_auts: Option<[u8; 30]>) {
+        let algorithm = register
+            .request
+            .get(HeaderName::Authorization)
+            .and_then(Credentials::parse)
+            .map(|c| c.algorithm)
+            .unwrap_or_default();
+        let scheme = match algorithm.to_ascii_uppercase().as_str() {
+            "AKAV1-MD5" => "Digest-AKAv1-MD5",
+            _ if rand_auts.is_some() => "Digest-AKAv1-MD5",
+            "MD5" | "SHA-256" => "SIP Digest",
+            _ => "Unknown",
+        };
+        let mar = Mar {
+            user_name: register.impi.clone(),
+            public_identity: register.impu.clone(),
+            items: 1,
+            auth_data: AuthData {
+                scheme: Some(scheme.to_owned()),
+                authorization: rand_auts.map(|bytes| Secret::new(bytes.to_vec())),
+                ..AuthData::default()
+            },
+            server_name: self.config.server_name(),
+        };
+        let id = self.cx.ask(now, &mar);
+        self.waiting.insert(id, Waiting::Challenge(register));
+    }
+
+    /// MAA: the challenge goes out.
+    pub(super) fn challenge(&mut self, now: Instant, register: Register, answer: &Answer) {
+        let refusal = match answer {
+            Answer::Unavailable(_) => Refusal::new(504, "the HSS did not answer the MAR"),
+            _ => Refusal::new(403, "the HSS has no authentication data for the user"),
+        };
+        let data = answer.body::<Maa>().and_then(|maa| maa.auth_data.into_iter().next());
+        let until = now + self.config.await_auth;
+        let (impi, domain) = (&register.impi, &self.config.home_domain);
+        let challenge = data.as_ref().and_then(|data| {
+            self.challenges.issue(now, until, impi, domain, data, &mut self.random)
+        });
+        match challenge {
+            Some(challenge) => self.send_challenge(now, &register, &challenge),
+            None => {
+                let text = format!("no challenge for {}: {answer}", register.impi);
+                self.log(Severity::Warning, "scscf.no_challenge", text);
+                self.refuse(now, register.server, &register.request, &refusal);
+            }
+        }
+    }
+
+    fn send_challenge(&mut self, now: Instant, register: &Register, challenge: &Challenge) {
+        let mut response = self.proxy.stack.answer(&register.request, 401);
+        response.push(HeaderName::WwwAuthenticate, challenge.to_string());
+        self.proxy.stack.respond(now, register.server, response);
+    }
+
+    /// The user is who he says: first registrations and deregistrations go to the HSS.
+    fn authenticated(&mut self, now: Instant, register: Register) -> Result<(), Refusal> {
+        let user = self.users.get(&register.impi);
+        let contacts = self.merged(now, &register)?;
+        let assignment = match (user, contacts.is_empty()) {
+            (Some(user), true) if user.is_registered() => Assignment::UserDeregistration,
+            (_, true) if !register.request.has(HeaderName::Contact) => {
+                return Err(Refusal::new(400, "REGISTER without Contact"));
+            }
+            (_, true) => {
+                self.register_answer(now, &register);
+                return Ok(());
+            }
+            (Some(user), false) if user.is_registered() && user.profile.find(&register.impu).is_some() => {
+                self.bind(now, &register, contacts);
+                return Ok(());
+            }
+            _ => Assignment::Registration,
+        };
+        let sar = Sar {
+            user_name: Some(register.impi.clone()),
+            public_identities: vec![register.impu.clone()],
+            server_name: self.config.server_name(),
+            assignment,
+            has_user_data: false,
+        };
+        let id = self.cx.ask(now, &sar);
+        self.waiting.insert(id, Waiting::Assign(register));
+        Ok(())
+    }
+
+    /// SAA: the profile came, or the deregistration is done.
+    pub(super) fn assigned(&mut self, now: Instant, register: Register, answer: &Answer) {
+        let refused = |status, why| Refusal::new(status, why);
+        let result = match (answer, self.merged(now, &register)) {
+            (_, Err(refusal)) => Err(refusal),
+            // TS 29.228 §6.1.2: a deregistration is done here whatever the HSS says.
+            (_, Ok(contacts)) if contacts.is_empty() => {
+                self.unbind(now, &register.impi, ContactEvent::Unregistered);
+                self.register_answer(now, &register);
+                return;
+            }
+            (Answer::Unavailable(_), _) => Err(refused(504, "the HSS did not answer the SAR")),
+            (_, Ok(contacts)) => {
+                let saa = answer.body::<Saa>();
+                let data = saa.and_then(|saa| saa.user_data).unwrap_or_default();
+                let data = String::from_utf8_lossy(&data).into_owned();
+                match User::new(register.impi.clone(), data) {
+                    Some(user) => {
+                        let _ = self.users.save(now, user);
+                        self.bind(now, &register, contacts);
+                        return;
+                    }
+                    None => Err(refused(403, "the HSS sent no usable profile")),
+                }
+            }
+        };
+        if let Err(refusal) = result {
+            let text = format!("{} not registered: {answer}", register.impi);
+            self.log(Severity::Warning, "scscf.not_assigned", text);
+            self.refuse(now, register.server, &register.request, &refusal);
+        }
+    }
+
+    /// The user's contacts after this REGISTER, RFC 3261 §10.3 steps 6 and 7.
+    fn merged(&self, now: Instant, register: &Register) -> Result<Vec<Contact>, Refusal> {
+        let request = &register.request;
+        let mut contacts =
+            self.users.get(&register.impi).map(|user| user.contacts.clone()).unwrap_or_default();
+        contacts.retain(|c| c.expires() > now);
+        let default = request.get(HeaderName::Expires).and_then(delta_seconds);
+        let call_id = request.get(HeaderName::CallId).unwrap_or("");
+        let cseq = request.get(HeaderName::CSeq).and_then(sip::header::CSeq::parse);
+        let cseq = cseq.map_or(0, |c| c.number);
+        let path: Vec<String> = request.list(HeaderName::Path).map(str::to_owned).collect();
+        for element in request.list(HeaderName::Contact) {
+            if element == "*" {
+                if default != Some(0) {
+                    return Err(Refusal::new(400, "Contact * needs Expires 0"));
+                }
+                contacts.clear();
+                continue;
+            }
+            let address = NameAddr::parse(element)
+                .filter(|a| a.parsed_uri().is_some())
+                .ok_or(Refusal::new(400, "a Contact is no URI"))?;
+            let asked = address.expires().or(default).unwrap_or(self.config.max_expires);
+            let seconds = asked.min(self.config.max_expires);
+            let expires = now + Duration::from_secs(u64::from(seconds));
+            let mut contact = Contact::new(without_expires(&address), address.uri.to_owned(), expires);
+            contact.instance = address.params.get("+sip.instance").map(str::to_owned);
+            contact.q = address.params.get("q").and_then(q_value).unwrap_or(1000);
+            contact.path = path.clone();
+            contact.call_id = call_id.to_owned();
+            contact.cseq = cseq;
+            let old = contacts.iter().position(|c| c.is_same(&contact));
+            if let Some(old) = old {
+                if contacts[old].call_id == call_id && contacts[old].cseq >= cseq {
+                    return Err(Refusal::new(500, "the REGISTER is out of order"));
+                }
+                contacts.remove(old);
+            }
+            if seconds > 0 {
+                contacts.push(contact);
+            }
+        }
+        while contacts.len() > self.config.max_contacts {
+            contacts.remove(0);
+        }
+        Ok(contacts)
+    }
+
+    /// Writes the contacts down and answers.
+    fn bind(&mut self, now: Instant, register: &Register, contacts: Vec<Contact>) {
+        let Some(mut user) = self.users.get(&register.impi).cloned() else { return };
+        let first = !user.is_registered();
+        let before = std::mem::replace(&mut user.contacts, contacts);
+        let after = user.contacts.clone();
+        let save = self.users.save(now, user);
+        self.outputs.extend(save);
+        if first {
+            let text = format!("{} registered as {}", register.impu, register.impi);
+            self.log(Severity::Info, "scscf.registered", text);
+        }
+        self.register_answer(now, register);
+        self.contacts_changed(now, &register.impi, &before, &after, ContactEvent::Unregistered);
+    }
+
+    /// Takes the user out and tells the watchers.
+    pub(super) fn unbind(&mut self, now: Instant, impi: &str, event: ContactEvent) {
+        let before = self.users.get(impi).map(|u| u.contacts.clone()).unwrap_or_default();
+        self.contacts_changed(now, impi, &before, &[], event);
+        if let Some((_, output)) = self.users.remove(impi) {
+            self.outputs.push_back(output);
+            self.log(Severity::Info, "scscf.deregistered", format!("{impi}: {}", event.as_str()));
+        }
+    }
+
+    /// The 200 OK, §5.4.1.2.2F: what is registered, and how to reach us.
+    fn register_answer(&mut self, now: Instant, register: &Register) {
+        let mut response = self.proxy.stack.answer(&register.request, 200);
+        for path in register.request.lines(HeaderName::Path) {
+            response.push(HeaderName::Path, path);
+        }
+        if let Some(user) = self.users.get(&register.impi) {
+            for contact in &user.contacts {
+                let value = format!("{};expires={}", contact.element, contact.left(now));
+                response.push(HeaderName::Contact, value);
+            }
+            let identities: Vec<_> = user.profile.usable().map(|uri| format!("<{uri}>")).collect();
+            if !identities.is_empty() {
+                response.push(HeaderName::PAssociatedUri, identities.join(", "));
+            }
+            let route = format!("<sip:orig@{};lr>", self.config.sent_by());
+            response.push(HeaderName::ServiceRoute, route);
+        }
+        response.push(HeaderName::Supported, "path");
+        self.proxy.stack.respond(now, register.server, response);
+    }
+
+    /// Contacts ran out.
+    pub(super) fn expire_contacts(&mut self, now: Instant, impi: &str) {
+        let Some(mut user) = self.users.get(impi).cloned() else { return };
+        let before = user.contacts.clone();
+        user.contacts.retain(|c| c.expires() > now);
+        let impu = user.profile.usable().next().unwrap_or("").to_owned();
+        if user.contacts.is_empty() {
+            self.unbind(now, impi, ContactEvent::Expired);
+            self.tell_hss(now, impi, &impu, Assignment::TimeoutDeregistration);
+        } else {
+            let after = user.contacts.clone();
+            let save = self.users.save(now, user);
+            self.outputs.extend(save);
+            self.contacts_changed(now, impi, &before, &after, ContactEvent::Expired);
+        }
+    }
+
+    /// A SAR whose answer changes nothing here.
+    pub(super) fn tell_hss(&mut self, now: Instant, impi: &str, impu: &str, assignment: Assignment) {
+        let sar = Sar {
+            user_name: Some(impi.to_owned()),
+            public_identities: vec![impu.to_owned()],
+            server_name: self.config.server_name(),
+            assignment,
+            has_user_data: true,
+        };
+        let id = self.cx.ask(now, &sar);
+        self.waiting.insert(id, Waiting::Quiet);
+    }
+}
+
+/// The element to be echoed: as it was registered, with our `expires` to come.
+fn without_expires(address: &NameAddr<'_>) -> String {
+    let mut out = String::new();
+    if !address.display.is_empty() {
+        out.push_str(address.display);
+        out.push(' ');
+    }
+    out.push_str(&format!("<{}>", address.uri));
+    for (name, value) in address.params.iter() {
+        if name.eq_ignore_ascii_case("expires") {
+            continue;
+        }
+        out.push(';');
+        out.push_str(name);
+        if let Some(value) = value {
+            out.push('=');
+            out.push_str(value);
+        }
+    }
+    out
+}
