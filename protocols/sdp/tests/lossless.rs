@@ -1,5 +1,7 @@
 //! Nothing is lost, and a setter changes its own line only.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 use proptest::prelude::*;
 use sdp::{Direction, Rtcp, Session};
 

@@ -1,5 +1,7 @@
 //! Two machines, one call.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 use proptest::prelude::*;
 use sdp::offer_answer::OfferAnswerError;
 use sdp::precondition::{Reserved, Strength};
