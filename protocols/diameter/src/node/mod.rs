@@ -324,7 +324,7 @@ impl Node {
 
     fn mint(&mut self) -> u64 {
         self.next_id += 1;
-        self.config.id_base & 0xff << 56 | self.next_id & (1 << 56) - 1
+        (self.config.id_base & (0xff << 56)) | self.next_id & ((1 << 56) - 1)
     }
 
     fn log(&mut self, severity: Severity, counter: &'static str, text: String) {
