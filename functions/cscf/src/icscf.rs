@@ -39,7 +39,9 @@ struct Waiting {
 enum Asked {
     UserAuthorization,
     /// For originating services, or to find a called user.
-    LocationInfo { originating: bool },
+    LocationInfo {
+        originating: bool,
+    },
 }
 
 /// An I-CSCF.
@@ -88,7 +90,8 @@ impl Icscf {
     ) -> Result<(), Refusal> {
         let original = request.clone();
         let config = &self.config;
-        let own = preprocess(&mut request, |h, p| config.is_us(h, p, &flow), &["path", "sec-agree"])?;
+        let own =
+            preprocess(&mut request, |h, p| config.is_us(h, p, &flow), &["path", "sec-agree"])?;
         if !self.config.trust.includes(&flow) {
             // TS 24.229 §5.3.2.1: what comes from outside the trust domain loses what it asserts.
             for name in [HeaderName::PAssertedIdentity, HeaderName::PChargingVector] {
@@ -98,7 +101,12 @@ impl Icscf {
         match request.method() {
             Some(Method::Register) => self.authorize(now, server, original, request),
             Some(Method::Options) if self.is_for_us(&request, &flow) => {
-                self.proxy.stack.reply(now, server, &request, if self.draining { 503 } else { 200 });
+                self.proxy.stack.reply(
+                    now,
+                    server,
+                    &request,
+                    if self.draining { 503 } else { 200 },
+                );
                 Ok(())
             }
             _ if to_tag(&request) => Err(Refusal::new(481, "the I-CSCF has no dialogs")),
@@ -131,13 +139,9 @@ impl Icscf {
     }
 
     /// Sends a request to an S-CSCF.
-    fn forward(
-        &mut self,
-        now: Instant,
-        waiting: Waiting,
-        scscf: &str,
-    ) -> Result<(), Refusal> {
-        let hop = sip::Stack::hop(scscf).ok_or(Refusal::new(500, "the S-CSCF's name is no SIP URI"))?;
+    fn forward(&mut self, now: Instant, waiting: Waiting, scscf: &str) -> Result<(), Refusal> {
+        let hop =
+            sip::Stack::hop(scscf).ok_or(Refusal::new(500, "the S-CSCF's name is no SIP URI"))?;
         let Waiting { server, original, request, .. } = waiting;
         self.proxy.forward(now, server, &original, vec![(request, hop)], ());
         Ok(())
@@ -145,7 +149,8 @@ impl Icscf {
 
     fn refuse(&mut self, now: Instant, server: ServerId, request: &Message, refusal: &Refusal) {
         let method = request.method().map_or("", Method::as_str);
-        let text = format!("{method} {} refused with {}: {}", request.uri(), refusal.status, refusal.why);
+        let text =
+            format!("{method} {} refused with {}: {}", request.uri(), refusal.status, refusal.why);
         self.log(Severity::Info, "icscf.refused", text);
         let mut response = self.proxy.stack.answer(request, refusal.status);
         if let Some((name, value)) = &refusal.header {

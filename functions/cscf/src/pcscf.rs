@@ -40,7 +40,10 @@ enum Kept {
     /// From the phone to the network.
     Originating,
     /// From the network to the phone: the identity that its responses are asserted with.
-    Terminating { asserted: Option<String>, icid: Option<String> },
+    Terminating {
+        asserted: Option<String>,
+        icid: Option<String>,
+    },
 }
 
 /// A P-CSCF.
@@ -95,7 +98,8 @@ impl Pcscf {
         flow: Flow,
     ) -> Result<(), Refusal> {
         let config = &self.config;
-        let own = preprocess(&mut request, |h, p| config.is_us(h, p, &flow), &["sec-agree", "path"])?;
+        let own =
+            preprocess(&mut request, |h, p| config.is_us(h, p, &flow), &["sec-agree", "path"])?;
         if is_for_us(&self.config, &request, &flow, own.as_ref()) {
             return self.for_us(now, server, &request);
         }
@@ -107,7 +111,9 @@ impl Pcscf {
         match (token, trusted) {
             (Some(Token::Path(id)), true) => self.terminating(now, server, request, id),
             (Some(Token::Dialog(id)), true) => self.towards_phone(now, server, request, id),
-            (Some(Token::Dialog(id)), false) => self.phone_in_dialog(now, server, request, flow, id),
+            (Some(Token::Dialog(id)), false) => {
+                self.phone_in_dialog(now, server, request, flow, id)
+            }
             (_, false) => self.originating(now, server, request, flow),
             (None, true) if self.subscriptions.owns(&request) => {
                 self.notified(now, server, &request);
@@ -128,7 +134,8 @@ impl Pcscf {
         }
         let status = if self.draining { 503 } else { 200 };
         let mut response = self.proxy.stack.answer(request, status);
-        response.push(HeaderName::Allow, "INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, MESSAGE");
+        response
+            .push(HeaderName::Allow, "INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, MESSAGE");
         response.push(HeaderName::Supported, "path");
         self.proxy.stack.respond(now, server, response);
         Ok(())
@@ -143,7 +150,10 @@ impl Pcscf {
         refusal: Refusal,
     ) {
         let method = request.method().map_or("", Method::as_str);
-        let text = format!("{method} from {} refused with {}: {}", flow.remote, refusal.status, refusal.why);
+        let text = format!(
+            "{method} from {} refused with {}: {}",
+            flow.remote, refusal.status, refusal.why
+        );
         self.log(Severity::Info, "pcscf.refused", text);
         let mut response = self.proxy.stack.answer(request, refusal.status);
         if let Some((name, value)) = refusal.header {

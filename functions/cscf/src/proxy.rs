@@ -147,6 +147,22 @@ impl<T> Proxy<T> {
         ContextId(slot)
     }
 
+    /// Sends further copies of a request that was forwarded and not answered: after an application
+    /// server failed.
+    pub fn again(&mut self, now: Instant, context: ContextId, copies: Vec<(Message, Hop)>) {
+        if let Some(record) = self.contexts.get_mut(context.0) {
+            record.answered = false;
+        }
+        for (copy, hop) in copies {
+            let client = self.stack.request(now, copy, hop);
+            self.by_client.insert(client, context.0);
+            if let Some(record) = self.contexts.get_mut(context.0) {
+                record.branches.push(Branch::new(client));
+            }
+        }
+        self.settle(now);
+    }
+
     /// Sends a request of the CSCF's own; its answer comes as [`Event::Own`].
     pub fn send(&mut self, now: Instant, request: Message, hop: Hop) -> ClientId {
         self.stack.request(now, request, hop)

@@ -140,7 +140,11 @@ impl RegInfo {
                 let _ = writeln!(
                     out,
                     "  <contact id=\"{}\" state=\"{}\" event=\"{}\" expires=\"{}\">\n   <uri>{}</uri>\n  </contact>",
-                    esc(&c.id), c.state.as_str(), c.event.as_str(), c.expires, esc(&c.uri)
+                    esc(&c.id),
+                    c.state.as_str(),
+                    c.event.as_str(),
+                    c.expires,
+                    esc(&c.uri)
                 );
             }
             out.push_str(" </registration>\n");
@@ -183,7 +187,13 @@ impl RegInfo {
                 Xml::GeneralRef(name) if in_uri => {
                     let name = name.decode().ok()?;
                     let text = quick_xml::escape::unescape(&format!("&{name};")).ok()?.into_owned();
-                    info.as_mut()?.registrations.last_mut()?.contacts.last_mut()?.uri.push_str(&text);
+                    info.as_mut()?
+                        .registrations
+                        .last_mut()?
+                        .contacts
+                        .last_mut()?
+                        .uri
+                        .push_str(&text);
                 }
                 Xml::End(element) if element.local_name().as_ref() == b"uri" => in_uri = false,
                 Xml::Eof => return info,
@@ -196,7 +206,11 @@ impl RegInfo {
 fn open_document(get: impl Fn(&str) -> Option<String>) -> Option<RegInfo> {
     let full = get("state").is_none_or(|state| state == "full");
     let completeness = if full { Completeness::Full } else { Completeness::Partial };
-    Some(RegInfo { version: get("version")?.parse().ok()?, completeness, registrations: Vec::new() })
+    Some(RegInfo {
+        version: get("version")?.parse().ok()?,
+        completeness,
+        registrations: Vec::new(),
+    })
 }
 
 fn registration(get: impl Fn(&str) -> Option<String>) -> Option<Registration> {

@@ -121,7 +121,8 @@ impl Scscf {
     ) -> Result<(), Refusal> {
         let original = request.clone();
         let config = &self.config;
-        let own = preprocess(&mut request, |h, p| config.is_us(h, p, &flow), &["path", "sec-agree"])?;
+        let own =
+            preprocess(&mut request, |h, p| config.is_us(h, p, &flow), &["path", "sec-agree"])?;
         let ours = Uri::parse(request.uri())
             .and_then(Uri::sip)
             .is_some_and(|u| config.is_us(&u.host.to_ascii_lowercase(), u.port, &flow));
@@ -129,7 +130,12 @@ impl Scscf {
         match request.method() {
             Some(Method::Register) => return self.register(now, server, request),
             Some(Method::Options) if ours && own.is_none() => {
-                self.proxy.stack.reply(now, server, &request, if self.draining { 503 } else { 200 });
+                self.proxy.stack.reply(
+                    now,
+                    server,
+                    &request,
+                    if self.draining { 503 } else { 200 },
+                );
                 return Ok(());
             }
             Some(Method::Subscribe) if ours && session::in_dialog(&request) => {
@@ -150,7 +156,8 @@ impl Scscf {
 
     fn refuse(&mut self, now: Instant, server: ServerId, request: &Message, refusal: &Refusal) {
         let method = request.method().map_or("", Method::as_str);
-        let text = format!("{method} {} refused with {}: {}", request.uri(), refusal.status, refusal.why);
+        let text =
+            format!("{method} {} refused with {}: {}", request.uri(), refusal.status, refusal.why);
         self.log(Severity::Info, "scscf.refused", text);
         let mut response = self.proxy.stack.answer(request, refusal.status);
         if let Some((name, value)) = &refusal.header {
@@ -186,7 +193,8 @@ impl Scscf {
             Waiting::Unregistered(pending) if pending.server == server => Some(*id),
             _ => None,
         });
-        if let Some(Waiting::Unregistered(pending)) = found.and_then(|id| self.waiting.remove(&id)) {
+        if let Some(Waiting::Unregistered(pending)) = found.and_then(|id| self.waiting.remove(&id))
+        {
             return self.proxy.stack.reply(now, server, &pending.original, 487);
         }
         if let Some(original) = self.anchor.cancel(server) {

@@ -20,7 +20,9 @@ impl TrustDomain {
     pub fn includes(&self, flow: &Flow) -> bool {
         match flow.remote {
             Endpoint::Wire(_) => true,
-            Endpoint::Ip(addr) => self.networks.iter().any(|(net, len)| within(addr.ip(), *net, *len)),
+            Endpoint::Ip(addr) => {
+                self.networks.iter().any(|(net, len)| within(addr.ip(), *net, *len))
+            }
         }
     }
 }

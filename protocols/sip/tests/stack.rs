@@ -15,8 +15,8 @@ struct Pair {
 }
 
 fn flow(side: usize, transport: Transport) -> Flow {
-    let ends =
-        ["10.0.0.1:5060", "10.0.0.2:5060"].map(|a| a.parse::<std::net::SocketAddr>().expect("an address"));
+    let ends = ["10.0.0.1:5060", "10.0.0.2:5060"]
+        .map(|a| a.parse::<std::net::SocketAddr>().expect("an address"));
     Flow {
         id: FlowId(side as u64 + 1),
         service: Service::Sip,

@@ -105,7 +105,8 @@ fn served_user(request: &Message) -> Option<String> {
 /// The Route to the S-CSCF; `orig` goes with it if we were asked for originating services.
 fn loose_route(scscf: &str, originating: bool) -> String {
     let orig = if originating { ";orig" } else { "" };
-    let lr = if Uri::parse(scscf).and_then(Uri::sip).is_some_and(|u| u.is_loose()) { "" } else { ";lr" };
+    let lr =
+        if Uri::parse(scscf).and_then(Uri::sip).is_some_and(|u| u.is_loose()) { "" } else { ";lr" };
     format!("<{scscf}{lr}{orig}>")
 }
 

@@ -11,10 +11,13 @@ pub(super) fn select(scscfs: &[Scscf], wanted: Option<&ServerCapabilities>) -> O
     if let Some(name) = wanted.server_names.first() {
         return Some(name.clone());
     }
-    let able = scscfs.iter().filter(|s| wanted.mandatory.iter().all(|c| s.capabilities.contains(c)));
+    let able =
+        scscfs.iter().filter(|s| wanted.mandatory.iter().all(|c| s.capabilities.contains(c)));
     // `max_by_key` would take the last of equals; the configured order decides.
-    let optional = |s: &Scscf| wanted.optional.iter().filter(|c| s.capabilities.contains(c)).count();
-    able.reduce(|best, s| if optional(s) > optional(best) { s } else { best }).map(|s| s.uri.clone())
+    let optional =
+        |s: &Scscf| wanted.optional.iter().filter(|c| s.capabilities.contains(c)).count();
+    able.reduce(|best, s| if optional(s) > optional(best) { s } else { best })
+        .map(|s| s.uri.clone())
 }
 
 #[cfg(test)]

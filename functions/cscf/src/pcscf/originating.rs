@@ -55,9 +55,11 @@ impl Pcscf {
         let speaks_for = |binding: &&&Binding| {
             let named = |name| {
                 let uri = request.list(name).next().and_then(NameAddr::parse)?.parsed_uri()?.aor();
-                Some(binding.identities.iter().any(|known| {
-                    sip::Uri::parse(known).is_some_and(|known| known.aor() == uri)
-                }))
+                Some(
+                    binding.identities.iter().any(|known| {
+                        sip::Uri::parse(known).is_some_and(|known| known.aor() == uri)
+                    }),
+                )
             };
             named(HeaderName::PPreferredIdentity).or_else(|| named(HeaderName::From)) == Some(true)
         };

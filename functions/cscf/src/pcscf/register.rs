@@ -89,12 +89,8 @@ impl Pcscf {
             return self.unbind(pending.id, "deregistered");
         }
         let first = self.bindings.get(pending.id).is_none();
-        let mut binding = Binding::new(
-            pending.id,
-            pending.aor.clone(),
-            pending.contact.clone(),
-            pending.flow,
-        );
+        let mut binding =
+            Binding::new(pending.id, pending.aor.clone(), pending.contact.clone(), pending.flow);
         binding.identities = uris(response, HeaderName::PAssociatedUri);
         if binding.identities.is_empty() {
             binding.identities.push(pending.aor.clone());

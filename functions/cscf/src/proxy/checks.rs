@@ -75,7 +75,9 @@ fn take_own_routes(
     loop {
         let first = request.list(HeaderName::Route).next().map(str::to_owned);
         let Some(first) = first else { break };
-        let Some(uri) = NameAddr::parse(&first).and_then(|a| Uri::parse(a.uri)?.sip()) else { break };
+        let Some(uri) = NameAddr::parse(&first).and_then(|a| Uri::parse(a.uri)?.sip()) else {
+            break;
+        };
         let user = uri.user.unwrap_or("");
         let other_side = own.as_ref().is_none_or(|own| !user.is_empty() && own.user == user);
         if !other_side || !is_us(&uri.host.to_ascii_lowercase(), uri.port) {
@@ -88,9 +90,9 @@ fn take_own_routes(
     // A strict router before us put our own URI into the Request-URI: the last Route is the target.
     let strict = own.is_none()
         && request.has(HeaderName::Route)
-        && Uri::parse(request.uri()).and_then(Uri::sip).is_some_and(|uri| {
-            uri.is_loose() && is_us(&uri.host.to_ascii_lowercase(), uri.port)
-        });
+        && Uri::parse(request.uri())
+            .and_then(Uri::sip)
+            .is_some_and(|uri| uri.is_loose() && is_us(&uri.host.to_ascii_lowercase(), uri.port));
     if strict {
         let uri = Uri::parse(request.uri()).and_then(Uri::sip);
         own = uri.map(|uri| OwnRoute {
@@ -137,7 +139,8 @@ mod tests {
 
     #[test]
     fn both_sides_of_one_hop_are_taken() {
-        let mut r = request("<sip:mo.7@p.test;lr>, <sip:mo.7@p.test:5060;lr>, <sip:mo.8@p.test;lr>");
+        let mut r =
+            request("<sip:mo.7@p.test;lr>, <sip:mo.7@p.test:5060;lr>, <sip:mo.8@p.test;lr>");
         preprocess(&mut r, us, &[]).unwrap().unwrap();
         assert_eq!(r.list(HeaderName::Route).collect::<Vec<_>>(), ["<sip:mo.8@p.test;lr>"]);
     }

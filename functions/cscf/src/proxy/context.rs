@@ -65,11 +65,10 @@ impl<T> Context<T> {
             400..500 => 3,
             _ => 4,
         };
-        let best = self
-            .branches
-            .iter_mut()
-            .filter(|b| matches!(b.last, Some(Some(_))))
-            .min_by_key(|b| b.last.as_ref().and_then(Option::as_ref).map(|(r, _)| rank(r.status())))?;
+        let best =
+            self.branches.iter_mut().filter(|b| matches!(b.last, Some(Some(_)))).min_by_key(
+                |b| b.last.as_ref().and_then(Option::as_ref).map(|(r, _)| rank(r.status())),
+            )?;
         best.last.as_mut()?.take()
     }
 }

@@ -59,9 +59,8 @@ impl Profile {
     /// The service profile and identity of an address of record.
     pub fn find(&self, aor: &str) -> Option<(&ServiceProfile, &PublicIdentity)> {
         self.services.iter().find_map(|service| {
-            let same = |i: &&PublicIdentity| {
-                sip::Uri::parse(&i.uri).is_some_and(|uri| uri.aor() == aor)
-            };
+            let same =
+                |i: &&PublicIdentity| sip::Uri::parse(&i.uri).is_some_and(|uri| uri.aor() == aor);
             service.identities.iter().find(same).map(|identity| (service, identity))
         })
     }
@@ -82,22 +81,10 @@ fn service_profile(element: &Element) -> ServiceProfile {
 fn criterion(element: &Element) -> Option<Criterion> {
     let server = element.child("ApplicationServer")?;
     let default = server.text("DefaultHandling");
-    let trigger = match element.child("TriggerPoint") {
-        Some(point) => Some(Trigger {
-            cnf: point.flag("ConditionTypeCNF"),
-            conditions: point
-                .children("SPT")
-                .flat_map(|spt| {
-                    let groups: Vec<u32> =
-                        spt.children("Group").filter_map(|g| g.content.trim().parse().ok()).collect();
-                    let negated = spt.flag("ConditionNegated");
-                    let kind = trigger_kind(spt);
-                    groups.into_iter().map(move |group| (group, negated, kind.clone()))
-                })
-                .collect(),
-        }),
-        None => None,
-    };
+    let trigger = element.child("TriggerPoint").map(|point| Trigger {
+        cnf: point.flag("ConditionTypeCNF"),
+        conditions: point.children("SPT").flat_map(conditions).collect(),
+    });
     Some(Criterion {
         priority: element.text("Priority")?.parse().ok()?,
         trigger,
@@ -109,6 +96,13 @@ fn criterion(element: &Element) -> Option<Criterion> {
         },
         registered_part: element.text("ProfilePartIndicator").map(|part| part == "0"),
     })
+}
+
+/// A service point trigger once for each group that it belongs to.
+fn conditions(spt: &Element) -> Vec<(u32, bool, TriggerKind)> {
+    let negated = spt.flag("ConditionNegated");
+    let groups = spt.children("Group").filter_map(|g| g.content.trim().parse().ok());
+    groups.map(|group| (group, negated, trigger_kind(spt))).collect()
 }
 
 fn trigger_kind(spt: &Element) -> TriggerKind {

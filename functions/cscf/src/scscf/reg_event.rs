@@ -145,9 +145,11 @@ impl Scscf {
         let own = user.profile.find(&watcher).is_some();
         let host = |text: &str| Uri::parse(text).and_then(Uri::sip).map(|u| u.host.to_owned());
         let watcher_host = host(&watcher);
-        let in_path = user.contacts.iter().flat_map(|c| &c.path).any(|path| {
-            NameAddr::parse(path).is_some_and(|a| host(a.uri) == watcher_host)
-        });
+        let in_path = user
+            .contacts
+            .iter()
+            .flat_map(|c| &c.path)
+            .any(|path| NameAddr::parse(path).is_some_and(|a| host(a.uri) == watcher_host));
         let servers = user.profile.services.iter().flat_map(|s| &s.criteria);
         let server = servers.into_iter().any(|c| host(&c.server.uri) == watcher_host);
         own || in_path || server

@@ -31,8 +31,7 @@ impl Scscf {
         server: ServerId,
         request: Message,
     ) -> Result<(), Refusal> {
-        let impu =
-            aor_of(&request, HeaderName::To).ok_or(Refusal::new(400, "To is no URI"))?;
+        let impu = aor_of(&request, HeaderName::To).ok_or(Refusal::new(400, "To is no URI"))?;
         let credentials = request.get(HeaderName::Authorization).and_then(Credentials::parse);
         // §5.4.1.2.1: without credentials the private identity is derived from the public one.
         let derived = impu.split_once(':').map_or("", |(_, rest)| rest).to_owned();
@@ -59,7 +58,12 @@ impl Scscf {
             Verdict::Wrong => {
                 self.challenges.forget(&register.impi);
                 if self.users.get(&register.impi).is_none() {
-                    self.tell_hss(now, &register.impi, &register.impu, Assignment::AuthenticationFailure);
+                    self.tell_hss(
+                        now,
+                        &register.impi,
+                        &register.impu,
+                        Assignment::AuthenticationFailure,
+                    );
                 }
                 let text = format!("{} answered the challenge wrongly", register.impi);
                 self.log(Severity::Warning, "scscf.wrong_response", text);
@@ -162,7 +166,9 @@ impl Scscf {
                 self.register_answer(now, &register);
                 return Ok(());
             }
-            (Some(user), false) if user.is_registered() && user.profile.find(&register.impu).is_some() => {
+            (Some(user), false)
+                if user.is_registered() && user.profile.find(&register.impu).is_some() =>
+            {
                 self.bind(now, &register, contacts);
                 return Ok(());
             }
@@ -183,7 +189,7 @@ impl Scscf {
     /// SAA: the profile came, or the deregistration is done.
     pub(super) fn assigned(&mut self, now: Instant, register: Register, answer: &Answer) {
         let refused = |status, why| Refusal::new(status, why);
-        let result = match (answer, self.merged(now, &register)) {
+        let result: Result<(), Refusal> = match (answer, self.merged(now, &register)) {
             (_, Err(refusal)) => Err(refusal),
             // TS 29.228 §6.1.2: a deregistration is done here whatever the HSS says.
             (_, Ok(contacts)) if contacts.is_empty() => {
@@ -238,7 +244,8 @@ impl Scscf {
             let asked = address.expires().or(default).unwrap_or(self.config.max_expires);
             let seconds = asked.min(self.config.max_expires);
             let expires = now + Duration::from_secs(u64::from(seconds));
-            let mut contact = Contact::new(without_expires(&address), address.uri.to_owned(), expires);
+            let mut contact =
+                Contact::new(without_expires(&address), address.uri.to_owned(), expires);
             contact.instance = address.params.get("+sip.instance").map(str::to_owned);
             contact.q = address.params.get("q").and_then(q_value).unwrap_or(1000);
             contact.path = path.clone();
@@ -327,7 +334,13 @@ impl Scscf {
     }
 
     /// A SAR whose answer changes nothing here.
-    pub(super) fn tell_hss(&mut self, now: Instant, impi: &str, impu: &str, assignment: Assignment) {
+    pub(super) fn tell_hss(
+        &mut self,
+        now: Instant,
+        impi: &str,
+        impu: &str,
+        assignment: Assignment,
+    ) {
         let sar = Sar {
             user_name: Some(impi.to_owned()),
             public_identities: vec![impu.to_owned()],

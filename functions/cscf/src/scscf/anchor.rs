@@ -1,0 +1,217 @@
+//! Media through a relay that speaks the NG protocol: ours, or an rtpengine.
+//!
+//! A message whose SDP has to be rewritten waits here for the relay. If the relay does not answer,
+//! the message goes on as it came: a call without the relay is better than none.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use base::machine::{Input, Name};
+use base::{Deadline, Instant, Output, Random, Service};
+use ng::client::{Client, ClientEvent, RequestId};
+use ng::request::{Command, Replace, Request};
+use ng::response::Outcome;
+use sip::header::{HeaderName, NameAddr};
+use sip::{Hop, Message, ServerId};
+
+use super::session::{Leg, has_sdp};
+use crate::proxy::ContextId;
+
+/// The top byte of this client's numbers.
+const ID_BASE: u8 = 0x4e;
+
+/// Offers in responses that wait for their answer, at most.
+const MAX_LATE: usize = 100_000;
+
+/// What to do with a message once its SDP is rewritten.
+#[derive(Debug)]
+pub(super) enum Then {
+    /// Forward copies of a request.
+    Forward {
+        server: ServerId,
+        original: Message,
+        copies: Vec<(Message, Hop)>,
+        leg: Leg,
+        context: Option<ContextId>,
+    },
+    /// Pass a response upstream.
+    Pass { context: ContextId, response: Message },
+    /// Send an ACK on.
+    Ack { ack: Message, hop: Hop },
+    /// Nothing: the relay was only told.
+    Nothing,
+}
+
+impl Then {
+    pub(super) fn replace_sdp(&mut self, sdp: &[u8]) {
+        let body = base::Bytes::copy_from_slice(sdp);
+        let put = |message: &mut Message| {
+            if has_sdp(message) {
+                let content_type = message.get(HeaderName::ContentType).unwrap_or("").to_owned();
+                message.set_body(&content_type, body.clone());
+            }
+        };
+        match self {
+            Then::Forward { copies, .. } => copies.iter_mut().for_each(|(copy, _)| put(copy)),
+            Then::Pass { response, .. } => put(response),
+            Then::Ack { ack, .. } => put(ack),
+            Then::Nothing => {}
+        }
+    }
+}
+
+/// A message that may go on: with new SDP, as it is, or as it is because the relay failed.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) then: Then,
+    pub(super) result: Result<Option<Vec<u8>>, String>,
+}
+
+/// What the relay is asked.
+#[derive(Debug)]
+pub(super) struct Step(Request);
+
+impl Step {
+    /// The SDP is an offer; `sender` is the tag of who makes it.
+    pub(super) fn offer(call_id: &str, sender: &str, receiver: Option<&str>, sdp: &[u8]) -> Step {
+        Step::new(Command::Offer, call_id, sender, receiver, sdp)
+    }
+
+    /// The SDP is an answer; `offerer` is the tag of who made the offer.
+    pub(super) fn answer(call_id: &str, offerer: &str, sender: Option<&str>, sdp: &[u8]) -> Step {
+        Step::new(Command::Answer, call_id, offerer, sender, sdp)
+    }
+
+    /// The SDP of an ACK or PRACK answers an offer that was made in a response.
+    pub(super) fn late_answer(call_id: &str, request: &Message) -> Step {
+        let tag = |name| request.get(name).and_then(NameAddr::parse).and_then(|a| a.tag());
+        let (from, to) = (tag(HeaderName::From), tag(HeaderName::To).unwrap_or(""));
+        Step::new(Command::Answer, call_id, to, from, request.body())
+    }
+
+    fn new(command: Command, call: &str, from: &str, to: Option<&str>, sdp: &[u8]) -> Step {
+        let mut request = Request::about(command, call, from);
+        request.to_tag = to.map(str::to_owned);
+        request.sdp = Some(sdp.to_vec());
+        request.replace = Replace { origin: true, session_connection: true, ..Replace::default() };
+        Step(request)
+    }
+}
+
+/// The relay's client and what waits for it.
+#[derive(Debug)]
+pub(super) struct Anchor {
+    client: Option<Client>,
+    waiting: BTreeMap<RequestId, Then>,
+    done: VecDeque<Done>,
+    /// Calls with an offer in a response, and the tag of who made it.
+    late: BTreeMap<String, String>,
+}
+
+impl Anchor {
+    pub(super) fn new(relay: Option<Name>, mut random: Random) -> Anchor {
+        Anchor {
+            client: relay.map(|name| Client::new(name, ID_BASE, random.u64())),
+            waiting: BTreeMap::new(),
+            done: VecDeque::new(),
+            late: BTreeMap::new(),
+        }
+    }
+
+    /// Whether there is a relay.
+    pub(super) fn is_active(&self) -> bool {
+        self.client.is_some()
+    }
+
+    pub(super) fn ask(&mut self, now: Instant, step: Step, then: Then) {
+        match &mut self.client {
+            Some(client) => {
+                let id = client.request(now, &step.0);
+                self.waiting.insert(id, then);
+            }
+            None => self.done.push_back(Done { then, result: Ok(None) }),
+        }
+    }
+
+    /// The session is over.
+    pub(super) fn delete(&mut self, now: Instant, call_id: &str, from_tag: &str) {
+        self.late.remove(call_id);
+        if let Some(client) = &mut self.client {
+            let id = client.request(now, &Request::about(Command::Delete, call_id, from_tag));
+            self.waiting.insert(id, Then::Nothing);
+        }
+    }
+
+    /// A response made an offer: the answer will come in an ACK or PRACK.
+    pub(super) fn offered(&mut self, call_id: &str, by: &str) {
+        if self.late.len() < MAX_LATE {
+            self.late.insert(call_id.to_owned(), by.to_owned());
+        }
+    }
+
+    /// Whether SDP in a PRACK to this tag answers an offer; asked once.
+    pub(super) fn awaits_answer(&mut self, call_id: &str, to_tag: Option<&str>) -> bool {
+        let awaited = self.late.get(call_id).is_some_and(|by| Some(by.as_str()) == to_tag);
+        if awaited {
+            self.late.remove(call_id);
+        }
+        awaited
+    }
+
+    /// The INVITE was cancelled before the relay answered: it must not be forwarded any more.
+    pub(super) fn cancel(&mut self, cancelled: ServerId) -> Option<Message> {
+        let found = self.waiting.iter_mut().find(|(_, then)| {
+            matches!(then, Then::Forward { server, context: None, .. } if *server == cancelled)
+        });
+        let (_, then) = found?;
+        match std::mem::replace(then, Then::Nothing) {
+            Then::Forward { original, .. } => Some(original),
+            _ => None,
+        }
+    }
+
+    /// Takes an input if it is the client's, else hands it back.
+    pub(super) fn handle(&mut self, now: Instant, input: Input) -> Option<Input> {
+        let Some(client) = &mut self.client else { return Some(input) };
+        let ours = match &input {
+            Input::Received { flow, message } if flow.service == Service::Ng => {
+                client.received(flow, message);
+                true
+            }
+            Input::Opened { open, flow } => client.opened(*open, *flow),
+            Input::OpenFailed { open, error } => client.open_failed(*open, *error),
+            Input::Resolved { query, targets } => client.resolved(*query, targets),
+            Input::Closed { flow, error } => client.closed(flow, *error),
+            Input::Timeout => {
+                client.timeout(now);
+                false
+            }
+            _ => false,
+        };
+        while let Some(event) = client.poll_event() {
+            let (id, result) = match event {
+                ClientEvent::Answered { id, response } => match response.outcome {
+                    Outcome::Ok | Outcome::Pong => (id, Ok(response.sdp)),
+                    _ => (id, Err(response.error_reason.unwrap_or_default())),
+                },
+                ClientEvent::Failed { id, error } => (id, Err(error.to_string())),
+            };
+            if let Some(then) = self.waiting.remove(&id) {
+                self.done.push_back(Done { then, result });
+            }
+        }
+        (!ours).then_some(input)
+    }
+
+    /// The next message that may go on.
+    pub(super) fn poll(&mut self) -> Option<Done> {
+        self.done.pop_front()
+    }
+
+    pub(super) fn poll_output(&mut self) -> Option<Output> {
+        self.client.as_mut()?.poll_output()
+    }
+
+    pub(super) fn deadline(&self) -> Option<Deadline> {
+        self.client.as_ref()?.deadline()
+    }
+}

@@ -1,0 +1,73 @@
+//! The caller's half, TS 24.229 §5.4.3.2.
+
+use base::Instant;
+use sip::header::HeaderName;
+use sip::{Hop, Message, ServerId, Uri};
+
+use super::Scscf;
+use super::session::{Pending, Side, caller};
+use crate::proxy::{self, ContextId, Refusal};
+
+impl Scscf {
+    /// A request of a user whom we serve.
+    pub(super) fn originating(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        original: Message,
+        mut request: Message,
+    ) -> Result<(), Refusal> {
+        let served = caller(&request).ok_or(Refusal::new(403, "no asserted identity"))?;
+        let user =
+            self.users.of(&served).ok_or(Refusal::new(403, "the caller is not registered"))?;
+        let barred = user.profile.find(&served).is_none_or(|(_, identity)| identity.barred);
+        if barred {
+            return Err(Refusal::new(403, "the caller's identity is barred"));
+        }
+        // §5.4.3.2 step 4b: a second identity, of the other kind, for networks that know only one.
+        let is_tel = |uri: &str| uri.starts_with("tel:");
+        let other = user.profile.usable().find(|uri| is_tel(uri) != is_tel(&served));
+        if request.list(HeaderName::PAssertedIdentity).count() == 1
+            && let Some(other) = other
+        {
+            let other = format!("<{other}>");
+            request.push(HeaderName::PAssertedIdentity, other);
+        }
+        assert_service(&mut request);
+        let side = Side::Originating;
+        self.through_criteria(
+            now,
+            Pending { server, original, request, served, side, next: 0 },
+            None,
+        )
+    }
+
+    /// §5.4.3.2 step 5 and 10: the criteria are done, the called user's network is next.
+    pub(super) fn reach_called_user(
+        &mut self,
+        now: Instant,
+        pending: Pending,
+        context: Option<ContextId>,
+    ) -> Result<(), Refusal> {
+        let request = pending.request.clone();
+        let hop = match Uri::parse(request.uri()) {
+            _ if request.has(HeaderName::Route) => proxy::onward(&request),
+            Some(Uri::Sip(uri)) if !uri.host.eq_ignore_ascii_case(&self.config.home_domain) => {
+                proxy::onward(&request)
+            }
+            Some(Uri::Sip(_) | Uri::Tel(_)) => Some(Hop::Name(self.config.icscf.clone())),
+            _ => None,
+        };
+        let hop = hop.ok_or(Refusal::new(416, "no route to this kind of URI"))?;
+        self.forward(now, pending, context, vec![(request, hop)]);
+        Ok(())
+    }
+}
+
+/// RFC 6050 §4.1: what the phone prefers is what we assert; what it asserts is gone at the P-CSCF.
+fn assert_service(request: &mut Message) {
+    if let Some(service) = request.get(HeaderName::PPreferredService).map(str::to_owned) {
+        request.remove(HeaderName::PPreferredService);
+        request.set(HeaderName::PAssertedService, service);
+    }
+}

@@ -1,0 +1,415 @@
+//! Requests other than REGISTER: initial ones through the filter criteria, TS 24.229 §5.4.3, those
+//! within dialogs along their routes, and their responses.
+
+use base::Instant;
+use sip::header::{HeaderName, NameAddr};
+use sip::{Hop, Message, Method, ServerId, Stack};
+
+use super::anchor::{Step, Then};
+use super::ifc::{ApplicationServer, Case};
+use super::{Scscf, aor_of};
+use crate::proxy::{self, ContextId, OwnRoute, Refusal};
+
+/// Which half of the session we serve: what the user part of our Record-Route says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Side {
+    /// The caller's half.
+    Originating,
+    /// The called user's half.
+    Terminating,
+}
+
+/// What is kept of a request until it is answered.
+#[derive(Clone, Debug)]
+pub(super) struct Leg {
+    /// Whether this pass anchors the media.
+    pub(super) anchored: bool,
+    /// Whether the request carried SDP: then SDP in a response is the answer.
+    pub(super) carried_offer: bool,
+    pub(super) method: Method,
+    pub(super) call_id: String,
+    pub(super) from_tag: String,
+    /// Whether the request has no To tag: the failure of such an INVITE ends the media.
+    initial: bool,
+    /// The application server that was asked, and how to go on without it.
+    server: Option<Box<Asked>>,
+}
+
+/// A request at an application server.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    server: ApplicationServer,
+    pending: Pending,
+}
+
+/// An initial request on its way through the criteria.
+#[derive(Clone, Debug)]
+pub(super) struct Pending {
+    pub(super) server: ServerId,
+    pub(super) original: Message,
+    pub(super) request: Message,
+    /// The served user's address of record.
+    pub(super) served: String,
+    pub(super) side: Side,
+    /// The next criterion to be looked at.
+    pub(super) next: usize,
+}
+
+/// Whether the request has a To tag.
+pub(super) fn in_dialog(request: &Message) -> bool {
+    tag(request, HeaderName::To).is_some()
+}
+
+fn tag(message: &Message, name: HeaderName) -> Option<&str> {
+    message.get(name).and_then(NameAddr::parse).and_then(|address| address.tag())
+}
+
+impl Leg {
+    fn of(request: &Message, anchored: bool) -> Leg {
+        Leg {
+            anchored,
+            carried_offer: has_sdp(request),
+            method: request.method().cloned().unwrap_or(Method::Options),
+            call_id: request.get(HeaderName::CallId).unwrap_or("").to_owned(),
+            from_tag: tag(request, HeaderName::From).unwrap_or("").to_owned(),
+            initial: !in_dialog(request),
+            server: None,
+        }
+    }
+}
+
+pub(super) fn has_sdp(message: &Message) -> bool {
+    !message.body().is_empty() && message.content_type() == "application/sdp"
+}
+
+impl Scscf {
+    /// A request that begins something. The Route that named us says for whom we act: `orig` in its
+    /// user part or parameters for the caller, an original dialog identifier for a request that comes
+    /// back from an application server, else for the called user.
+    pub(super) fn initial(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        original: Message,
+        request: Message,
+        own: &OwnRoute,
+    ) -> Result<(), Refusal> {
+        if let Some(odi) = OriginalDialog::parse(&own.user) {
+            let OriginalDialog { side, next, served } = odi;
+            let pending = Pending { server, original, request, served, side, next };
+            return self.through_criteria(now, pending, None);
+        }
+        if own.user == "orig" || own.has("orig") {
+            return self.originating(now, server, original, request);
+        }
+        self.terminating(now, server, original, request)
+    }
+
+    /// TS 24.229 §5.4.3.2 step 3 and §5.4.3.3 step 3: the next criterion that fires, or onward.
+    pub(super) fn through_criteria(
+        &mut self,
+        now: Instant,
+        mut pending: Pending,
+        context: Option<ContextId>,
+    ) -> Result<(), Refusal> {
+        let user = self.users.of(&pending.served);
+        let registered = user.is_some_and(|user| user.is_registered());
+        let case = match (pending.side, registered) {
+            (Side::Originating, true) => Case::Originating,
+            (Side::Originating, false) => Case::OriginatingUnregistered,
+            (Side::Terminating, true) => Case::TerminatingRegistered,
+            (Side::Terminating, false) => Case::TerminatingUnregistered,
+        };
+        let service = user.and_then(|user| user.profile.find(&pending.served));
+        let criteria = service.map_or(&[][..], |(service, _)| &service.criteria[..]);
+        let rest = criteria.iter().enumerate().skip(pending.next);
+        let fired = rest.into_iter().find(|(_, c)| c.fires(&pending.request, case));
+        let Some((index, criterion)) = fired else {
+            return match pending.side {
+                Side::Originating => self.reach_called_user(now, pending, context),
+                Side::Terminating => self.reach_contacts(now, pending, context),
+            };
+        };
+        let server = criterion.server.clone();
+        let text = format!("criterion {index} of {} fires: {}", pending.served, server.uri);
+        self.log(base::Severity::Debug, "scscf.ifc_fired", text);
+        pending.next = index + 1;
+        self.ask_application_server(now, pending, context, server, registered)
+    }
+
+    fn ask_application_server(
+        &mut self,
+        now: Instant,
+        pending: Pending,
+        context: Option<ContextId>,
+        server: ApplicationServer,
+        registered: bool,
+    ) -> Result<(), Refusal> {
+        let Some(hop) = Stack::hop(&server.uri) else {
+            return self.through_criteria(now, pending, context);
+        };
+        let mut request = pending.request.clone();
+        let odi = OriginalDialog {
+            side: pending.side,
+            next: pending.next,
+            served: pending.served.clone(),
+        };
+        request.push_front(HeaderName::Route, format!("<sip:{odi}@{};lr>", self.config.sent_by()));
+        let lr = if server.uri.contains(";lr") { "" } else { ";lr" };
+        request.push_front(HeaderName::Route, format!("<{}{lr}>", server.uri));
+        let case = match pending.side {
+            Side::Originating => sip::header::SessionCase::Originating,
+            Side::Terminating => sip::header::SessionCase::Terminating,
+        };
+        let served = sip::header::ServedUser { uri: pending.served.clone(), case, registered };
+        request.set(HeaderName::PServedUser, served.to_string());
+        let mut leg = Leg::of(&request, false);
+        let (id, original) = (pending.server, pending.original.clone());
+        leg.server = Some(Box::new(Asked { server, pending }));
+        self.send_on(now, id, original, vec![(request, hop)], leg, context);
+        Ok(())
+    }
+
+    /// Forwards, after the relay has put itself into the SDP if this pass anchors the media.
+    pub(super) fn forward(
+        &mut self,
+        now: Instant,
+        pending: Pending,
+        context: Option<ContextId>,
+        mut copies: Vec<(Message, Hop)>,
+    ) {
+        let anchored = self.anchors(&pending.request);
+        for (copy, _) in &mut copies {
+            copy.remove(HeaderName::PServedUser);
+            if records_route(copy) {
+                copy.push_front(HeaderName::RecordRoute, self.record_route(pending.side, anchored));
+            }
+        }
+        let leg = Leg::of(&pending.request, anchored);
+        self.send_on(now, pending.server, pending.original, copies, leg, context);
+    }
+
+    fn send_on(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        original: Message,
+        copies: Vec<(Message, Hop)>,
+        leg: Leg,
+        context: Option<ContextId>,
+    ) {
+        let step = copies.first().filter(|_| leg.anchored).and_then(|(m, _)| {
+            has_sdp(m)
+                .then(|| Step::offer(&leg.call_id, &leg.from_tag, tag(m, HeaderName::To), m.body()))
+        });
+        let then = Then::Forward { server, original, copies, leg, context };
+        match step {
+            Some(step) => self.anchor.ask(now, step, then),
+            None => self.carry_out(now, then),
+        }
+    }
+
+    /// Whether this pass anchors the media of a new session: if nobody did before.
+    fn anchors(&self, request: &Message) -> bool {
+        let us = format!("a@{}", self.config.sent_by());
+        let already = request.list(HeaderName::RecordRoute).any(|route| route.contains(&us));
+        request.method() == Some(&Method::Invite) && self.anchor.is_active() && !already
+    }
+
+    fn record_route(&self, side: Side, anchored: bool) -> String {
+        let side = match side {
+            Side::Originating => "mo",
+            Side::Terminating => "mt",
+        };
+        let anchored = if anchored { ".a" } else { "" };
+        format!("<sip:{side}{anchored}@{};lr>", self.config.sent_by())
+    }
+
+    /// A request within a dialog follows its Route; its SDP goes through the relay again if our
+    /// Record-Route says that we anchored it.
+    pub(super) fn within_dialog(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        original: Message,
+        mut request: Message,
+        own: &OwnRoute,
+    ) -> Result<(), Refusal> {
+        let hop = proxy::onward(&request).ok_or(Refusal::new(404, "no way onward"))?;
+        let anchored = own.user.ends_with(".a") && self.anchor.is_active();
+        if request.method().is_some_and(Method::refreshes_target) && !own.user.is_empty() {
+            let route = format!("<sip:{}@{};lr>", own.user, self.config.sent_by());
+            request.push_front(HeaderName::RecordRoute, route);
+        }
+        let leg = Leg::of(&request, anchored);
+        if anchored && leg.method == Method::Bye {
+            self.anchor.delete(now, &leg.call_id, &leg.from_tag);
+        }
+        let answers = leg.method == Method::Prack
+            && self.anchor.awaits_answer(&leg.call_id, tag(&request, HeaderName::To));
+        if anchored && answers && has_sdp(&request) {
+            let step = Step::late_answer(&leg.call_id, &request);
+            let leg = Leg { carried_offer: false, ..leg };
+            let copies = vec![(request, hop)];
+            let then = Then::Forward { server, original, copies, leg, context: None };
+            self.anchor.ask(now, step, then);
+            return Ok(());
+        }
+        self.send_on(now, server, original, vec![(request, hop)], leg, None);
+        Ok(())
+    }
+
+    /// An ACK for a 2xx; it may carry the answer to an offer that a response made.
+    pub(super) fn relay_ack(&mut self, now: Instant, ack: Message, own: &OwnRoute) {
+        let Some(hop) = proxy::onward(&ack) else { return };
+        let anchored = own.user.ends_with(".a") && self.anchor.is_active();
+        let call_id = ack.get(HeaderName::CallId).unwrap_or("").to_owned();
+        let step = (anchored && has_sdp(&ack)).then(|| Step::late_answer(&call_id, &ack));
+        let then = Then::Ack { ack, hop };
+        match step {
+            Some(step) => self.anchor.ask(now, step, then),
+            None => self.carry_out(now, then),
+        }
+    }
+
+    /// A response to what we forwarded.
+    pub(super) fn leg_response(
+        &mut self,
+        now: Instant,
+        context: ContextId,
+        leg: &Leg,
+        response: Message,
+    ) {
+        let status = response.status();
+        if let Some(asked) = &leg.server
+            && asked.server.continue_without
+            && (status == 408 || (500..600).contains(&status))
+        {
+            // TS 24.229 §5.4.3.2 step 6: SESSION_CONTINUED.
+            let text =
+                format!("{} answered {status}: the session goes on without it", asked.server.uri);
+            self.log(base::Severity::Warning, "scscf.as_failed", text);
+            let pending = asked.pending.clone();
+            if let Err(refusal) = self.through_criteria(now, pending, Some(context)) {
+                self.proxy.abort(now, context, refusal.status);
+            }
+            return;
+        }
+        if leg.anchored && leg.method == Method::Invite && leg.initial && status >= 300 {
+            self.anchor.delete(now, &leg.call_id, &leg.from_tag);
+        }
+        let to_tag = tag(&response, HeaderName::To);
+        let step = (leg.anchored && has_sdp(&response) && status < 300).then(|| {
+            if leg.carried_offer {
+                Step::answer(&leg.call_id, &leg.from_tag, to_tag, response.body())
+            } else {
+                Step::offer(
+                    &leg.call_id,
+                    to_tag.unwrap_or(""),
+                    Some(&leg.from_tag),
+                    response.body(),
+                )
+            }
+        });
+        let offered = step.is_some() && !leg.carried_offer;
+        if offered {
+            self.anchor.offered(&leg.call_id, to_tag.unwrap_or(""));
+        }
+        let then = Then::Pass { context, response };
+        match step {
+            Some(step) => self.anchor.ask(now, step, then),
+            None => self.carry_out(now, then),
+        }
+    }
+
+    /// The relay answered: the message goes on with its SDP.
+    pub(super) fn anchored(&mut self, now: Instant, job: super::anchor::Done) {
+        let super::anchor::Done { mut then, result } = job;
+        match result {
+            Ok(Some(sdp)) => then.replace_sdp(&sdp),
+            Ok(None) => {}
+            Err(why) => {
+                let text = format!("media is not anchored: {why}");
+                self.log(base::Severity::Warning, "scscf.not_anchored", text);
+            }
+        }
+        self.carry_out(now, then);
+    }
+
+    fn carry_out(&mut self, now: Instant, then: Then) {
+        match then {
+            Then::Forward { server, original, copies, leg, context } => match context {
+                Some(context) => {
+                    if let Some(kept) = self.proxy.kept(context) {
+                        *kept = leg;
+                    }
+                    self.proxy.again(now, context, copies);
+                }
+                None => {
+                    self.proxy.forward(now, server, &original, copies, leg);
+                }
+            },
+            Then::Pass { context, response } => self.proxy.pass(now, context, response),
+            Then::Ack { ack, hop } => self.proxy.stack.send_ack(now, ack, hop),
+            Then::Nothing => {}
+        }
+    }
+}
+
+/// Requests that make a dialog, RFC 3261 §16.6 step 4.
+fn records_route(request: &Message) -> bool {
+    matches!(request.method(), Some(Method::Invite | Method::Subscribe | Method::Refer))
+}
+
+/// The original dialog identifier in the Route that goes to an application server, TS 24.229
+/// §5.4.3.4: everything that we need when the request comes back, so that nothing has to be kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct OriginalDialog {
+    side: Side,
+    next: usize,
+    served: String,
+}
+
+impl OriginalDialog {
+    fn parse(user: &str) -> Option<OriginalDialog> {
+        let mut parts = user.strip_prefix("odi.")?.splitn(3, '.');
+        let side = match parts.next()? {
+            "o" => Side::Originating,
+            "t" => Side::Terminating,
+            _ => return None,
+        };
+        let next = parts.next()?.parse().ok()?;
+        let served = auth::hex::decode(parts.next()?)?;
+        Some(OriginalDialog { side, next, served: String::from_utf8(served).ok()? })
+    }
+}
+
+impl core::fmt::Display for OriginalDialog {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let side = if self.side == Side::Originating { "o" } else { "t" };
+        write!(f, "odi.{side}.{}.{}", self.next, auth::hex::encode(self.served.as_bytes()))
+    }
+}
+
+/// The caller, by P-Served-User or P-Asserted-Identity, TS 24.229 §5.4.3.2 step 1.
+pub(super) fn caller(request: &Message) -> Option<String> {
+    let served = request.get(HeaderName::PServedUser).and_then(sip::header::ServedUser::parse);
+    match served {
+        Some(served) => sip::Uri::parse(&served.uri).map(|uri| uri.aor()),
+        None => aor_of(request, HeaderName::PAssertedIdentity),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_original_dialog_identifier_survives_the_wire() {
+        let odi = OriginalDialog { side: Side::Terminating, next: 3, served: "sip:a@b".to_owned() };
+        assert_eq!(OriginalDialog::parse(&odi.to_string()), Some(odi));
+        for bad in ["odi", "odi.x.1.61", "odi.o.a.61", "odi.o.1.6", "odi.o.1.ff", "mo.a"] {
+            assert_eq!(OriginalDialog::parse(bad), None);
+        }
+    }
+}

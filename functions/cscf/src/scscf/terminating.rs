@@ -1,0 +1,120 @@
+//! The called user's half, TS 24.229 §5.4.3.3.
+
+use base::Instant;
+use diameter::cx::{Assignment, Saa, Sar};
+use sip::header::{Event, HeaderName, NameAddr};
+use sip::{Message, Method, ServerId, Stack, Uri};
+
+use super::session::{Pending, Side};
+use super::user::User;
+use super::{Scscf, Waiting};
+use crate::cx::Answer;
+use crate::proxy::{ContextId, Refusal};
+
+impl Scscf {
+    /// A request for a user whom we serve, or whom the HSS says that we should.
+    pub(super) fn terminating(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        original: Message,
+        request: Message,
+    ) -> Result<(), Refusal> {
+        let served =
+            Uri::parse(request.uri()).ok_or(Refusal::new(416, "no user in the URI"))?.aor();
+        let package = request.get(HeaderName::Event).and_then(Event::parse);
+        let watches = request.method() == Some(&Method::Subscribe)
+            && package.is_some_and(|event| event.package.eq_ignore_ascii_case("reg"));
+        if watches {
+            return self.subscribe(now, server, &request);
+        }
+        let side = Side::Terminating;
+        let pending = Pending { server, original, request, served, side, next: 0 };
+        let Some(user) = self.users.of(&pending.served) else {
+            self.ask_profile(now, pending);
+            return Ok(());
+        };
+        let barred = user.profile.find(&pending.served).is_none_or(|(_, identity)| identity.barred);
+        if barred {
+            return Err(Refusal::new(404, "the called identity is barred"));
+        }
+        self.through_criteria(now, pending, None)
+    }
+
+    /// §5.4.3.3 step 1: services of a user who is not registered, TS 29.228 §6.1.2.
+    fn ask_profile(&mut self, now: Instant, pending: Pending) {
+        let sar = Sar {
+            user_name: None,
+            public_identities: vec![pending.served.clone()],
+            server_name: self.config.server_name(),
+            assignment: Assignment::UnregisteredUser,
+            has_user_data: false,
+        };
+        let id = self.cx.ask(now, &sar);
+        self.waiting.insert(id, Waiting::Unregistered(pending));
+    }
+
+    /// SAA for a user who is not registered: his profile is kept like a registered one's.
+    pub(super) fn unregistered(&mut self, now: Instant, pending: Pending, answer: &Answer) {
+        if !self.proxy.stack.is_unanswered(pending.server) {
+            return;
+        }
+        let (server, original) = (pending.server, pending.original.clone());
+        let user = answer.body::<Saa>().and_then(|saa| {
+            let data = String::from_utf8_lossy(saa.user_data.as_deref()?).into_owned();
+            let impi = crate::scscf::profile::Profile::parse(&data)?.private_identity;
+            User::new(impi, data)
+        });
+        let result = match (user, answer) {
+            (Some(user), _) => {
+                if self.users.get(&user.impi).is_none() {
+                    let save = self.users.save(now, user);
+                    self.outputs.extend(save);
+                }
+                self.through_criteria(now, pending, None)
+            }
+            (None, Answer::Unavailable(_)) => {
+                Err(Refusal::new(504, "the HSS did not answer the SAR"))
+            }
+            (None, _) => Err(Refusal::new(480, "the called user has no services here")),
+        };
+        if let Err(refusal) = result {
+            self.refuse(now, server, &original, &refusal);
+        }
+    }
+
+    /// §5.4.3.3 steps 4 to 11: the criteria are done, the user's contacts are next, all at once.
+    pub(super) fn reach_contacts(
+        &mut self,
+        now: Instant,
+        pending: Pending,
+        context: Option<ContextId>,
+    ) -> Result<(), Refusal> {
+        let contacts = self.users.of(&pending.served).map(|u| u.contacts.clone());
+        let mut contacts = contacts.unwrap_or_default();
+        contacts.retain(|contact| contact.expires() > now);
+        contacts.sort_by_key(|contact| std::cmp::Reverse(contact.q));
+        if contacts.is_empty() {
+            return Err(Refusal::new(480, "the called user is not registered"));
+        }
+        let mut copies = Vec::with_capacity(contacts.len());
+        for contact in contacts {
+            let mut copy = pending.request.clone();
+            copy.set(HeaderName::PCalledPartyId, format!("<{}>", pending.request.uri()));
+            copy.set_uri(contact.uri.as_str());
+            copy.remove(HeaderName::Route);
+            for route in &contact.path {
+                copy.push(HeaderName::Route, route.as_str());
+            }
+            let next = contact.path.first().and_then(|path| NameAddr::parse(path));
+            if let Some(hop) = Stack::hop(next.map_or(contact.uri.as_str(), |path| path.uri)) {
+                copies.push((copy, hop));
+            }
+        }
+        if copies.is_empty() {
+            return Err(Refusal::new(480, "no contact of the called user can be reached"));
+        }
+        self.forward(now, pending, context, copies);
+        Ok(())
+    }
+}
