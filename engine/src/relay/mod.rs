@@ -4,10 +4,14 @@
 //! moves packets. The live path is a thread of its own; the simulator has its own path over the
 //! same trait.
 
+mod thread;
+
 use std::net::SocketAddr;
 
 use base::Instant;
 use base::relay::{Event, PortId, Side};
+
+pub use thread::{RelayConfig, RelayThread};
 
 /// The forwarding decision.
 pub trait Forward: Send {
@@ -68,5 +72,15 @@ impl<F: Forward + ?Sized> Forward for Box<F> {
     }
     fn poll_event(&mut self) -> Option<Event> {
         (**self).poll_event()
+    }
+}
+
+/// The port that an event is about.
+pub(crate) fn event_port(event: &Event) -> PortId {
+    match event {
+        Event::Opened { port, .. }
+        | Event::NoPort { port }
+        | Event::Learned { port, .. }
+        | Event::Counters { port, .. } => *port,
     }
 }

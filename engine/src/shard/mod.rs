@@ -21,6 +21,7 @@ pub use outside::{
     Console, Crossing, Direction, Network, NoRelay, OpenRequest, Outside, Packets, Party, Store,
     Tap,
 };
+pub(crate) use topology::asked;
 pub use topology::{Place, Topology, default_port, default_transport, literal};
 use wires::Wires;
 
@@ -99,6 +100,11 @@ impl Shard {
             limits,
             counters: Counters::default(),
         }
+    }
+
+    /// The number that the next function gets.
+    pub fn next_id(&self) -> FunctionId {
+        FunctionId(u16::try_from(self.machines.len()).unwrap_or(u16::MAX))
     }
 
     /// Takes a function in. Its listeners are the caller's business.

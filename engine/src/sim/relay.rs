@@ -8,7 +8,7 @@ use base::relay::{Command, Event, PortId};
 use base::{Bytes, Input, Instant, Service};
 
 use super::fabric::{Delivery, Fabric, Host, Owner};
-use crate::relay::Forward;
+use crate::relay::{Forward, event_port};
 use crate::shard::{FunctionId, Packets};
 
 /// A host's media relay.
@@ -109,15 +109,6 @@ impl VirtualRelay {
             }
         }
         None
-    }
-}
-
-pub(crate) fn event_port(event: &Event) -> PortId {
-    match event {
-        Event::Opened { port, .. }
-        | Event::NoPort { port }
-        | Event::Learned { port, .. }
-        | Event::Counters { port, .. } => *port,
     }
 }
 
