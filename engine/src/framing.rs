@@ -60,7 +60,7 @@ impl Cutter {
     ///
     /// # Errors
     /// [`FlowError::Framing`] if the bytes cannot be a message or the message is too long.
-    pub fn next(&mut self) -> Result<Option<Bytes>, FlowError> {
+    pub fn message(&mut self) -> Result<Option<Bytes>, FlowError> {
         while !self.buffer.is_empty() {
             match (self.framing)(&self.buffer) {
                 Frame::Message(n) if n > 0 && n <= self.buffer.len() && n <= self.limit => {
@@ -87,7 +87,7 @@ mod tests {
             let mut messages = Vec::new();
             for part in [&stream[..split], &stream[split..]] {
                 cutter.push(part);
-                while let Some(message) = cutter.next().unwrap() {
+                while let Some(message) = cutter.message().unwrap() {
                     messages.push(message.slice(4..));
                 }
             }
@@ -99,8 +99,8 @@ mod tests {
     fn too_long_is_a_violation() {
         let mut cutter = Cutter::new(length_prefixed, 8);
         cutter.push(&[0, 0, 1, 0, 1, 2, 3, 4]);
-        assert_eq!(cutter.next(), Ok(None));
+        assert_eq!(cutter.message(), Ok(None));
         cutter.push(&[5]);
-        assert_eq!(cutter.next(), Err(FlowError::Framing));
+        assert_eq!(cutter.message(), Err(FlowError::Framing));
     }
 }

@@ -1,4 +1,5 @@
 //! Real sockets on loopback.
+#![allow(clippy::unwrap_used)]
 
 mod toys;
 
@@ -428,4 +429,47 @@ fn a_drain_ends_the_loop() {
         assert!(Wall::now() < end);
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// A DNS server of one answer: every A question is answered with the loopback address.
+#[test]
+fn names_are_looked_up_in_dns() {
+    let dns = UdpSocket::bind("127.0.0.1:0").unwrap();
+    dns.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    let servers = vec![dns.local_addr().unwrap()];
+    let done = Arc::new(Mutex::new(false));
+    let over = Arc::clone(&done);
+    let thread = std::thread::spawn(move || {
+        let mut room = [0; 1500];
+        while !*over.lock().unwrap() {
+            let Ok((length, from)) = dns.recv_from(&mut room) else { continue };
+            // The header, the question up to its end, and no additional record.
+            let end = 12 + room[12..length].iter().position(|b| *b == 0).unwrap() + 5;
+            let mut answer = room[..end].to_vec();
+            answer[2] |= 0x80;
+            answer[10..12].copy_from_slice(&[0, 0]);
+            if answer[end - 4..end] == [0, 1, 0, 1] {
+                answer[7] = 1;
+                answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 1]);
+            }
+            dns.send_to(&answer, from).unwrap();
+        }
+    });
+    // 5060 is only asked for by default: nobody needs to listen there.
+    let hosts = std::collections::BTreeMap::new();
+    let config = LiveConfig { dns: DnsConfig { servers, hosts }, ..config() };
+    let mut live = Live::new(config).unwrap();
+    live.add(spec("caller", Caller::new("somewhere.test", Transport::Udp, 1), &[])).unwrap();
+    let handle = live.handle();
+    let (sender, seen) = channel();
+    let tap = move |_: Instant, crossing: &Crossing<'_>| {
+        let _ = sender.send(crossing.to.endpoint);
+    };
+    let running = std::thread::spawn(move || live.run(tap, ()).unwrap());
+    let to = seen.recv_timeout(GENEROUS).unwrap();
+    assert_eq!(to, Endpoint::Ip("127.0.0.1:5060".parse().unwrap()));
+    handle.stop().unwrap();
+    running.join().unwrap();
+    *done.lock().unwrap() = true;
+    thread.join().unwrap();
 }

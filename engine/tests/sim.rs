@@ -1,14 +1,18 @@
 //! Whole processes on the virtual network.
+#![allow(clippy::unwrap_used)]
 
 mod toys;
 
-use std::net::IpAddr;
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
 
-use base::machine::Order;
+use base::machine::{Order, Report};
+use base::relay::{Command, Event, PortId, Side};
 use base::time::Duration;
-use base::{FlowError, Transport};
+use base::{Deadline, FlowError, Function, Input, Instant, Output, Transport};
 use engine::framing::length_prefixed;
-use engine::sim::{HostId, Process, Simulation, Weather};
+use engine::relay::{Forward, Onward};
+use engine::sim::{HostId, Process, Simulation, VirtualRelay, Weather};
 use toys::{Caller, Echo, Said, said, spec};
 
 fn ip(text: &str) -> IpAddr {
@@ -149,6 +153,38 @@ fn a_crash_keeps_what_was_acknowledged() {
     }
 }
 
+/// The power fails in the middle of a commit, at every possible operation.
+#[test]
+fn a_crash_within_a_commit_keeps_what_was_acknowledged() {
+    let run = |seed| {
+        let (mut sim, _, server) = network(seed, Weather::CALM, Transport::Udp, true);
+        sim.crash_at_write(server, seed);
+        let limit = within(&sim, 600);
+        let down = |sim: &mut Simulation| !sim.is_up(server);
+        if !sim.run_until_true(limit, down) {
+            return (0, 0, sim.trace().hash());
+        }
+        let text = sim.trace().text().to_owned();
+        let answered = text.lines().filter(|l| l.contains("server echo@10.0.0.2:5060 ->")).count();
+        sim.reports();
+        sim.restart(server);
+        let restored = sim.reports();
+        let restored = restored.iter().find(|r| r.name == "echo").unwrap();
+        let restored = *restored.report.0.downcast_ref::<u32>().unwrap();
+        let limit = within(&sim, 600);
+        assert!(sim.run_until_true(limit, finished), "goes on after the crash");
+        (answered as u32, restored, sim.trace().hash())
+    };
+    let mut crashed_after = std::collections::BTreeSet::new();
+    for seed in 0..60 {
+        let (answered, restored, hash) = run(seed);
+        assert!(restored == answered || restored == answered + 1, "{answered} {restored}");
+        assert_eq!(run(seed), (answered, restored, hash), "crashes are repeatable, too");
+        crashed_after.insert(answered);
+    }
+    assert!(crashed_after.len() > 3, "crashed at different moments: {crashed_after:?}");
+}
+
 #[test]
 fn a_crash_closes_connections() {
     let (mut sim, client, server) = network(1, Weather::CALM, Transport::Tcp, false);
@@ -178,4 +214,116 @@ fn a_full_disk_refuses_and_recovers() {
     sim.disk(server).read_only(false);
     let limit = within(&sim, 20);
     assert!(sim.run_until_true(limit, finished));
+}
+
+/// A relay between two peers of different hosts, over a storm.
+#[test]
+fn packets_cross_the_virtual_relay() {
+    let run = |seed| {
+        let mut sim = Simulation::new(seed, Weather::STORM);
+        let relay = sim.host("relay", ip("10.0.0.9"), |_| Process {
+            functions: vec![spec("anchor", Anchor::new(["10.0.0.1:4000", "10.0.0.2:4000"]), &[])],
+            relay: Some(VirtualRelay::new(30_001..=30_010, Box::new(Cross::default()))),
+        });
+        sim.run_for(Duration::from_millis(1));
+        let ports: Vec<u16> =
+            sim.reports().iter().filter_map(|r| r.report.0.downcast_ref().copied()).collect();
+        assert_eq!(ports, [30_002, 30_004]);
+        let talker = |to: u16| {
+            let mut caller = Caller::new(&format!("10.0.0.9:{to}"), Transport::Udp, 20);
+            caller.local = Some("0.0.0.0:4000".parse().unwrap());
+            spec("talker", caller, &[])
+        };
+        let echo = |_: engine::sim::Boot| {
+            let mut spec = spec("echo", Echo::default(), &[]);
+            let (service, transport) = (base::Service::Sip, Transport::Udp);
+            let addr = "10.0.0.2:4000".parse().unwrap();
+            spec.listeners = vec![engine::Listener { service, transport, addr }];
+            spec.into()
+        };
+        sim.host("b", ip("10.0.0.2"), echo);
+        sim.host("a", ip("10.0.0.1"), move |_| talker(ports[0]).into());
+        let limit = within(&sim, 100);
+        let done = Some(&Said::Done(20));
+        assert!(sim.run_until_true(limit, |sim| {
+            sim.reports().iter().any(|r| said(&r.report) == done)
+        }));
+        sim.crash(relay);
+        sim.trace().hash()
+    };
+    assert_eq!(run(1), run(1));
+    assert_ne!(run(1), run(2));
+}
+
+struct Anchor {
+    peers: [SocketAddr; 2],
+    opened: usize,
+    out: VecDeque<Output>,
+}
+
+impl Anchor {
+    fn new(peers: [&str; 2]) -> Anchor {
+        Anchor { peers: peers.map(|p| p.parse().unwrap()), opened: 0, out: VecDeque::new() }
+    }
+}
+
+impl Function for Anchor {
+    fn handle(&mut self, _: Instant, input: Input) {
+        match input {
+            Input::Start => {
+                for port in [1, 2].map(PortId) {
+                    let address = ip("10.0.0.9");
+                    self.out.push_back(Output::Relay(Command::Open { port, address }));
+                }
+            }
+            Input::Relay(Event::Opened { rtp, .. }) => {
+                self.out.push_back(Output::Report(Report(Box::new(rtp))));
+                self.opened += 1;
+                if self.opened == 2 {
+                    let side = |at: usize| Side {
+                        port: PortId(at as u64 + 1),
+                        rtp: Some(self.peers[at]),
+                        rtcp: None,
+                        mux: false,
+                        learn: false,
+                    };
+                    let (a, b) = (side(0), side(1));
+                    self.out.push_back(Output::Relay(Command::Join { a, b }));
+                }
+            }
+            _ => {}
+        }
+    }
+    fn poll(&mut self) -> Option<Output> {
+        self.out.pop_front()
+    }
+    fn deadline(&self) -> Option<Deadline> {
+        None
+    }
+}
+
+#[derive(Default)]
+struct Cross([Option<SocketAddr>; 2]);
+
+impl Forward for Cross {
+    fn open(&mut self, _: Instant, _: PortId, _: SocketAddr) {}
+    fn join(&mut self, _: Instant, a: Side, b: Side) {
+        self.0 = [a.rtp, b.rtp];
+    }
+    fn query(&mut self, _: Instant, _: PortId) {}
+    fn close(&mut self, _: Instant, _: PortId) {}
+    fn packet(
+        &mut self,
+        _: Instant,
+        port: PortId,
+        rtcp: bool,
+        _: SocketAddr,
+        _: &[u8],
+    ) -> Option<Onward> {
+        let other = 3 - port.0;
+        Some(Onward { port: PortId(other), rtcp, to: self.0[other as usize - 1]? })
+    }
+    fn poll_event(&mut self) -> Option<Event> {
+        None
+    }
 }

@@ -304,13 +304,14 @@ impl Live {
         let mut no_relay = NoRelay::default();
         let mut now = self.clock.now();
         let mut end: Option<Instant> = None;
+        let mut orders_left = false;
         let mut progress =
             self.turn(now, &mut no_relay, &mut tap, &mut console, |shard, outside| {
                 shard.start(now, outside);
                 shard.run(now, outside)
             });
         loop {
-            let busy = progress == Progress::More || self.sockets.has_ready();
+            let busy = orders_left || progress == Progress::More || self.sockets.has_ready();
             let timeout = if busy { Some(Duration::ZERO) } else { self.patience(end) };
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
@@ -328,7 +329,9 @@ impl Live {
             }
             self.sockets.timeouts(now);
             let mut stop = end.is_some_and(|end| end <= now);
-            for command in self.commands.try_iter().take(ORDERS).collect::<Vec<_>>() {
+            let commands: Vec<_> = self.commands.try_iter().take(ORDERS).collect();
+            orders_left = commands.len() == ORDERS;
+            for command in commands {
                 match command {
                     Command::Order(function, order) => {
                         self.shard.input(function, Input::Order(order));

@@ -97,7 +97,7 @@ impl Stream {
                 Ok(n) => {
                     self.cutter.push(&scratch[..n]);
                     loop {
-                        match self.cutter.next() {
+                        match self.cutter.message() {
                             Ok(Some(whole)) => message(whole),
                             Ok(None) => break,
                             Err(error) => return Turn::Over(error),

@@ -14,6 +14,7 @@ use super::tcp::Connection;
 use super::trace::Trace;
 use crate::framing::Framings;
 use crate::shard::{FunctionId, Network, OpenRequest, Topology};
+use crate::store::SimulatedDisk;
 
 /// A host's number.
 pub(crate) type Host = usize;
@@ -328,6 +329,8 @@ impl Bound {
 pub(crate) struct HostNetwork<'a> {
     pub(crate) fabric: &'a mut Fabric,
     pub(crate) host: Host,
+    /// Once the power has failed in the middle of a commit, nothing leaves any more.
+    pub(crate) disk: &'a SimulatedDisk,
 }
 
 impl Network for HostNetwork<'_> {
@@ -338,6 +341,9 @@ impl Network for HostNetwork<'_> {
         flow: &Flow,
         message: Bytes,
     ) -> Result<(), FlowError> {
+        if self.disk.has_failed() {
+            return Err(FlowError::Stale);
+        }
         if flow.transport == Transport::Tcp {
             return self.fabric.transmit_tcp(self.host, function, flow, message);
         }

@@ -132,11 +132,17 @@ impl Simulation {
         let now = fabric.now;
         let mut commands = Commands::default();
         let mut lines = Vec::new();
-        let mut console = Notebook { host: HostId(host), reports, logs, log_limit: *log_limit };
+        let mut console = Notebook {
+            host: HostId(host),
+            reports,
+            logs,
+            log_limit: *log_limit,
+            disk: &state.disk,
+        };
         let mut host_tap =
             HostTap { host: HostId(host), name: &state.name, lines: &mut lines, tap: &mut **tap };
         let mut outside = Outside {
-            network: &mut HostNetwork { fabric, host },
+            network: &mut HostNetwork { fabric, host, disk: &state.disk },
             packets: &mut commands,
             store: &mut state.store,
             console: &mut console,
@@ -166,10 +172,17 @@ impl Simulation {
 
     /// Runs a host until it is idle, and everybody who is to hear something of it at once.
     pub(super) fn run_host(&mut self, host: usize) {
+        self.run_shard(host);
+        self.deliver();
+    }
+
+    fn run_shard(&mut self, host: usize) {
         while self.with_shard(host, |shard, now, outside| shard.run(now, outside))
             == Some(Progress::More)
         {}
-        self.deliver();
+        if self.hosts[host].disk.has_failed() {
+            self.crash(HostId(host));
+        }
     }
 
     /// Hands over what processes are to hear.
@@ -190,9 +203,7 @@ impl Simulation {
                     continue;
                 }
             };
-            while self.with_shard(host, |shard, now, outside| shard.run(now, outside))
-                == Some(Progress::More)
-            {}
+            self.run_shard(host);
         }
     }
 }
@@ -203,10 +214,14 @@ struct Notebook<'a> {
     reports: &'a mut Vec<Reported>,
     logs: &'a mut std::collections::VecDeque<Logged>,
     log_limit: usize,
+    disk: &'a SimulatedDisk,
 }
 
 impl Console for Notebook<'_> {
     fn log(&mut self, at: Instant, from: &str, event: Event) {
+        if self.disk.has_failed() {
+            return;
+        }
         if self.logs.len() >= self.log_limit {
             self.logs.pop_front();
         }
@@ -214,6 +229,9 @@ impl Console for Notebook<'_> {
     }
 
     fn report(&mut self, at: Instant, function: FunctionId, name: &str, report: Report) {
+        if self.disk.has_failed() {
+            return;
+        }
         let name = name.to_owned();
         self.reports.push(Reported { at, host: self.host, function, name, report });
     }

@@ -92,6 +92,9 @@ pub struct Logged {
     pub event: Event,
 }
 
+/// Sees every crossing and the host that it was seen on.
+type HostTapFn = dyn FnMut(Instant, HostId, &Crossing<'_>);
+
 /// A network of hosts in virtual time.
 pub struct Simulation {
     fabric: Fabric,
@@ -100,7 +103,7 @@ pub struct Simulation {
     logs: VecDeque<Logged>,
     log_limit: usize,
     limits: Limits,
-    tap: Box<dyn FnMut(Instant, HostId, &Crossing<'_>)>,
+    tap: Box<HostTapFn>,
 }
 
 /// What a simulation's clock says at its beginning: 2026-01-01T00:00:00Z.
@@ -232,6 +235,16 @@ impl Simulation {
             .retain(|d| !matches!(d, Delivery::Input(at, ..) | Delivery::Packet { host: at, .. } if *at == host.0));
     }
 
+    /// The host's process dies at its disk's next operation but so many: in the middle of a commit.
+    pub fn crash_at_write(&mut self, host: HostId, operations: u64) {
+        self.hosts[host.0].disk.fail_after(operations);
+    }
+
+    /// Whether the host's process runs.
+    pub fn is_up(&self, host: HostId) -> bool {
+        self.hosts[host.0].shard.is_some()
+    }
+
     /// Starts the host's process, anew if it runs already. Its functions get their records from the
     /// disk, then `Input::Start`.
     pub fn restart(&mut self, host: HostId) {
@@ -341,7 +354,7 @@ struct HostTap<'a> {
     host: HostId,
     name: &'a str,
     lines: &'a mut Vec<(Instant, String)>,
-    tap: &'a mut dyn FnMut(Instant, HostId, &Crossing<'_>),
+    tap: &'a mut HostTapFn,
 }
 
 impl Tap for HostTap<'_> {

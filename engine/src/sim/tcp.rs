@@ -224,7 +224,7 @@ impl Fabric {
                 Piece::Bytes(bytes) => {
                     side.cutter.push(&bytes);
                     loop {
-                        match side.cutter.next() {
+                        match side.cutter.message() {
                             Ok(Some(message)) => tell(Input::Received { flow, message }),
                             Ok(None) => break,
                             Err(error) => {

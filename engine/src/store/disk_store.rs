@@ -89,6 +89,7 @@ pub enum OpenError {
 }
 
 type Key = (Table, Bytes);
+type Stored<'a> = redb::Table<'a, &'static [u8], &'static [u8]>;
 
 /// The embedded store.
 #[derive(Debug)]
@@ -463,7 +464,7 @@ fn apply_to(
     transaction: &WriteTransaction,
     overlay: &BTreeMap<Key, Option<Bytes>>,
 ) -> Result<(), redb::Error> {
-    let mut open: Option<(Table, redb::Table<'_, &[u8], &[u8]>)> = None;
+    let mut open: Option<(Table, Stored<'_>)> = None;
     for ((table, key), value) in overlay {
         if open.as_ref().is_none_or(|(of, _)| of != table) {
             drop(open.take());

@@ -29,6 +29,7 @@ struct Inner {
     read_only: bool,
     /// The power fails after so many more operations.
     fuse: Option<u64>,
+    failed: bool,
 }
 
 #[derive(Debug)]
@@ -50,6 +51,7 @@ impl SimulatedDisk {
             capacity: None,
             read_only: false,
             fuse: None,
+            failed: false,
         })))
     }
 
@@ -60,6 +62,7 @@ impl SimulatedDisk {
         let inner = &mut *inner;
         inner.generation += 1;
         inner.fuse = None;
+        inner.failed = false;
         inner.random = Random::from_u64(seed);
         for change in std::mem::take(&mut inner.unsynced) {
             match (inner.random.below(3), change) {
@@ -86,6 +89,11 @@ impl SimulatedDisk {
     /// of them is an error, until [`crash`](SimulatedDisk::crash).
     pub fn fail_after(&self, operations: u64) {
         self.lock().fuse = Some(operations);
+    }
+
+    /// Whether the power has failed and nobody has noticed yet with [`crash`](SimulatedDisk::crash).
+    pub fn has_failed(&self) -> bool {
+        self.lock().failed
     }
 
     /// Limits the file to so many bytes; `None` takes the limit away.
@@ -185,7 +193,10 @@ impl Handle {
 impl Inner {
     fn burn(&mut self) -> Result<()> {
         match &mut self.fuse {
-            Some(0) => Err(dead()),
+            Some(0) => {
+                self.failed = true;
+                Err(dead())
+            }
             Some(left) => {
                 *left -= 1;
                 Ok(())

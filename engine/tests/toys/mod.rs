@@ -1,5 +1,5 @@
 //! Toy functions that ping and pong with numbers, four bytes of length in front.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
