@@ -24,7 +24,6 @@ pub mod shard;
 pub mod sim;
 pub mod store;
 
-pub use base;
 pub use net::{Handle, Live, LiveConfig};
 pub use relay::{Forward, Onward, RelayConfig};
 pub use shard::{FunctionId, FunctionSpec, Listener, Place, Shard};

@@ -19,6 +19,7 @@ use engine::framing::length_prefixed;
 use engine::net::{DnsConfig, Handle, ListenError, Live, LiveConfig};
 use engine::relay::{Forward, Onward, RelayConfig};
 use engine::shard::{Console, Crossing, FunctionId, Listener};
+use engine::store::{DiskStore, StoreConfig};
 use toys::{Caller, Echo, Said, said, spec};
 
 /// Longer than anything takes unless it is broken.
@@ -472,4 +473,59 @@ fn names_are_looked_up_in_dns() {
     running.join().unwrap();
     *done.lock().unwrap() = true;
     thread.join().unwrap();
+}
+
+#[test]
+fn connections_beyond_the_limit_are_refused() {
+    use std::io::{Read, Write};
+    let mut live = Live::new(LiveConfig { connections: 2, ..config() }).unwrap();
+    live.add(spec("echo", Echo::default(), &["127.0.0.1:0"])).unwrap();
+    let tcp = live.listening().iter().find(|(_, l)| l.transport == Transport::Tcp).unwrap().1;
+    let running = Running::start(live);
+    let connect = || {
+        let mut stream = std::net::TcpStream::connect(tcp.addr).unwrap();
+        stream.set_read_timeout(Some(GENEROUS)).unwrap();
+        let _ = stream.write_all(&toys::message(7));
+        let mut room = [0; 8];
+        stream.read_exact(&mut room).map(|()| stream)
+    };
+    let (first, second) = (connect().unwrap(), connect().unwrap());
+    assert!(connect().is_err());
+    running.wait("refusal", |_, report| {
+        report.0.downcast_ref::<Event>().is_some_and(|event| event.counter == "tcp.refused")
+    });
+    drop((first, second));
+    let end = Wall::now() + GENEROUS;
+    while connect().is_err() {
+        assert!(Wall::now() < end, "room again after others have left");
+    }
+}
+
+#[test]
+fn records_outlive_the_process() {
+    let path = std::env::temp_dir().join(format!("strowger-live-{}.redb", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    for round in 0..2 {
+        let mut live = Live::new(config()).unwrap();
+        let store = StoreConfig { path: path.clone(), cache: 1 << 20, schema: 1, migrate: None };
+        live.store(DiskStore::open(store).unwrap());
+        live.add(spec("echo", Echo::new(true), &[])).unwrap();
+        live.add(spec("caller", Caller::new("echo.test", Transport::Udp, 30), &[])).unwrap();
+        let running = Running::start(live);
+        running.wait("restored", |_, report| match report.0.downcast_ref::<u32>() {
+            Some(restored) => {
+                assert_eq!(*restored, round * 30);
+                true
+            }
+            None => false,
+        });
+        running.wait_said(Said::Done(30));
+        // Counters are shown at the end of a turn, reports within it.
+        let end = Wall::now() + GENEROUS;
+        while running.handle.counters().wired < 59 {
+            assert!(Wall::now() < end);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    std::fs::remove_file(&path).unwrap();
 }

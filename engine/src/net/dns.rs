@@ -111,7 +111,7 @@ pub(crate) fn read(bytes: &[u8]) -> Option<Answer> {
     if message.metadata.message_type != hickory_proto::op::MessageType::Response {
         return None;
     }
-    let failed =
+    let refused =
         !matches!(message.metadata.response_code, ResponseCode::NoError | ResponseCode::NXDomain);
     let mut wanted = name.clone();
     let mut records = Vec::new();
@@ -155,6 +155,8 @@ pub(crate) fn read(bytes: &[u8]) -> Option<Answer> {
             }
         }
     }
+    // Cut before the first record: somebody else may have shorter ones.
+    let failed = refused || (message.metadata.truncation && records.is_empty());
     let ttl = Duration::from_secs(ttl.into());
     Some(Answer { id: message.metadata.id, question: (name, kind), records, ttl, failed })
 }

@@ -4,6 +4,7 @@ mod clock;
 mod dns;
 mod holder;
 mod mmsg;
+mod notices;
 mod resolver;
 mod sockets;
 mod stream;
@@ -23,13 +24,15 @@ pub use clock::Clock;
 pub use dns::DnsConfig;
 pub use holder::Holder;
 pub(crate) use mmsg::{BATCH, Inbox, send as send_batch};
+use notices::Published;
+pub use notices::{Notice, Notices, notices};
 use sockets::Sockets;
 
 use crate::framing::{Framings, no_streams};
 use crate::relay::{Forward, RelayConfig, RelayThread};
 use crate::shard::{
-    Console, FunctionId, FunctionSpec, Limits, Listener, NoRelay, Outside, Packets, Place,
-    Progress, Shard, Store, Tap,
+    Console, Counters, FunctionId, FunctionSpec, Limits, Listener, NoRelay, Outside, Packets,
+    Place, Progress, Rebuild, Shard, Store, Tap,
 };
 use crate::store::MemoryStore;
 
@@ -129,6 +132,7 @@ pub enum HandleError {
 pub struct Handle {
     sender: SyncSender<Command>,
     waker: Arc<Waker>,
+    counters: Arc<Published>,
 }
 
 enum Command {
@@ -169,6 +173,11 @@ impl Handle {
     /// As for [`order`](Handle::order).
     pub fn stop(&self) -> Result<(), HandleError> {
         self.send(Command::Stop)
+    }
+
+    /// What the shard has done so far.
+    pub fn counters(&self) -> Counters {
+        self.counters.read()
     }
 
     fn send(&self, command: Command) -> Result<(), HandleError> {
@@ -218,7 +227,7 @@ impl Live {
             shard,
             store: Box::new(MemoryStore::default()),
             relay: None,
-            handle: Handle { sender, waker },
+            handle: Handle { sender, waker, counters: Arc::default() },
             commands,
             listening: Vec::new(),
         })
@@ -246,7 +255,8 @@ impl Live {
                 Ok(addr) => self.listening.push((id, Listener { addr, ..listener })),
                 Err(error) => {
                     let Listener { transport, addr, .. } = listener;
-                    crate::shard::Network::release(&mut self.sockets, self.clock.now(), id);
+                    let now = self.clock.now();
+                    crate::shard::Network::release(&mut self.sockets, now, id, false);
                     self.listening.retain(|(owner, _)| *owner != id);
                     return Err(if error.kind() == io::ErrorKind::AddrInUse {
                         let holder = holder::holder(transport, addr);
@@ -287,6 +297,11 @@ impl Live {
         let waker = Arc::clone(&self.handle.waker);
         self.relay = Some(RelayThread::start(config, self.clock, forward, waker)?);
         Ok(())
+    }
+
+    /// How to build a function anew after a panic, see [`Shard::rebuild`].
+    pub fn rebuild(&mut self, function: FunctionId, rebuild: Rebuild) {
+        self.shard.rebuild(function, rebuild);
     }
 
     /// For other threads.
@@ -404,6 +419,7 @@ impl Live {
         for event in self.sockets.events.drain(..) {
             console.log(now, "engine", event);
         }
+        self.handle.counters.publish(self.shard.counters());
         progress
     }
 }

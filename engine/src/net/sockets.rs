@@ -27,6 +27,8 @@ use crate::shard::{FunctionId, Listener, Network, OpenRequest};
 
 /// A datagram's buffer: one allocation serves many of them.
 const POOL: usize = 64 * 1024;
+/// How long a connection that others opened may take for its first message: 64 * T1 of RFC 3261.
+const FIRST_MESSAGE: Duration = Duration::from_secs(32);
 /// How long a closed connection may take to send the rest.
 const LINGER: Duration = Duration::from_secs(5);
 /// How long accepting pauses when the system is out of descriptors.
@@ -198,7 +200,8 @@ impl Sockets {
                         let input = Input::OpenFailed { open, error: FlowError::TimedOut };
                         self.inputs.push((socket.owner, input));
                         self.remove(slot);
-                    } else if stream.closing {
+                    } else if stream.closing || !stream.heard {
+                        // Of a connection without a message the function knows nothing.
                         self.remove(slot);
                     }
                 }
@@ -277,16 +280,19 @@ impl Sockets {
         };
         let flow = flow(slot, *service, Transport::Tcp, *local, *remote);
         let (inputs, owner, closing) = (&mut self.inputs, *owner, stream.closing);
+        let before = inputs.len();
         let turn = stream.read(&mut self.scratch, |message| {
             if !closing {
                 inputs.push((owner, Input::Received { flow, message }));
             }
         });
+        stream.heard |= inputs.len() > before;
+        let known = stream.heard;
         match turn {
             Turn::Drained => false,
             Turn::More => true,
             Turn::Over(error) => {
-                if !closing {
+                if !closing && known {
                     inputs.push((owner, Input::Closed { flow, error }));
                 }
                 self.remove(slot);
@@ -313,8 +319,10 @@ impl Sockets {
                     }
                     let _ = socket.set_nodelay(true);
                     let Ok(local) = socket.local_addr() else { continue };
-                    if self.insert_stream(owner, service, local, remote, socket, None).is_ok() {
+                    let slot = self.insert_stream(owner, service, local, remote, socket, None);
+                    if let Ok(slot) = slot {
                         self.inbound += 1;
+                        self.timers.arm(now + FIRST_MESSAGE, slot);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
@@ -652,9 +660,15 @@ impl Network for Sockets {
         self.resolver_steps();
     }
 
-    fn release(&mut self, _: Instant, function: FunctionId) {
-        let gone: Vec<Slot> =
-            self.table.iter().filter(|(_, s)| s.owner == function).map(|(slot, _)| slot).collect();
+    fn release(&mut self, _: Instant, function: FunctionId, keep_listeners: bool) {
+        let listens =
+            |kind: &Kind| matches!(kind, Kind::Listener(_) | Kind::Udp { listener: true, .. });
+        let gone: Vec<Slot> = self
+            .table
+            .iter()
+            .filter(|(_, s)| s.owner == function && !(keep_listeners && listens(&s.kind)))
+            .map(|(slot, _)| slot)
+            .collect();
         gone.into_iter().for_each(|slot| self.remove(slot));
     }
 }

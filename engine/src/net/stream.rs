@@ -23,6 +23,8 @@ pub(crate) struct Stream {
     pub(crate) inbound: bool,
     /// The function is done with it: it ends once all is sent.
     pub(crate) closing: bool,
+    /// The function knows it: it opened it, or had a message from it.
+    pub(crate) heard: bool,
     cutter: Cutter,
     out: VecDeque<Bytes>,
     out_bytes: usize,
@@ -42,7 +44,8 @@ impl Stream {
     pub(crate) fn new(socket: TcpStream, cutter: Cutter, connecting: Option<OpenId>) -> Stream {
         let inbound = connecting.is_none();
         let (out, closing) = (VecDeque::new(), false);
-        Stream { socket, connecting, inbound, closing, cutter, out, out_bytes: 0 }
+        let heard = !inbound;
+        Stream { socket, connecting, inbound, closing, heard, cutter, out, out_bytes: 0 }
     }
 
     /// Queues a message; refused if more than `limit` bytes wait.

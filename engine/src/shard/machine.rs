@@ -37,12 +37,23 @@ pub struct Listener {
     pub addr: SocketAddr,
 }
 
+/// Builds a function anew.
+pub type Rebuild = Box<dyn FnMut() -> Box<dyn Function> + Send>;
+
+/// So many panics within [`PANIC_TIME`] and the function stays away: something is wrong for good.
+const PANICS: usize = 5;
+const PANIC_TIME: Duration = Duration::from_secs(10);
+
 pub(crate) struct Machine {
     pub(crate) name: String,
     pub(crate) tables: &'static [Table],
     /// Gone once the function was stopped or panicked.
     function: Option<Box<dyn Function>>,
     deadline: Option<Deadline>,
+    /// Builds the function anew after a panic.
+    pub(crate) rebuild: Option<Rebuild>,
+    /// When it panicked last, oldest first.
+    panics: Vec<Instant>,
     /// `Input::Timeout` is in the queue.
     pub(crate) timeout_queued: bool,
 }
@@ -65,7 +76,15 @@ impl Machine {
         tables: &'static [Table],
         function: Box<dyn Function>,
     ) -> Machine {
-        Machine { name, tables, function: Some(function), deadline: None, timeout_queued: false }
+        Machine {
+            name,
+            tables,
+            function: Some(function),
+            deadline: None,
+            rebuild: None,
+            panics: Vec::new(),
+            timeout_queued: false,
+        }
     }
 
     pub(crate) fn is_running(&self) -> bool {
@@ -124,6 +143,18 @@ impl Machine {
                 Stepped::Panicked(text.to_owned())
             }
         }
+    }
+
+    /// After a panic: a new function in the place of the old one, unless it panics all the time.
+    pub(crate) fn revive(&mut self, now: Instant) -> bool {
+        let Some(rebuild) = &mut self.rebuild else { return false };
+        self.panics.retain(|at| now.since(*at) < PANIC_TIME);
+        self.panics.push(now);
+        if self.panics.len() >= PANICS {
+            return false;
+        }
+        self.function = catch_unwind(AssertUnwindSafe(rebuild)).ok();
+        self.function.is_some()
     }
 
     /// Drops the function.

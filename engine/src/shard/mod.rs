@@ -15,7 +15,7 @@ use base::store::{CommitId, Durability, StoreError};
 use base::{Bytes, Deadline, Endpoint, Event, Flow, FlowError, Input, Instant, Output, Severity};
 use base::{Transport, WireId};
 
-pub use machine::{FunctionId, FunctionSpec, Listener};
+pub use machine::{FunctionId, FunctionSpec, Listener, Rebuild};
 use machine::{Machine, Stepped};
 pub use outside::{
     Console, Crossing, Direction, Network, NoRelay, OpenRequest, Outside, Packets, Party, Store,
@@ -146,26 +146,33 @@ impl Shard {
     /// Hands stored records to their functions, then starts all of them.
     pub fn start(&mut self, now: Instant, outside: &mut Outside<'_>) {
         for id in self.ids() {
-            for table in self.machines[usize::from(id.0)].tables {
-                let mut records = Vec::new();
-                let read =
-                    outside.store.restore(*table, &mut |key, value| records.push((key, value)));
-                if let Err(error) = read {
-                    let text = format!("table {} cannot be read: {error}", table.0);
-                    log(now, outside, Event::new(Severity::Error, "store.restore", text));
-                }
-                for (key, value) in records {
-                    self.step(
-                        now,
-                        id,
-                        Some(Input::Restored { table: *table, key, value }),
-                        outside,
-                    );
-                }
-            }
+            self.restore(now, id, outside);
         }
         for id in self.ids() {
             self.input(id, Input::Start);
+        }
+    }
+
+    fn restore(&mut self, now: Instant, id: FunctionId, outside: &mut Outside<'_>) {
+        for table in self.machines[usize::from(id.0)].tables {
+            let mut records = Vec::new();
+            let read = outside.store.restore(*table, &mut |key, value| records.push((key, value)));
+            if let Err(error) = read {
+                let text = format!("table {} cannot be read: {error}", table.0);
+                log(now, outside, Event::new(Severity::Error, "store.restore", text));
+            }
+            for (key, value) in records {
+                self.step(now, id, Some(Input::Restored { table: *table, key, value }), outside);
+            }
+        }
+    }
+
+    /// How to build a function anew after a panic. It keeps its listeners, loses its wires and
+    /// connections, and gets its records and `Input::Start` again. Without it, or if it panics again
+    /// and again, the function stays away.
+    pub fn rebuild(&mut self, function: FunctionId, rebuild: Rebuild) {
+        if let Some(machine) = self.machines.get_mut(usize::from(function.0)) {
+            machine.rebuild = Some(rebuild);
         }
     }
 
@@ -229,7 +236,7 @@ impl Shard {
     /// Takes a function away: its wires close, its sockets too.
     pub fn stop(&mut self, now: Instant, function: FunctionId, outside: &mut Outside<'_>) {
         if self.machines.get_mut(usize::from(function.0)).is_some_and(Machine::stop) {
-            self.release(now, function, outside);
+            self.release(now, function, outside, false);
         }
     }
 
@@ -277,9 +284,18 @@ impl Shard {
             Stepped::Panicked(text) => {
                 outputs.clear();
                 self.counters.panics += 1;
-                let text = format!("{} panicked and is stopped: {text}", machine.name);
+                let revived = machine.revive(now);
+                let fate = if revived { "is started anew" } else { "is stopped" };
+                let text = format!("{} panicked and {fate}: {text}", machine.name);
                 log(now, outside, Event::new(Severity::Error, "engine.panic", text));
-                self.release(now, id, outside);
+                self.release(now, id, outside, revived);
+                if revived {
+                    // Answers to the old one mean nothing to the new one; messages do.
+                    self.queue.retain(|(function, input)| *function != id || is_news(input));
+                    self.machines[usize::from(id.0)].timeout_queued = false;
+                    self.restore(now, id, outside);
+                    return self.queue.push_front((id, Some(Input::Start)));
+                }
             }
         }
         // Answers of the embedded store come before anything else that the function may hear.
@@ -428,12 +444,27 @@ impl Shard {
         }
     }
 
-    fn release(&mut self, now: Instant, function: FunctionId, outside: &mut Outside<'_>) {
+    fn release(
+        &mut self,
+        now: Instant,
+        function: FunctionId,
+        outside: &mut Outside<'_>,
+        keep_listeners: bool,
+    ) {
         for (other, flow) in self.wires.release(function) {
             self.input(other, Input::Closed { flow, error: FlowError::Closed });
         }
         self.committing.retain(|(id, ..)| *id != function);
-        outside.network.release(now, function);
+        outside.network.release(now, function, keep_listeners);
+    }
+}
+
+/// Whether an input means something to a function that asked for nothing yet.
+fn is_news(input: &Option<Input>) -> bool {
+    match input {
+        Some(Input::Received { flow, .. }) => flow.transport != Transport::Wire,
+        Some(Input::Order(_) | Input::Drain) => true,
+        _ => false,
     }
 }
 

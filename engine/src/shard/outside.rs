@@ -66,8 +66,8 @@ pub trait Network {
     /// Looks up a name that the topology does not know; the answer comes later as an input.
     fn resolve(&mut self, now: Instant, function: FunctionId, query: QueryId, name: Name);
 
-    /// A function is gone: closes everything that it had, listeners included.
-    fn release(&mut self, now: Instant, function: FunctionId);
+    /// A function is gone: closes everything that it had, unless its listeners wait for a new one.
+    fn release(&mut self, now: Instant, function: FunctionId, keep_listeners: bool);
 }
 
 /// The media relay's packet path.

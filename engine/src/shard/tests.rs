@@ -117,7 +117,7 @@ impl Network for NoNetwork {
     }
     fn close(&mut self, _: Instant, _: FunctionId, _: &Flow) {}
     fn resolve(&mut self, _: Instant, _: FunctionId, _: QueryId, _: base::machine::Name) {}
-    fn release(&mut self, _: Instant, _: FunctionId) {}
+    fn release(&mut self, _: Instant, _: FunctionId, _: bool) {}
 }
 
 #[derive(Default)]
@@ -243,4 +243,23 @@ fn store_answers_within_the_step_and_commits_once() {
     world.run(&mut shard, at, false);
     assert_eq!(a.lock().unwrap()[3], "timeout 6.000000");
     assert_eq!(shard.next_deadline(), None);
+}
+
+#[test]
+fn a_function_is_built_anew_after_a_panic_but_not_for_ever() {
+    let (mut shard, ia, ib, a, b) = pair(Limits::default(), 0);
+    let mut world = World::default();
+    let heard = b.clone();
+    shard.rebuild(ib, Box::new(move || Box::new(Toy { heard: heard.clone(), ..Toy::default() })));
+    world.run(&mut shard, NOW, true);
+    for round in 1..=5 {
+        shard.input(ia, Input::Order(Order(Box::new("boom"))));
+        world.run(&mut shard, NOW, false);
+        assert_eq!(shard.counters().panics, round);
+        assert_eq!(shard.is_running(ib), round < 5);
+        shard.input(ia, Input::Start);
+        world.run(&mut shard, NOW, false);
+    }
+    assert_eq!(b.lock().unwrap().iter().filter(|heard| *heard == "ping").count(), 5);
+    assert_eq!(a.lock().unwrap().last().unwrap(), "failed connection refused");
 }

@@ -297,16 +297,21 @@ impl Fabric {
     }
 
     /// Everything of a host, or of one of its functions, is closed.
-    pub(crate) fn release(&mut self, host: Host, function: Option<FunctionId>) {
+    pub(crate) fn release(
+        &mut self,
+        host: Host,
+        function: Option<FunctionId>,
+        keep_listeners: bool,
+    ) {
         let of = |f: FunctionId| function.is_none_or(|function| function == f);
         self.udp.retain(|_, bound| {
             let gone = match bound.owner {
                 Owner::Function(f) => of(f),
                 Owner::Relay(..) => function.is_none(),
             };
-            bound.host != host || !gone
+            bound.host != host || !gone || (keep_listeners && bound.listener)
         });
-        self.listeners.retain(|_, (h, f, _)| *h != host || !of(*f));
+        self.listeners.retain(|_, (h, f, _)| *h != host || !of(*f) || keep_listeners);
         self.reset(host, function);
     }
 }
@@ -425,7 +430,7 @@ impl Network for HostNetwork<'_> {
         self.fabric.schedule(at, what);
     }
 
-    fn release(&mut self, _: Instant, function: FunctionId) {
-        self.fabric.release(self.host, Some(function));
+    fn release(&mut self, _: Instant, function: FunctionId, keep_listeners: bool) {
+        self.fabric.release(self.host, Some(function), keep_listeners);
     }
 }

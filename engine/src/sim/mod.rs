@@ -229,7 +229,7 @@ impl Simulation {
         let state = &mut self.hosts[host.0];
         self.fabric.trace.line(self.fabric.now, format_args!("{} crashes", state.name));
         state.crash(&mut self.fabric.random);
-        self.fabric.release(host.0, None);
+        self.fabric.release(host.0, None, false);
         self.fabric
             .deliveries
             .retain(|d| !matches!(d, Delivery::Input(at, ..) | Delivery::Packet { host: at, .. } if *at == host.0));
