@@ -1,0 +1,577 @@
+//! All sockets of a shard: the network of the live loop.
+
+mod network;
+mod open;
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+
+use base::slots::{Slot, Slots};
+use base::time::Duration;
+use base::timer::Timers;
+use base::{
+    Bytes, Endpoint, Event, Flow, FlowError, FlowId, Input, Instant, Random, Service, Severity,
+    Transport,
+};
+use bytes::BytesMut;
+use mio::net::{TcpListener, TcpStream, UdpSocket};
+use mio::{Interest, Registry, Token};
+use socket2::{Socket, Type};
+
+use open::{any_like, blame, new_socket};
+
+use super::LiveConfig;
+use super::mmsg::{self, Inbox};
+use super::resolver::{Resolver, Step};
+use super::stream::{Stream, Turn};
+use crate::framing::Cutter;
+use crate::shard::{FunctionId, Listener};
+
+/// A datagram's buffer: one allocation serves many of them.
+const POOL: usize = 64 * 1024;
+/// How long a connection that others opened may take for its first message: 64 * T1 of RFC 3261.
+const FIRST_MESSAGE: Duration = Duration::from_secs(32);
+/// How long a closed connection may take to send the rest.
+const LINGER: Duration = Duration::from_secs(5);
+/// How long accepting pauses when the system is out of descriptors.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+/// Nobody: the resolver's sockets.
+const ENGINE: FunctionId = FunctionId(u16::MAX);
+
+pub(super) struct Sockets {
+    registry: Registry,
+    config: LiveConfig,
+    table: Slots<Owned>,
+    /// Sockets with something to read, in turn.
+    ready: VecDeque<Slot>,
+    /// Sockets with something to send.
+    dirty: Vec<Slot>,
+    timers: Timers<Slot>,
+    inbound: usize,
+    random: Random,
+    inbox: Inbox,
+    pool: BytesMut,
+    scratch: Box<[u8]>,
+    resolver: Resolver,
+    resolver_sockets: [Option<Slot>; 2],
+    /// What functions are to hear.
+    pub(super) inputs: Vec<(FunctionId, Input)>,
+    pub(super) events: Vec<Event>,
+}
+
+struct Owned {
+    owner: FunctionId,
+    service: Service,
+    local: SocketAddr,
+    kind: Kind,
+    ready: bool,
+    dirty: bool,
+}
+
+enum Kind {
+    Udp {
+        socket: UdpSocket,
+        listener: bool,
+        out: VecDeque<(SocketAddr, Bytes)>,
+    },
+    Listener(TcpListener),
+    Stream {
+        stream: Box<Stream>,
+        remote: SocketAddr,
+    },
+    /// Only while a socket is being registered under its number.
+    Reserved,
+}
+
+impl Sockets {
+    pub(super) fn new(registry: Registry, config: LiveConfig, mut random: Random) -> Sockets {
+        let resolver = Resolver::new(config.dns.clone(), random.fork());
+        Sockets {
+            registry,
+            config,
+            table: Slots::default(),
+            ready: VecDeque::new(),
+            dirty: Vec::new(),
+            timers: Timers::default(),
+            inbound: 0,
+            random,
+            inbox: Inbox::new(65_536),
+            pool: BytesMut::new(),
+            scratch: vec![0; 64 * 1024].into_boxed_slice(),
+            resolver,
+            resolver_sockets: [None; 2],
+            inputs: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// Opens a configured listener; its address with the real port.
+    pub(super) fn listen(
+        &mut self,
+        owner: FunctionId,
+        listener: Listener,
+    ) -> io::Result<SocketAddr> {
+        let Listener { service, transport, addr } = listener;
+        if transport == Transport::Udp {
+            let slot = self.bind_udp(owner, service, addr, true)?;
+            return Ok(self.table.get(slot).map_or(addr, |socket| socket.local));
+        }
+        let socket = new_socket(addr, Type::STREAM)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&addr.into())?;
+        socket.listen(1024)?;
+        let mut listener = TcpListener::from_std(socket.into());
+        let local = listener.local_addr()?;
+        let (registry, table) = (&self.registry, &mut self.table);
+        next(table, owner, service, local, |slot| {
+            registry.register(&mut listener, token(slot), Interest::READABLE)?;
+            Ok(Kind::Listener(listener))
+        })
+        .map(|_| local)
+    }
+
+    /// Something happened to a socket.
+    pub(super) fn event(&mut self, event: &mio::event::Event) {
+        let slot = Slot::from_bits(event.token().0 as u64);
+        let Some(socket) = self.table.get_mut(slot) else { return };
+        if let Kind::Stream { stream, remote } = &mut socket.kind
+            && let Some(open) = stream.connecting
+        {
+            let outcome = match stream.socket.take_error() {
+                Ok(Some(error)) | Err(error) => Err(blame(&error)),
+                Ok(None) => match stream.socket.peer_addr() {
+                    Ok(_) => Ok(()),
+                    // Not yet.
+                    Err(_) if !event.is_error() && !event.is_write_closed() => return,
+                    Err(_) => Err(FlowError::Refused),
+                },
+            };
+            let flow = flow(slot, socket.service, Transport::Tcp, socket.local, *remote);
+            match outcome {
+                Ok(()) => {
+                    stream.connecting = None;
+                    self.inputs.push((socket.owner, Input::Opened { open, flow }));
+                }
+                Err(error) => {
+                    self.inputs.push((socket.owner, Input::OpenFailed { open, error }));
+                    return self.remove(slot);
+                }
+            }
+        }
+        if event.is_error() {
+            self.icmp_errors(slot);
+        }
+        if event.is_writable() {
+            self.flush_one(slot);
+        }
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            self.make_ready(slot);
+        }
+    }
+
+    /// Whether sockets wait for their turn to be read.
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Gives every socket that has something to read one turn.
+    pub(super) fn read(&mut self, now: Instant) {
+        for _ in 0..self.ready.len() {
+            let Some(slot) = self.ready.pop_front() else { break };
+            let Some(socket) = self.table.get_mut(slot) else { continue };
+            socket.ready = false;
+            let more = match socket.kind {
+                Kind::Udp { .. } => self.read_udp(now, slot),
+                Kind::Listener(_) => self.accept(now, slot),
+                Kind::Stream { .. } => self.read_stream(slot),
+                Kind::Reserved => false,
+            };
+            if more {
+                self.make_ready(slot);
+            }
+        }
+    }
+
+    /// Connection attempts that take too long, connections that linger, names that nobody answers.
+    pub(super) fn timeouts(&mut self, now: Instant) {
+        while let Some((_, slot)) = self.timers.due(now) {
+            let Some(socket) = self.table.get(slot) else { continue };
+            match &socket.kind {
+                Kind::Stream { stream, .. } => {
+                    if let Some(open) = stream.connecting {
+                        let input = Input::OpenFailed { open, error: FlowError::TimedOut };
+                        self.inputs.push((socket.owner, input));
+                        self.remove(slot);
+                    } else if stream.closing || !stream.heard {
+                        // Of a connection without a message the function knows nothing.
+                        self.remove(slot);
+                    }
+                }
+                Kind::Listener(_) => self.make_ready(slot),
+                Kind::Udp { .. } | Kind::Reserved => {}
+            }
+        }
+        if self.resolver.deadline().is_some_and(|at| at <= now) {
+            self.resolver.timeout(now);
+            self.resolver_steps();
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        [self.timers.next(), self.resolver.deadline()].into_iter().flatten().min()
+    }
+
+    /// Sends what was written during the last run.
+    pub(super) fn flush(&mut self) {
+        for slot in std::mem::take(&mut self.dirty) {
+            if let Some(socket) = self.table.get_mut(slot) {
+                socket.dirty = false;
+                self.flush_one(slot);
+            }
+        }
+    }
+
+    fn make_ready(&mut self, slot: Slot) {
+        if let Some(socket) = self.table.get_mut(slot)
+            && !std::mem::replace(&mut socket.ready, true)
+        {
+            self.ready.push_back(slot);
+        }
+    }
+
+    fn read_udp(&mut self, now: Instant, slot: Slot) -> bool {
+        let Some(Owned { owner, service, local, kind: Kind::Udp { socket, .. }, .. }) =
+            self.table.get(slot)
+        else {
+            return false;
+        };
+        let (owner, service, local) = (*owner, *service, *local);
+        let (got, more) = match self.inbox.receive(socket.as_raw_fd()) {
+            Ok(got) => got,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+            Err(_) => {
+                self.icmp_errors(slot);
+                return true;
+            }
+        };
+        for at in 0..got {
+            let Some((remote, bytes)) = self.inbox.datagram(at) else { continue };
+            if owner == ENGINE {
+                self.resolver.datagram(now, remote, bytes);
+                continue;
+            }
+            if self.pool.capacity() < bytes.len() {
+                self.pool = BytesMut::with_capacity(POOL.max(bytes.len()));
+            }
+            self.pool.extend_from_slice(bytes);
+            let message = self.pool.split().freeze();
+            let flow = flow(slot, service, Transport::Udp, local, remote);
+            self.inputs.push((owner, Input::Received { flow, message }));
+        }
+        if owner == ENGINE {
+            self.resolver_steps();
+        }
+        more
+    }
+
+    fn read_stream(&mut self, slot: Slot) -> bool {
+        let Some(Owned { owner, service, local, kind: Kind::Stream { stream, remote }, .. }) =
+            self.table.get_mut(slot)
+        else {
+            return false;
+        };
+        let flow = flow(slot, *service, Transport::Tcp, *local, *remote);
+        let (inputs, owner, closing) = (&mut self.inputs, *owner, stream.closing);
+        let before = inputs.len();
+        let turn = stream.read(&mut self.scratch, |message| {
+            if !closing {
+                inputs.push((owner, Input::Received { flow, message }));
+            }
+        });
+        stream.heard |= inputs.len() > before;
+        let known = stream.heard;
+        match turn {
+            Turn::Drained => false,
+            Turn::More => true,
+            Turn::Over(error) => {
+                if !closing && known {
+                    inputs.push((owner, Input::Closed { flow, error }));
+                }
+                self.remove(slot);
+                false
+            }
+        }
+    }
+
+    fn accept(&mut self, now: Instant, slot: Slot) -> bool {
+        for _ in 0..16 {
+            let Some(Owned { owner, service, kind: Kind::Listener(listener), .. }) =
+                self.table.get(slot)
+            else {
+                return false;
+            };
+            let (owner, service) = (*owner, *service);
+            match listener.accept() {
+                Ok((socket, remote)) => {
+                    if self.inbound >= self.config.connections {
+                        let text = format!("connection from {remote} refused: too many are open");
+                        let event = Event::new(Severity::Warning, "tcp.refused", text);
+                        self.events.push(event);
+                        continue;
+                    }
+                    let _ = socket.set_nodelay(true);
+                    let Ok(local) = socket.local_addr() else { continue };
+                    let slot = self.insert_stream(owner, service, local, remote, socket, None);
+                    if let Ok(slot) = slot {
+                        self.inbound += 1;
+                        self.timers.arm(now + FIRST_MESSAGE, slot);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    let event =
+                        Event::new(Severity::Error, "tcp.accept", format!("accept: {error}"));
+                    self.events.push(event);
+                    self.timers.arm(now + ACCEPT_AGAIN, slot);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn insert_stream(
+        &mut self,
+        owner: FunctionId,
+        service: Service,
+        local: SocketAddr,
+        remote: SocketAddr,
+        mut socket: TcpStream,
+        connecting: Option<base::machine::OpenId>,
+    ) -> io::Result<Slot> {
+        let framing = (self.config.framings)(service);
+        let cutter = Cutter::new(framing, self.config.max_message);
+        let registry = &self.registry;
+        next(&mut self.table, owner, service, local, |slot| {
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            registry.register(&mut socket, token(slot), interest)?;
+            let stream = Box::new(Stream::new(socket, cutter, connecting));
+            Ok(Kind::Stream { stream, remote })
+        })
+    }
+
+    fn bind_udp(
+        &mut self,
+        owner: FunctionId,
+        service: Service,
+        addr: SocketAddr,
+        listener: bool,
+    ) -> io::Result<Slot> {
+        let socket = new_socket(addr, Type::DGRAM)?;
+        mmsg::prepare(socket.as_raw_fd(), addr.is_ipv4());
+        // The system's limit may be lower; then it is that.
+        let _ = socket.set_recv_buffer_size(if listener { 4 << 20 } else { 1 << 18 });
+        match self.config.ports.clone().filter(|_| addr.port() == 0 && !listener) {
+            Some(ports) => self.bind_within(&socket, addr, ports)?,
+            None => socket.bind(&addr.into())?,
+        }
+        let mut socket = UdpSocket::from_std(socket.into());
+        let local = socket.local_addr()?;
+        let registry = &self.registry;
+        next(&mut self.table, owner, service, local, |slot| {
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            registry.register(&mut socket, token(slot), interest)?;
+            Ok(Kind::Udp { socket, listener, out: VecDeque::new() })
+        })
+    }
+
+    /// Binds to any free port of a range, beginning anywhere in it.
+    fn bind_within(
+        &mut self,
+        socket: &Socket,
+        addr: SocketAddr,
+        ports: std::ops::RangeInclusive<u16>,
+    ) -> io::Result<()> {
+        let (first, count) = (*ports.start(), ports.len() as u64);
+        let begin = self.random.below(count);
+        for step in 0..count {
+            let port = first + ((begin + step) % count) as u16;
+            match socket.bind(&SocketAddr::new(addr.ip(), port).into()) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                result => return result,
+            }
+        }
+        Err(io::ErrorKind::AddrInUse.into())
+    }
+
+    fn flush_one(&mut self, slot: Slot) {
+        let Some(socket) = self.table.get_mut(slot) else { return };
+        match &mut socket.kind {
+            Kind::Udp { .. } => self.flush_udp(slot),
+            Kind::Listener(_) | Kind::Reserved => {}
+            Kind::Stream { stream, remote } => {
+                if stream.connecting.is_some() {
+                    return;
+                }
+                let flow = flow(slot, socket.service, Transport::Tcp, socket.local, *remote);
+                match stream.flush() {
+                    Ok(()) if stream.closing && stream.is_flushed() => self.remove(slot),
+                    Ok(()) => {}
+                    Err(error) => {
+                        if !stream.closing {
+                            self.inputs.push((socket.owner, Input::Closed { flow, error }));
+                        }
+                        self.remove(slot);
+                    }
+                }
+            }
+        }
+    }
+
+    fn flush_udp(&mut self, slot: Slot) {
+        let mut stumbles = 0;
+        while let Some(Owned { owner, service, local, kind: Kind::Udp { socket, out, .. }, .. }) =
+            self.table.get_mut(slot)
+            && !out.is_empty()
+        {
+            let batch = out.iter().map(|(to, bytes)| (*to, &bytes[..]));
+            match mmsg::send(socket.as_raw_fd(), batch) {
+                Ok(sent) => drop(out.drain(..sent)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // An ICMP error about an earlier datagram says nothing about this one.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && stumbles < 16 => {
+                    stumbles += 1;
+                    self.icmp_errors(slot);
+                }
+                Err(_) => {
+                    if let Some((to, _)) = out.pop_front()
+                        && *owner != ENGINE
+                    {
+                        let flow = flow(slot, *service, Transport::Udp, *local, to);
+                        let error = FlowError::Unreachable;
+                        self.inputs.push((*owner, Input::Closed { flow, error }));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells the owner of a UDP socket which destinations cannot be reached.
+    fn icmp_errors(&mut self, slot: Slot) {
+        let Some(Owned { owner, service, local, kind: Kind::Udp { socket, .. }, .. }) =
+            self.table.get(slot)
+        else {
+            return;
+        };
+        // Reading the pending error clears it.
+        let _ = socket.take_error();
+        for _ in 0..64 {
+            let Some(to) = mmsg::unreachable(socket.as_raw_fd()) else { break };
+            if *owner != ENGINE {
+                let flow = flow(slot, *service, Transport::Udp, *local, to);
+                let input = Input::Closed { flow, error: FlowError::Unreachable };
+                self.inputs.push((*owner, input));
+            }
+        }
+    }
+
+    fn remove(&mut self, slot: Slot) {
+        let Some(mut socket) = self.table.remove(slot) else { return };
+        let _ = match &mut socket.kind {
+            Kind::Udp { socket, .. } => self.registry.deregister(socket),
+            Kind::Listener(listener) => self.registry.deregister(listener),
+            Kind::Reserved => Ok(()),
+            Kind::Stream { stream, .. } => {
+                self.inbound -= usize::from(stream.inbound);
+                self.registry.deregister(&mut stream.socket)
+            }
+        };
+    }
+
+    fn mark_dirty(&mut self, slot: Slot) {
+        if let Some(socket) = self.table.get_mut(slot)
+            && !std::mem::replace(&mut socket.dirty, true)
+        {
+            self.dirty.push(slot);
+        }
+    }
+
+    /// Does what the resolver wants done.
+    fn resolver_steps(&mut self) {
+        while let Some(step) = self.resolver.poll() {
+            match step {
+                Step::Ask { server, bytes } => {
+                    if let Some(slot) = self.resolver_socket(server)
+                        && let Some(Owned { kind: Kind::Udp { out, .. }, .. }) =
+                            self.table.get_mut(slot)
+                        && out.len() < self.config.datagrams
+                    {
+                        out.push_back((server, bytes));
+                        self.mark_dirty(slot);
+                    }
+                }
+                Step::Answer { function, query, targets } => {
+                    self.inputs.push((function, Input::Resolved { query, targets }));
+                }
+            }
+        }
+    }
+
+    fn resolver_socket(&mut self, server: SocketAddr) -> Option<Slot> {
+        let at = usize::from(server.is_ipv6());
+        if self.resolver_sockets[at].is_none() {
+            let slot = self.bind_udp(ENGINE, Service::Rtp, any_like(server), false).ok();
+            self.resolver_sockets[at] = slot;
+        }
+        self.resolver_sockets[at]
+    }
+}
+
+/// Reserves a slot, lets `register` use its number, and takes the slot back if that fails.
+fn next(
+    table: &mut Slots<Owned>,
+    owner: FunctionId,
+    service: Service,
+    local: SocketAddr,
+    register: impl FnOnce(Slot) -> io::Result<Kind>,
+) -> io::Result<Slot> {
+    // The number is only known once the slot is taken.
+    let kind = Kind::Reserved;
+    let slot = table.insert(Owned { owner, service, local, kind, ready: false, dirty: false });
+    match register(slot) {
+        Ok(kind) => {
+            if let Some(socket) = table.get_mut(slot) {
+                socket.kind = kind;
+            }
+            Ok(slot)
+        }
+        Err(error) => {
+            table.remove(slot);
+            Err(error)
+        }
+    }
+}
+
+fn token(slot: Slot) -> Token {
+    Token(slot.to_bits() as usize)
+}
+
+fn flow(
+    slot: Slot,
+    service: Service,
+    transport: Transport,
+    local: SocketAddr,
+    remote: SocketAddr,
+) -> Flow {
+    Flow {
+        id: FlowId(slot.to_bits()),
+        service,
+        transport,
+        local: Endpoint::Ip(local),
+        remote: Endpoint::Ip(remote),
+    }
+}

@@ -1,0 +1,348 @@
+//! The live packet path: a thread that moves packets in batches and allocates nothing for them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+
+use base::Instant;
+use base::relay::{Command, Event, PortId};
+use base::slots::{Slot, Slots};
+use mio::net::UdpSocket;
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::{Forward, event_port};
+use crate::net::{BATCH, Clock, Inbox, send_batch};
+use crate::shard::{FunctionId, Packets};
+
+const WAKER: Token = Token(usize::MAX);
+
+/// Choices of the packet path.
+#[derive(Clone, Debug)]
+pub struct RelayConfig {
+    /// The ports of the pairs: RTP on the even ones.
+    pub ports: RangeInclusive<u16>,
+    /// The longest packet, in bytes; longer ones are dropped.
+    pub packet: usize,
+    /// Commands and events that may wait between the threads.
+    pub queue: usize,
+}
+
+impl Default for RelayConfig {
+    fn default() -> RelayConfig {
+        RelayConfig { ports: 30_000..=39_999, packet: 9216, queue: 4096 }
+    }
+}
+
+/// The shard's end of the packet path. The thread ends when this is dropped.
+pub struct RelayThread {
+    commands: Option<SyncSender<(FunctionId, Command)>>,
+    /// Commands that found the queue full; none is lost.
+    waiting: VecDeque<(FunctionId, Command)>,
+    events: Receiver<(FunctionId, Event)>,
+    waker: Arc<Waker>,
+}
+
+impl RelayThread {
+    /// Starts the thread; `shard` is woken when there are events.
+    ///
+    /// # Errors
+    /// What the system refuses.
+    pub fn start(
+        config: RelayConfig,
+        clock: Clock,
+        forward: impl Forward + 'static,
+        shard: Arc<Waker>,
+    ) -> io::Result<RelayThread> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let (commands, receiver) = sync_channel(config.queue);
+        let (sender, events) = sync_channel(config.queue);
+        let next = config.ports.start() + config.ports.start() % 2;
+        let path = Path {
+            registry: poll.registry().try_clone()?,
+            forward,
+            pairs: Slots::default(),
+            by_port: BTreeMap::new(),
+            ready: VecDeque::new(),
+            inbox: Inbox::new(config.packet),
+            next,
+            config,
+            heard: VecDeque::new(),
+        };
+        std::thread::Builder::new()
+            .name("relay".to_owned())
+            .spawn(move || path.run(poll, clock, &receiver, &sender, &shard))?;
+        Ok(RelayThread { commands: Some(commands), waiting: VecDeque::new(), events, waker })
+    }
+
+    /// What the packet path reported since the last call.
+    pub fn events(&mut self) -> Vec<(FunctionId, Event)> {
+        self.push();
+        let events: Vec<_> = self.events.try_iter().collect();
+        if !events.is_empty() {
+            // It may wait for room.
+            let _ = self.waker.wake();
+        }
+        events
+    }
+
+    fn push(&mut self) {
+        let Some(commands) = &self.commands else { return };
+        let mut sent = false;
+        while let Some(command) = self.waiting.pop_front() {
+            match commands.try_send(command) {
+                Ok(()) => sent = true,
+                Err(TrySendError::Full(command)) => {
+                    self.waiting.push_front(command);
+                    break;
+                }
+                Err(TrySendError::Disconnected(_)) => break,
+            }
+        }
+        if sent {
+            let _ = self.waker.wake();
+        }
+    }
+}
+
+impl Packets for RelayThread {
+    fn command(&mut self, _: Instant, function: FunctionId, command: Command) {
+        self.waiting.push_back((function, command));
+        self.push();
+    }
+}
+
+impl Drop for RelayThread {
+    fn drop(&mut self) {
+        self.commands = None;
+        let _ = self.waker.wake();
+    }
+}
+
+/// The thread's own.
+struct Path<F> {
+    registry: Registry,
+    forward: F,
+    pairs: Slots<Pair>,
+    by_port: BTreeMap<PortId, Slot>,
+    ready: VecDeque<(Slot, bool)>,
+    inbox: Inbox,
+    next: u16,
+    config: RelayConfig,
+    /// For media control, until there is room.
+    heard: VecDeque<(FunctionId, Event)>,
+}
+
+struct Pair {
+    port: PortId,
+    owner: FunctionId,
+    /// RTP and RTCP.
+    sockets: [UdpSocket; 2],
+    ready: [bool; 2],
+}
+
+impl<F: Forward> Path<F> {
+    fn run(
+        mut self,
+        mut poll: Poll,
+        clock: Clock,
+        commands: &Receiver<(FunctionId, Command)>,
+        sender: &SyncSender<(FunctionId, Event)>,
+        shard: &Waker,
+    ) {
+        let mut events = Events::with_capacity(1024);
+        loop {
+            let timeout = (!self.ready.is_empty()).then_some(std::time::Duration::ZERO);
+            match poll.poll(&mut events, timeout) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return,
+                _ => {}
+            }
+            let now = clock.now();
+            loop {
+                match commands.try_recv() {
+                    Ok((function, command)) => self.command(now, function, command),
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => return,
+                }
+            }
+            for event in &events {
+                if event.token() != WAKER && event.is_readable() {
+                    let bits = event.token().0 as u64;
+                    self.make_ready(Slot::from_bits(bits & !RTCP), bits & RTCP != 0);
+                }
+            }
+            for _ in 0..self.ready.len() {
+                let Some((slot, rtcp)) = self.ready.pop_front() else { break };
+                if let Some(pair) = self.pairs.get_mut(slot) {
+                    pair.ready[usize::from(rtcp)] = false;
+                    if self.packets(now, slot, rtcp) {
+                        self.make_ready(slot, rtcp);
+                    }
+                }
+            }
+            self.hear();
+            let mut woken = false;
+            while let Some(event) = self.heard.pop_front() {
+                match sender.try_send(event) {
+                    Ok(()) => woken = true,
+                    Err(TrySendError::Full(event)) => {
+                        self.heard.push_front(event);
+                        woken = true;
+                        break;
+                    }
+                    Err(TrySendError::Disconnected(_)) => return,
+                }
+            }
+            if woken {
+                let _ = shard.wake();
+            }
+        }
+    }
+
+    fn command(&mut self, now: Instant, owner: FunctionId, command: Command) {
+        match command {
+            Command::Open { port, address } => match self.open(port, owner, address) {
+                Some(rtp) => {
+                    self.forward.open(now, port, rtp);
+                    self.heard.push_back((owner, Event::Opened { port, rtp: rtp.port() }));
+                }
+                None => self.heard.push_back((owner, Event::NoPort { port })),
+            },
+            Command::Join { a, b } => self.forward.join(now, a, b),
+            Command::Query { port } => self.forward.query(now, port),
+            Command::Close { port } => {
+                self.forward.close(now, port);
+                self.hear();
+                if let Some(slot) = self.by_port.remove(&port)
+                    && let Some(mut pair) = self.pairs.remove(slot)
+                {
+                    for socket in &mut pair.sockets {
+                        let _ = self.registry.deregister(socket);
+                    }
+                }
+            }
+        }
+        self.hear();
+    }
+
+    /// Moves one batch of packets; whether there may be more.
+    fn packets(&mut self, now: Instant, slot: Slot, rtcp: bool) -> bool {
+        let Some(pair) = self.pairs.get(slot) else { return false };
+        let port = pair.port;
+        let (got, more) = match self.inbox.receive(fd(pair, rtcp)) {
+            Ok(got) => got,
+            Err(error) => return error.kind() != io::ErrorKind::WouldBlock,
+        };
+        // Packets that leave by the same socket leave with one system call.
+        let mut leaving = [(0usize, SocketAddr::from(([0, 0, 0, 0], 0))); BATCH];
+        let mut count = 0;
+        let mut by: Option<(PortId, bool, RawFd)> = None;
+        for at in 0..got {
+            let Some((source, bytes)) = self.inbox.datagram(at) else { continue };
+            let Some(onward) = self.forward.packet(now, port, rtcp, source, bytes) else {
+                continue;
+            };
+            if by.is_none_or(|(port, rtcp, _)| (port, rtcp) != (onward.port, onward.rtcp)) {
+                flush(&self.inbox, by, &leaving[..count]);
+                count = 0;
+                let out = self.by_port.get(&onward.port).and_then(|slot| self.pairs.get(*slot));
+                by = out.map(|pair| (onward.port, onward.rtcp, fd(pair, onward.rtcp)));
+            }
+            if by.is_some() {
+                leaving[count] = (at, onward.to);
+                count += 1;
+            }
+        }
+        flush(&self.inbox, by, &leaving[..count]);
+        more
+    }
+
+    fn hear(&mut self) {
+        while let Some(event) = self.forward.poll_event() {
+            let port = event_port(&event);
+            let pair = self.by_port.get(&port).and_then(|slot| self.pairs.get(*slot));
+            if let Some(pair) = pair {
+                self.heard.push_back((pair.owner, event));
+            }
+        }
+    }
+
+    fn make_ready(&mut self, slot: Slot, rtcp: bool) {
+        if let Some(pair) = self.pairs.get_mut(slot)
+            && !std::mem::replace(&mut pair.ready[usize::from(rtcp)], true)
+        {
+            self.ready.push_back((slot, rtcp));
+        }
+    }
+
+    /// Binds the next free pair.
+    fn open(&mut self, port: PortId, owner: FunctionId, ip: IpAddr) -> Option<SocketAddr> {
+        let (first, last) =
+            (self.config.ports.start() + self.config.ports.start() % 2, *self.config.ports.end());
+        for _ in (first..last).step_by(2) {
+            let number = if self.next >= first && self.next < last { self.next } else { first };
+            self.next = number.saturating_add(2);
+            let rtp = SocketAddr::new(ip, number);
+            let sockets = bind(rtp).and_then(|a| Ok([a, bind(SocketAddr::new(ip, number + 1))?]));
+            match sockets {
+                Ok(sockets) => {
+                    let slot = self.pairs.insert(Pair { port, owner, sockets, ready: [false; 2] });
+                    self.by_port.insert(port, slot);
+                    return self.register(slot).then_some(rtp);
+                }
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                Err(_) => return None,
+            }
+        }
+        None
+    }
+
+    fn register(&mut self, slot: Slot) -> bool {
+        let Some(pair) = self.pairs.get_mut(slot) else { return false };
+        let registered = pair.sockets.iter_mut().zip([0, RTCP]).all(|(socket, rtcp)| {
+            let token = Token((slot.to_bits() | rtcp) as usize);
+            self.registry.register(socket, token, Interest::READABLE).is_ok()
+        });
+        if !registered && let Some(pair) = self.pairs.remove(slot) {
+            self.by_port.remove(&pair.port);
+        }
+        registered
+    }
+}
+
+/// The bit of a token that says RTCP; a slot's index never needs it.
+const RTCP: u64 = 1 << 31;
+
+fn fd(pair: &Pair, rtcp: bool) -> RawFd {
+    pair.sockets[usize::from(rtcp)].as_raw_fd()
+}
+
+/// What the kernel does not take is lost, as media may be.
+fn flush(inbox: &Inbox, by: Option<(PortId, bool, RawFd)>, leaving: &[(usize, SocketAddr)]) {
+    let Some((_, _, socket)) = by else { return };
+    let mut rest = leaving;
+    while !rest.is_empty() {
+        let batch = rest.iter().map(|(at, to)| (*to, inbox.datagram(*at).map_or(&[][..], |d| d.1)));
+        match send_batch(socket, batch) {
+            Ok(sent) if sent > 0 => rest = &rest[sent..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            _ => rest = &rest[1..],
+        }
+    }
+}
+
+fn bind(addr: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&addr.into())?;
+    Ok(UdpSocket::from_std(socket.into()))
+}

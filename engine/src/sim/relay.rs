@@ -1,0 +1,123 @@
+//! The packet path over the virtual network.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+
+use base::relay::{Command, Event, PortId};
+use base::{Bytes, Input, Instant, Service};
+
+use super::fabric::{Delivery, Fabric, Host, Owner};
+use crate::relay::{Forward, event_port};
+use crate::shard::{FunctionId, Packets};
+
+/// A host's media relay.
+pub struct VirtualRelay {
+    forward: Box<dyn Forward>,
+    ports: RangeInclusive<u16>,
+    next: u16,
+    open: BTreeMap<PortId, (FunctionId, SocketAddr)>,
+}
+
+impl VirtualRelay {
+    /// A relay whose RTP ports are the even ones of a range.
+    pub fn new(ports: RangeInclusive<u16>, forward: Box<dyn Forward>) -> VirtualRelay {
+        let next = ports.start() + ports.start() % 2;
+        VirtualRelay { forward, ports, next, open: BTreeMap::new() }
+    }
+
+    pub(super) fn command(
+        &mut self,
+        fabric: &mut Fabric,
+        host: Host,
+        function: FunctionId,
+        command: Command,
+    ) {
+        let now = fabric.now;
+        match command {
+            Command::Open { port, address } => {
+                let event = match self.bind(fabric, host, port, address) {
+                    Some(rtp) => {
+                        self.open.insert(port, (function, rtp));
+                        self.forward.open(now, port, rtp);
+                        Event::Opened { port, rtp: rtp.port() }
+                    }
+                    None => Event::NoPort { port },
+                };
+                fabric.deliveries.push_back(Delivery::Input(host, function, Input::Relay(event)));
+            }
+            Command::Join { a, b } => self.forward.join(now, a, b),
+            Command::Query { port } => self.forward.query(now, port),
+            Command::Close { port } => {
+                self.forward.close(now, port);
+                self.events(fabric, host);
+                if let Some((_, rtp)) = self.open.remove(&port) {
+                    fabric.udp.remove(&rtp);
+                    fabric.udp.remove(&SocketAddr::new(rtp.ip(), rtp.port() + 1));
+                }
+            }
+        }
+        self.events(fabric, host);
+    }
+
+    pub(super) fn packet(
+        &mut self,
+        fabric: &mut Fabric,
+        host: Host,
+        (port, rtcp): (PortId, bool),
+        source: SocketAddr,
+        bytes: Bytes,
+    ) {
+        let onward = self.forward.packet(fabric.now, port, rtcp, source, &bytes);
+        if let Some(onward) = onward
+            && let Some((_, rtp)) = self.open.get(&onward.port)
+        {
+            let from = SocketAddr::new(rtp.ip(), rtp.port() + u16::from(onward.rtcp));
+            fabric.send(host, from, onward.to, bytes);
+        }
+        self.events(fabric, host);
+    }
+
+    fn events(&mut self, fabric: &mut Fabric, host: Host) {
+        while let Some(event) = self.forward.poll_event() {
+            if let Some((function, _)) = self.open.get(&event_port(&event)) {
+                let input = Input::Relay(event);
+                fabric.deliveries.push_back(Delivery::Input(host, *function, input));
+            }
+        }
+    }
+
+    fn bind(
+        &mut self,
+        fabric: &mut Fabric,
+        host: Host,
+        port: PortId,
+        address: IpAddr,
+    ) -> Option<SocketAddr> {
+        let (first, last) = (self.ports.start() + self.ports.start() % 2, *self.ports.end());
+        for _ in (first..last).step_by(2) {
+            let number = if self.next >= first && self.next < last { self.next } else { first };
+            self.next = number.saturating_add(2);
+            let rtp = SocketAddr::new(address, number);
+            let (owner, service) = (Owner::Relay(port, false), Service::Rtp);
+            if let Some((rtp, _)) = fabric.bind(host, owner, service, rtp, true) {
+                let rtcp = SocketAddr::new(rtp.ip(), number + 1);
+                if fabric.bind(host, Owner::Relay(port, true), service, rtcp, true).is_some() {
+                    return Some(rtp);
+                }
+                fabric.udp.remove(&rtp);
+            }
+        }
+        None
+    }
+}
+
+/// Commands wait here until the shard has run.
+#[derive(Default)]
+pub(super) struct Commands(pub(super) Vec<(FunctionId, Command)>);
+
+impl Packets for Commands {
+    fn command(&mut self, _: Instant, function: FunctionId, command: Command) {
+        self.0.push((function, command));
+    }
+}

@@ -1,0 +1,62 @@
+//! A store that forgets everything with the process.
+
+use std::collections::BTreeMap;
+
+use base::store::{Change, Durability, StoreError, Table};
+use base::{Bytes, Event, Instant};
+
+use crate::shard::Store;
+
+/// Records in memory; every commit succeeds at once.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    tables: BTreeMap<Table, BTreeMap<Bytes, Bytes>>,
+    /// Somebody may wait to hear that the commit is done.
+    dirty: bool,
+}
+
+impl Store for MemoryStore {
+    fn restore(
+        &mut self,
+        table: Table,
+        record: &mut dyn FnMut(Bytes, Bytes),
+    ) -> Result<(), StoreError> {
+        for (key, value) in self.tables.entry(table).or_default() {
+            record(key.clone(), value.clone());
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.tables.get(&table).and_then(|records| records.get(key)).cloned())
+    }
+
+    fn write(&mut self, _: Instant, _: Durability, changes: Vec<Change>) {
+        self.dirty = true;
+        for change in changes {
+            match change {
+                Change::Put { table, key, value } => {
+                    self.tables.entry(table).or_default().insert(key, value);
+                }
+                Change::Delete { table, key } => {
+                    if let Some(records) = self.tables.get_mut(&table) {
+                        records.remove(&key);
+                    }
+                }
+            }
+        }
+    }
+
+    fn commit(&mut self, _: Instant) -> Result<(), StoreError> {
+        self.dirty = false;
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.dirty.then_some(Instant::EPOCH)
+    }
+
+    fn event(&mut self) -> Option<Event> {
+        None
+    }
+}

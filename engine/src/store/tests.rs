@@ -1,0 +1,151 @@
+//! Crashes at every write.
+
+use std::collections::BTreeMap;
+
+use base::store::{Change, Durability, StoreError, Table};
+use base::time::Duration;
+use base::{Bytes, Instant, Random};
+
+use super::*;
+use crate::shard::Store;
+
+const A: Table = Table("test.a");
+const B: Table = Table("test.b");
+const NOW: Instant = Instant::from_unix_micros(1);
+
+fn put(table: Table, key: u8, value: u64) -> Change {
+    let value = Bytes::copy_from_slice(&value.to_be_bytes());
+    Change::Put { table, key: Bytes::copy_from_slice(&[key]), value }
+}
+
+fn all(store: &mut DiskStore, table: Table) -> BTreeMap<u8, u64> {
+    let mut records = BTreeMap::new();
+    store
+        .restore(table, &mut |k, v| {
+            records.insert(k[0], u64::from_be_bytes(v[..].try_into().unwrap()));
+        })
+        .unwrap();
+    records
+}
+
+/// Each transaction writes the same number to both tables, under a random key.
+#[test]
+fn acknowledged_commits_survive_and_commits_are_atomic() {
+    let mut torn = 0;
+    for seed in 0..150u64 {
+        let mut random = Random::from_u64(seed);
+        let disk = SimulatedDisk::new(seed);
+        let mut store = DiskStore::simulated(disk.clone());
+        let mut acknowledged = BTreeMap::new();
+        let mut tried = BTreeMap::new();
+        for life in 0..3u64 {
+            disk.fail_after(random.below(60));
+            for step in 1..40u64 {
+                let key = random.below(8) as u8;
+                let number = life * 1000 + step;
+                tried.insert(key, number);
+                let changes = vec![put(A, key, number), put(B, key, number)];
+                store.write(NOW, Durability::Before, changes);
+                if store.commit(NOW).is_err() {
+                    torn += 1;
+                    break;
+                }
+                acknowledged.insert(key, number);
+            }
+            disk.crash(random.u64());
+            store = DiskStore::simulated(disk.clone());
+            let (a, b) = (all(&mut store, A), all(&mut store, B));
+            assert_eq!(a, b, "seed {seed}: all or none");
+            for (key, number) in &acknowledged {
+                let found = a.get(key).copied();
+                assert!(
+                    found == Some(*number) || found == tried.get(key).copied(),
+                    "seed {seed}: {key} was acknowledged as {number}, found {found:?}"
+                );
+            }
+            // What was not acknowledged may be there: it counts from here on.
+            acknowledged = a.clone();
+            tried = a;
+        }
+    }
+    assert!(torn > 100, "crashes did happen: {torn}");
+}
+
+#[test]
+fn behind_is_seen_at_once_and_written_within_50_ms() {
+    let disk = SimulatedDisk::new(1);
+    let mut store = DiskStore::simulated(disk.clone());
+    assert_eq!(store.load(A, &[1]), Ok(None));
+    store.write(NOW, Durability::Behind, vec![put(A, 1, 7)]);
+    assert_eq!(store.deadline(), Some(NOW + Duration::from_millis(50)));
+    assert!(store.load(A, &[1]).unwrap().is_some());
+    assert_eq!(all(&mut store, A), BTreeMap::from([(1, 7)]));
+    assert_eq!(disk.length(), 0, "nothing written yet");
+    store.commit(NOW).unwrap();
+    assert_eq!(store.deadline(), None);
+    store.write(NOW, Durability::Behind, vec![Change::Delete { table: A, key: vec![1].into() }]);
+    assert_eq!(store.load(A, &[1]), Ok(None));
+    disk.crash(5);
+    let mut store = DiskStore::simulated(disk);
+    assert_eq!(all(&mut store, A), BTreeMap::from([(1, 7)]));
+}
+
+#[test]
+fn a_failing_disk_keeps_what_is_behind() {
+    for (full, expected) in [(true, StoreError::Full), (false, StoreError::ReadOnly)] {
+        let disk = SimulatedDisk::new(1);
+        let mut store = DiskStore::simulated(disk.clone());
+        if full {
+            disk.limit(Some(4096))
+        } else {
+            disk.read_only(true)
+        }
+        store.write(NOW, Durability::Behind, vec![put(A, 1, 1)]);
+        store.write(NOW, Durability::Before, vec![put(A, 1, 2), put(A, 2, 2)]);
+        assert_eq!(store.commit(NOW), Err(expected));
+        let events: Vec<_> = std::iter::from_fn(|| store.event()).collect();
+        assert_eq!(events.len(), 1);
+        assert_eq!(store.commit(NOW), Err(expected));
+        assert_eq!(store.event(), None, "said once");
+        let retry = store.deadline().unwrap();
+        assert!(retry > NOW);
+        disk.limit(None);
+        disk.read_only(false);
+        assert_eq!(store.commit(retry), Ok(()));
+        assert_eq!(store.event().unwrap().counter, "store.recovered");
+        assert_eq!(all(&mut store, A), BTreeMap::from([(1, 1)]), "the refused change is undone");
+    }
+}
+
+#[test]
+fn a_file_is_migrated_or_refused() {
+    let path = std::env::temp_dir().join(format!("strowger-store-{}.redb", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let config = |schema, migrate: Option<Migrate>| StoreConfig {
+        path: path.clone(),
+        cache: 1 << 20,
+        schema,
+        migrate,
+    };
+    let mut store = DiskStore::open(config(2, None)).unwrap();
+    store.write(NOW, Durability::Before, vec![put(A, 1, 1)]);
+    store.commit(NOW).unwrap();
+    assert!(matches!(DiskStore::open(config(2, None)), Err(OpenError::InUse { .. })));
+    drop(store);
+    let newer = DiskStore::open(config(1, None)).unwrap_err();
+    assert!(matches!(newer, OpenError::Newer { found: 2, known: 1, .. }), "{newer}");
+    assert!(matches!(DiskStore::open(config(3, None)), Err(OpenError::Migration { .. })));
+    let double: Migrate = |from, records| {
+        assert_eq!(from, 2);
+        for (key, value) in records.all(A)? {
+            let number = u64::from_be_bytes(value[..].try_into().unwrap());
+            records.change(&[put(A, key[0], number * 2)])?;
+        }
+        Ok(())
+    };
+    let mut store = DiskStore::open(config(3, Some(double))).unwrap();
+    assert_eq!(all(&mut store, A), BTreeMap::from([(1, 2)]));
+    drop(store);
+    DiskStore::open(config(3, None)).unwrap();
+    std::fs::remove_file(&path).unwrap();
+}
