@@ -1,5 +1,7 @@
 //! The HSS over encoded Cx messages: TS 29.228 §6, request by request.
 
+#![allow(clippy::unwrap_used)]
+
 mod bench;
 
 use auth::aka::{Usim, Verdict};
