@@ -251,6 +251,9 @@ impl Node {
         self.by_hop.remove(&hop);
         self.pending.remove(&id);
         self.events.push_back(Event::Answer { id, message });
+        while self.timers.peek().is_some_and(|(_, id)| !self.pending.contains_key(id)) {
+            self.timers.pop();
+        }
         self.disconnect_if_drained(now);
     }
 

@@ -1,0 +1,508 @@
+//! The machine: each Cx request is a small job, load, decide, perhaps commit, answer. Jobs of one
+//! private identity run one after the other, so that none sees another's half-done work.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use auth::sqn::Generator;
+use base::machine::{Deadline, Function, Input, Output};
+use base::store::{Change, CommitId, Durability, LoadId, StoreError, Table};
+use base::{Event, Instant, Random, Severity};
+use bytes::Bytes;
+use diameter::cx::{self, Body, Lir, Maa, Mar, Sar, Uar};
+use diameter::dictionary::{FEATURE_LIST, FEATURE_LIST_ID, SUPPORTED_FEATURES, VENDOR_ID};
+use diameter::node::{self, AnswerHandle, NodeConfig};
+use diameter::{ExperimentalCode, Fault, Message, Node, Outcome, ResultCode, Writer};
+
+use crate::authentication::{self, Refusal, Wanted};
+use crate::records;
+use crate::registration::{Known, Registration, check_sar};
+use crate::subscriber::{Subscriber, canonical};
+
+/// SEQs that are reserved in the store at a time.
+const BLOCK: u64 = 32;
+
+/// The commands that an HSS answers.
+pub const SERVES: [u32; 4] = [Uar::COMMAND, Mar::COMMAND, Sar::COMMAND, Lir::COMMAND];
+
+/// The configuration of an [`Hss`].
+#[derive(Clone, Debug)]
+pub struct HssConfig {
+    /// The Diameter node. The HSS adds Cx to its applications if it is not there.
+    pub node: NodeConfig,
+    /// SIP URIs of S-CSCFs that are recommended for new registrations, best first.
+    pub scscfs: Vec<String>,
+}
+
+/// Home Subscriber Server.
+#[derive(Debug)]
+pub struct Hss {
+    node: Node,
+    random: Random,
+    scscfs: Vec<String>,
+    jobs: BTreeMap<u64, Job>,
+    next_job: u64,
+    /// Jobs that wait for another of the same private identity; the key is there while one runs.
+    busy: BTreeMap<String, VecDeque<u64>>,
+    sqn: BTreeMap<String, Generator>,
+    registrations: BTreeMap<String, Registration>,
+    outputs: VecDeque<Output>,
+}
+
+#[derive(Debug)]
+struct Job {
+    handle: AnswerHandle,
+    command: Command,
+    /// The public identities, in canonical form; only a SAR may have other than one.
+    impus: Vec<String>,
+    impi: Option<String>,
+    locked: bool,
+    subscriber: Option<Subscriber>,
+    step: Step,
+}
+
+#[derive(Debug)]
+enum Command {
+    Uar(Uar),
+    Mar(Box<Mar>),
+    Sar(Sar),
+    Lir(Lir),
+}
+
+/// What a job waits for.
+#[derive(Debug)]
+enum Step {
+    /// The private identity of its public one.
+    Owner,
+    /// Its turn.
+    Turn,
+    /// The subscriber.
+    Subscriber,
+    /// Whether a public identity that is not the subscriber's is somebody else's.
+    Stranger,
+    /// The registration state.
+    Registration,
+    /// The reserved sequence numbers.
+    Sqn,
+    /// A block of sequence numbers, then vectors.
+    Block { count: u32, limit: u64 },
+    /// A change of registration state, then the answer.
+    Commit { outcome: Outcome, avps: Writer, after: Registration },
+}
+
+impl Hss {
+    /// An HSS with an empty memory; see [`records`] for how subscribers get into the store.
+    pub fn new(mut config: HssConfig, mut random: Random) -> Hss {
+        if config.node.applications.iter().all(|a| a.id != cx::APPLICATION) {
+            config.node.applications.push(cx::application(&SERVES));
+        }
+        Hss {
+            node: Node::new(config.node, random.fork()),
+            random,
+            scscfs: config.scscfs,
+            jobs: BTreeMap::new(),
+            next_job: 0,
+            busy: BTreeMap::new(),
+            sqn: BTreeMap::new(),
+            registrations: BTreeMap::new(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    fn pump(&mut self, now: Instant) {
+        while let Some(event) = self.node.poll_event() {
+            if let node::Event::Request { handle, message } = event {
+                self.begin(now, handle, &message);
+            }
+        }
+    }
+
+    fn begin(&mut self, now: Instant, handle: AnswerHandle, message: &Message) {
+        if let Some(features) = unsupported_features(message) {
+            let outcome = ExperimentalCode::ERROR_FEATURE_UNSUPPORTED.into();
+            return self.node.answer(now, handle, outcome, features);
+        }
+        let (command, impi, impus) = match parse(message) {
+            Ok(parsed) => parsed,
+            Err(fault) => return self.node.refuse(now, handle, &fault),
+        };
+        let canonical: Option<Vec<String>> = impus.iter().map(|impu| canonical(impu)).collect();
+        // What is no identity at all is nobody's.
+        let Some(impus) = canonical else {
+            let outcome = ExperimentalCode::ERROR_USER_UNKNOWN.into();
+            return self.node.answer(now, handle, outcome, cx::common());
+        };
+        self.next_job += 1;
+        let id = self.next_job;
+        let step = Step::Owner;
+        let job = Job { handle, command, impus, impi, locked: false, subscriber: None, step };
+        let (known, first) = (job.impi.is_some(), job.impus.first().cloned());
+        self.jobs.insert(id, job);
+        match first {
+            Some(impu) if !known => self.load(id, Step::Owner, records::IDENTITY, &impu),
+            _ => self.lock(id),
+        }
+    }
+
+    /// Waits for the turn of the job's private identity, then loads the subscriber.
+    fn lock(&mut self, id: u64) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let Some(impi) = job.impi.clone() else { return };
+        if let Some(queue) = self.busy.get_mut(&impi) {
+            job.step = Step::Turn;
+            queue.push_back(id);
+        } else {
+            job.locked = true;
+            self.busy.insert(impi.clone(), VecDeque::new());
+            self.load(id, Step::Subscriber, records::SUBSCRIBER, &impi);
+        }
+    }
+
+    fn load(&mut self, id: u64, step: Step, table: Table, key: &str) {
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.step = step;
+            let key = Bytes::copy_from_slice(key.as_bytes());
+            self.outputs.push_back(Output::Load { load: LoadId(id), table, key });
+        }
+    }
+
+    fn loaded(&mut self, now: Instant, id: u64, value: Result<Option<Bytes>, StoreError>) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let value = match value {
+            Ok(value) => value,
+            Err(error) => return self.store_failed(now, id, &error.to_string()),
+        };
+        let impi = job.impi.clone().unwrap_or_default();
+        let result = match &job.step {
+            Step::Owner => match value.as_deref().map(records::parse_identity).transpose() {
+                Ok(Some(impi)) => {
+                    job.impi = Some(impi);
+                    return self.lock(id);
+                }
+                Ok(None) => return self.finish_error(now, id, unknown()),
+                Err(error) => Err(error),
+            },
+            Step::Subscriber => match value.as_deref().map(records::parse_subscriber).transpose() {
+                Ok(Some(subscriber)) => {
+                    job.subscriber = Some(subscriber);
+                    return self.check_identities(now, id);
+                }
+                Ok(None) => {
+                    // Removed: should he come back, nothing old is his.
+                    self.registrations.remove(&impi);
+                    self.sqn.remove(&impi);
+                    return self.finish_error(now, id, unknown());
+                }
+                Err(error) => Err(error),
+            },
+            // TS 29.228 §6.1.1.1: known, but not together.
+            Step::Stranger => {
+                let outcome = match value {
+                    Some(_) => ExperimentalCode::ERROR_IDENTITIES_DONT_MATCH.into(),
+                    None => unknown(),
+                };
+                return self.finish_error(now, id, outcome);
+            }
+            Step::Registration => value
+                .as_deref()
+                .map_or(Ok(Registration::default()), records::parse_registration)
+                .map(|registration| drop(self.registrations.insert(impi, registration))),
+            Step::Sqn => value.as_deref().map_or(Ok(1), records::parse_sqn).map(|limit| {
+                self.sqn.insert(impi, Generator::new(limit));
+            }),
+            Step::Turn | Step::Block { .. } | Step::Commit { .. } => return,
+        };
+        match result {
+            Ok(()) => self.decide(now, id),
+            Err(error) => self.store_failed(now, id, &error.to_string()),
+        }
+    }
+
+    fn check_identities(&mut self, now: Instant, id: u64) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let Some(subscriber) = &job.subscriber else { return };
+        let stranger = job.impus.iter().find(|impu| subscriber.set_of(impu).is_none()).cloned();
+        match stranger {
+            Some(impu) => self.load(id, Step::Stranger, records::IDENTITY, &impu),
+            None => self.decide(now, id),
+        }
+    }
+
+    /// Everything is at hand, or is loaded now and this is called again.
+    fn decide(&mut self, now: Instant, id: u64) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let (Some(impi), Some(subscriber)) = (job.impi.clone(), &job.subscriber) else { return };
+        let Some(registration) = self.registrations.get(&impi) else {
+            return self.load(id, Step::Registration, records::REGISTRATION, &impi);
+        };
+        let known = Known { subscriber, registration, scscfs: &self.scscfs };
+        let impu = job.impus.first().map_or("", String::as_str);
+        let decided = match &job.command {
+            Command::Uar(uar) => known.authorize(uar, impu),
+            Command::Lir(lir) => known.locate(lir, impu),
+            Command::Sar(sar) => known.assign(sar, &job.impus),
+            Command::Mar(_) => return self.authenticate(now, id, &impi),
+        };
+        match decided {
+            Ok(decision) if decision.after == *registration => {
+                self.finish(now, id, decision.outcome, decision.avps);
+            }
+            Ok(decision) => {
+                let change = records::registration_record(&impi, &decision.after);
+                let (outcome, avps, after) = (decision.outcome, decision.avps, decision.after);
+                self.commit(id, Step::Commit { outcome, avps, after }, vec![change]);
+            }
+            Err(outcome) => self.finish_error(now, id, outcome),
+        }
+    }
+
+    /// MAR, TS 29.228 §6.3.1.
+    fn authenticate(&mut self, now: Instant, id: u64, impi: &str) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let (Command::Mar(mar), Some(subscriber)) = (&job.command, &job.subscriber) else { return };
+        let (count, resync) = match authentication::wanted(mar, &subscriber.credential) {
+            Ok(Wanted::Aka { count, resync }) => (count, resync),
+            Ok(Wanted::Digest(data)) => return self.give(now, id, vec![*data]),
+            Err(Refusal::Outcome(outcome)) => return self.finish_error(now, id, outcome),
+            Err(Refusal::Fault(fault)) => return self.finish_fault(now, id, &fault),
+        };
+        let Some(generator) = self.sqn.get_mut(impi) else {
+            return self.load(id, Step::Sqn, records::SQN, impi);
+        };
+        if let Some((rand, auts)) = resync {
+            let scscf = self.registrations.get(impi).and_then(|r| r.scscf.as_deref());
+            let foreign = scscf.is_some_and(|name| name != mar.server_name);
+            let sqn = authentication::sqn_ms(&subscriber.credential, &rand, &auts);
+            let Some(sqn) = sqn.filter(|_| !foreign) else {
+                let text = format!("{impi}: a synchronisation failure that is not the SIM's");
+                self.log(Severity::Warning, "hss.bad_auts", text);
+                return self.finish_error(now, id, ResultCode::UNABLE_TO_COMPLY.into());
+            };
+            generator.resynchronise(sqn);
+        }
+        if generator.left() < u64::from(count) {
+            let limit = generator.limit() + BLOCK;
+            let change = records::sqn_record(impi, limit);
+            return self.commit(id, Step::Block { count, limit }, vec![change]);
+        }
+        self.make_vectors(now, id, count);
+    }
+
+    fn make_vectors(&mut self, now: Instant, id: u64, count: u32) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let (Some(impi), Some(subscriber)) = (&job.impi, &job.subscriber) else { return };
+        let Some(generator) = self.sqn.get_mut(impi) else { return };
+        let mut items = Vec::new();
+        for number in 1..=count {
+            let sqn = generator.generate();
+            items.extend(sqn.and_then(|sqn| {
+                authentication::item(&subscriber.credential, sqn, number, &mut self.random)
+            }));
+        }
+        if items.is_empty() {
+            return self.finish_error(now, id, ResultCode::UNABLE_TO_COMPLY.into());
+        }
+        self.give(now, id, items);
+    }
+
+    /// Hands authentication data to the S-CSCF and remembers that it has it. That is written behind:
+    /// what is lost with it is only an authentication that was not completed.
+    fn give(&mut self, now: Instant, id: u64, items: Vec<cx::AuthData>) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let (Command::Mar(mar), Some(subscriber), Some(impi)) =
+            (&job.command, &job.subscriber, &job.impi)
+        else {
+            return;
+        };
+        let Some(registration) = self.registrations.get_mut(impi) else { return };
+        let known = Known { subscriber, registration, scscfs: &self.scscfs };
+        let impu = job.impus.first().map_or("", String::as_str);
+        let after = match known.challenged(impu, &mar.server_name) {
+            Ok(after) => after,
+            Err(outcome) => return self.finish_error(now, id, outcome),
+        };
+        let maa = Maa {
+            user_name: Some(impi.clone()),
+            public_identity: Some(mar.public_identity.clone()),
+            auth_data: items,
+        };
+        if after != *registration {
+            self.outputs.push_back(Output::Store {
+                durability: Durability::Behind,
+                changes: vec![records::registration_record(impi, &after)],
+                commit: None,
+            });
+            *registration = after;
+        }
+        self.finish(now, id, ResultCode::SUCCESS.into(), cx::answer(&maa));
+    }
+
+    fn commit(&mut self, id: u64, step: Step, changes: Vec<Change>) {
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.step = step;
+            let commit = Some(CommitId(id));
+            let durability = Durability::Before;
+            self.outputs.push_back(Output::Store { durability, changes, commit });
+        }
+    }
+
+    fn committed(&mut self, now: Instant, id: u64, result: Result<(), StoreError>) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if !matches!(job.step, Step::Block { .. } | Step::Commit { .. }) {
+            return;
+        }
+        if let Err(error) = result {
+            return self.store_failed(now, id, &error.to_string());
+        }
+        let impi = job.impi.clone().unwrap_or_default();
+        match core::mem::replace(&mut job.step, Step::Turn) {
+            Step::Block { count, limit } => {
+                if let Some(generator) = self.sqn.get_mut(&impi) {
+                    generator.reserved(limit);
+                }
+                self.make_vectors(now, id, count);
+            }
+            Step::Commit { outcome, avps, after } => {
+                self.registrations.insert(impi, after);
+                self.finish(now, id, outcome, avps);
+            }
+            _ => {}
+        }
+    }
+
+    fn store_failed(&mut self, now: Instant, id: u64, error: &str) {
+        let whose = self.jobs.get(&id).and_then(|job| job.impi.clone()).unwrap_or_default();
+        let text = format!("a request for {whose:?} was refused: {error}");
+        self.log(Severity::Error, "hss.store_failed", text);
+        self.finish_error(now, id, ResultCode::UNABLE_TO_COMPLY.into());
+    }
+
+    fn finish_error(&mut self, now: Instant, id: u64, outcome: Outcome) {
+        let whose = self.jobs.get(&id).and_then(|job| {
+            let command = job.handle.request().header().command;
+            Some((command, job.impi.clone().or_else(|| job.impus.first().cloned())?))
+        });
+        if let Some((command, whose)) = whose {
+            let text = format!("command {command} for {whose}: {outcome}");
+            self.log(Severity::Info, "hss.request_refused", text);
+        }
+        self.finish(now, id, outcome, cx::common());
+    }
+
+    fn finish_fault(&mut self, now: Instant, id: u64, fault: &Fault) {
+        if let Some(job) = self.jobs.remove(&id) {
+            self.node.refuse(now, job.handle.clone(), fault);
+            self.unlock(&job);
+        }
+    }
+
+    fn finish(&mut self, now: Instant, id: u64, outcome: Outcome, avps: Writer) {
+        if let Some(job) = self.jobs.remove(&id) {
+            self.node.answer(now, job.handle.clone(), outcome, avps);
+            self.unlock(&job);
+        }
+    }
+
+    fn unlock(&mut self, job: &Job) {
+        let Some(impi) = job.impi.as_ref().filter(|_| job.locked) else { return };
+        let mut queue = self.busy.remove(impi).unwrap_or_default();
+        if let Some(next) = queue.pop_front() {
+            self.busy.insert(impi.clone(), queue);
+            if let Some(job) = self.jobs.get_mut(&next) {
+                job.locked = true;
+            }
+            self.load(next, Step::Subscriber, records::SUBSCRIBER, impi);
+        }
+    }
+
+    fn restored(&mut self, table: Table, key: &[u8], value: &[u8]) {
+        let Ok(impi) = core::str::from_utf8(key) else { return };
+        let impi = impi.to_owned();
+        let result = match table {
+            records::SQN => records::parse_sqn(value).map(|limit| {
+                self.sqn.insert(impi.clone(), Generator::new(limit));
+            }),
+            records::REGISTRATION => records::parse_registration(value)
+                .map(|state| drop(self.registrations.insert(impi.clone(), state))),
+            _ => Ok(()),
+        };
+        if let Err(error) = result {
+            let text = format!("{} of {impi}: {error}", table.0);
+            self.log(Severity::Error, "hss.bad_record", text);
+        }
+    }
+
+    fn log(&mut self, severity: Severity, counter: &'static str, text: String) {
+        self.outputs.push_back(Output::Log(Event::new(severity, counter, text)));
+    }
+}
+
+impl Function for Hss {
+    fn handle(&mut self, now: Instant, input: Input) {
+        match self.node.handle(now, input) {
+            Some(Input::Restored { table, key, value }) => self.restored(table, &key, &value),
+            Some(Input::Loaded { load, value }) => self.loaded(now, load.0, value),
+            Some(Input::Committed { commit, result }) => self.committed(now, commit.0, result),
+            _ => {}
+        }
+        self.pump(now);
+    }
+
+    fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front().or_else(|| self.node.poll_output())
+    }
+
+    fn deadline(&self) -> Option<Deadline> {
+        self.node.deadline()
+    }
+}
+
+fn unknown() -> Outcome {
+    ExperimentalCode::ERROR_USER_UNKNOWN.into()
+}
+
+type Parsed = (Command, Option<String>, Vec<String>);
+
+fn parse(message: &Message) -> Result<Parsed, Fault> {
+    Ok(match message.header().command {
+        Uar::COMMAND => {
+            let uar = Uar::parse(message)?;
+            let names = (Some(uar.user_name.clone()), vec![uar.public_identity.clone()]);
+            (Command::Uar(uar), names.0, names.1)
+        }
+        Mar::COMMAND => {
+            let mar = Mar::parse(message)?;
+            let names = (Some(mar.user_name.clone()), vec![mar.public_identity.clone()]);
+            (Command::Mar(Box::new(mar)), names.0, names.1)
+        }
+        Sar::COMMAND => {
+            let sar = Sar::parse(message)?;
+            check_sar(&sar)?;
+            let names = (sar.user_name.clone(), sar.public_identities.clone());
+            (Command::Sar(sar), names.0, names.1)
+        }
+        Lir::COMMAND => {
+            let lir = Lir::parse(message)?;
+            let impus = vec![lir.public_identity.clone()];
+            (Command::Lir(lir), None, impus)
+        }
+        _ => return Err(Fault::of(ResultCode::COMMAND_UNSUPPORTED)),
+    })
+}
+
+/// TS 29.229 §7.2.1: features that the sender insists on (M-bit) and that we do not have, which is
+/// all of them. The answer lists what we support: nothing.
+fn unsupported_features(message: &Message) -> Option<Writer> {
+    let mut lists = message.all(SUPPORTED_FEATURES).filter(|avp| avp.is_mandatory());
+    let list = lists.find_map(|avp| {
+        let number = |key| avp.members().find(key)?.u32().ok();
+        let wanted = number(FEATURE_LIST).filter(|bits| *bits != 0);
+        wanted.map(|_| (number(VENDOR_ID).unwrap_or(0), number(FEATURE_LIST_ID).unwrap_or(0)))
+    });
+    list.map(|(vendor, id)| {
+        let mut out = cx::common();
+        out.group(SUPPORTED_FEATURES, |group| {
+            group.u32(VENDOR_ID, vendor).u32(FEATURE_LIST_ID, id).u32(FEATURE_LIST, 0);
+        });
+        out
+    })
+}

@@ -1,0 +1,309 @@
+//! Registration state, and what each request answers and changes: pure decisions over one
+//! subscriber, TS 29.228 §6.1 and §6.2.
+
+use std::collections::BTreeMap;
+
+use diameter::cx::{
+    self, Assignment, Authorization, ChargingInformation, Lia, Lir, Saa, Sar, ServerCapabilities,
+    Uaa, Uar,
+};
+use diameter::dictionary::PUBLIC_IDENTITY;
+use diameter::{ExperimentalCode, Fault, Outcome, ResultCode, Writer};
+use serde::{Deserialize, Serialize};
+
+use crate::subscriber::{ImplicitSet, Subscriber};
+use crate::user_data::user_data;
+
+/// What the HSS remembers of a subscription's registration.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Registration {
+    /// The SIP URI of the S-CSCF that serves the subscription.
+    pub scscf: Option<String>,
+    /// The state of implicit sets by their first identity; absent is not registered.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub states: BTreeMap<String, State>,
+    /// Sets whose authentication is pending, by their first identity.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pending: BTreeMap<String, ()>,
+}
+
+/// The state of an implicit set that an S-CSCF serves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Registered.
+    Registered,
+    /// Not registered, but an S-CSCF is assigned: for services to the unregistered.
+    Unregistered,
+}
+
+impl Registration {
+    fn state(&self, set: &ImplicitSet) -> Option<State> {
+        self.states.get(set.name()).copied()
+    }
+
+    fn is_served_by(&self, scscf: &str) -> bool {
+        self.scscf.as_deref() == Some(scscf)
+    }
+
+    /// Ends the service of a set; the S-CSCF's name goes with the last one.
+    fn clear(&mut self, set: &ImplicitSet) {
+        self.states.remove(set.name());
+        self.pending.remove(set.name());
+        if self.states.is_empty() && self.pending.is_empty() {
+            self.scscf = None;
+        }
+    }
+}
+
+/// An answer and the registration state after it.
+#[derive(Debug)]
+pub(crate) struct Decision {
+    pub(crate) outcome: Outcome,
+    pub(crate) avps: Writer,
+    pub(crate) after: Registration,
+}
+
+/// What a decision is made from.
+pub(crate) struct Known<'a> {
+    pub(crate) subscriber: &'a Subscriber,
+    pub(crate) registration: &'a Registration,
+    /// S-CSCFs to recommend, best first.
+    pub(crate) scscfs: &'a [String],
+}
+
+type Decided = Result<Decision, Outcome>;
+
+impl Known<'_> {
+    /// UAR, TS 29.228 §6.1.1.1.
+    pub(crate) fn authorize(&self, uar: &Uar, impu: &str) -> Decided {
+        let set = self.set(impu)?;
+        if set.is_barred() {
+            return Err(ResultCode(5003).into());
+        }
+        let roaming = || match self.subscriber.may_roam_to(&uar.visited_network) {
+            true => Ok(()),
+            false => Err(Outcome::from(ExperimentalCode::ERROR_ROAMING_NOT_ALLOWED)),
+        };
+        let scscf = self.registration.scscf.clone();
+        match uar.authorization {
+            Authorization::RegistrationAndCapabilities => {
+                roaming()?;
+                self.unchanged(ResultCode::SUCCESS.into(), &self.recommend_uaa())
+            }
+            Authorization::Registration => {
+                roaming()?;
+                let (code, uaa) = match scscf {
+                    Some(_) => (
+                        ExperimentalCode::SUBSEQUENT_REGISTRATION,
+                        Uaa { server_name: scscf, capabilities: None },
+                    ),
+                    None => (ExperimentalCode::FIRST_REGISTRATION, self.recommend_uaa()),
+                };
+                self.unchanged(code.into(), &uaa)
+            }
+            Authorization::DeRegistration => match scscf {
+                Some(_) => {
+                    let uaa = Uaa { server_name: scscf, capabilities: None };
+                    self.unchanged(ResultCode::SUCCESS.into(), &uaa)
+                }
+                None => Err(ExperimentalCode::ERROR_IDENTITY_NOT_REGISTERED.into()),
+            },
+        }
+    }
+
+    /// LIR, TS 29.228 §6.1.4.1.
+    pub(crate) fn locate(&self, lir: &Lir, impu: &str) -> Decided {
+        let set = self.set(impu)?;
+        let recommend = || Lia { server_name: None, capabilities: self.recommend() };
+        if lir.authorization == Some(Authorization::RegistrationAndCapabilities) {
+            return self.unchanged(ResultCode::SUCCESS.into(), &recommend());
+        }
+        let serves = || set.criteria.iter().any(|criteria| criteria.serves_unregistered());
+        let state = self.registration.state(set);
+        match &self.registration.scscf {
+            Some(scscf) if state.is_some() || serves() && !self.registration.states.is_empty() => {
+                let lia = Lia { server_name: Some(scscf.clone()), capabilities: None };
+                self.unchanged(ResultCode::SUCCESS.into(), &lia)
+            }
+            _ if serves() => {
+                self.unchanged(ExperimentalCode::UNREGISTERED_SERVICE.into(), &recommend())
+            }
+            _ => Err(ExperimentalCode::ERROR_IDENTITY_NOT_REGISTERED.into()),
+        }
+    }
+
+    /// SAR, TS 29.228 §6.1.2.1. `impus` are canonical and the subscriber's own; none means all.
+    pub(crate) fn assign(&self, sar: &Sar, impus: &[String]) -> Decided {
+        use Assignment::*;
+        let mut sets = Vec::new();
+        for set in impus.iter().map(|impu| self.set(impu)) {
+            let set = set?;
+            if !sets.contains(&set) {
+                sets.push(set);
+            }
+        }
+        if sets.is_empty() {
+            sets.extend(&self.subscriber.sets);
+        }
+        let mut after = self.registration.clone();
+        let assigned = after.scscf.clone();
+        let other = assigned.as_ref().is_some_and(|name| *name != sar.server_name);
+        match sar.assignment {
+            Registration | ReRegistration => {
+                if other {
+                    return Err(ResultCode::UNABLE_TO_COMPLY.into());
+                }
+                after.scscf = Some(sar.server_name.clone());
+                for set in &sets {
+                    after.pending.remove(set.name());
+                    after.states.insert(set.name().to_owned(), State::Registered);
+                }
+                self.profile(sar, &sets, after)
+            }
+            UnregisteredUser => {
+                if other {
+                    let code = ExperimentalCode::ERROR_IDENTITY_ALREADY_REGISTERED;
+                    return Err(code.into());
+                }
+                let registered = |set: &&ImplicitSet| after.state(set) == Some(State::Registered);
+                if sets.iter().any(registered) {
+                    return Err(ExperimentalCode::ERROR_IN_ASSIGNMENT_TYPE.into());
+                }
+                after.scscf = Some(sar.server_name.clone());
+                for set in &sets {
+                    after.states.insert(set.name().to_owned(), State::Unregistered);
+                }
+                self.profile(sar, &sets, after)
+            }
+            NoAssignment => {
+                if !after.is_served_by(&sar.server_name) {
+                    return Err(ResultCode::UNABLE_TO_COMPLY.into());
+                }
+                self.profile(sar, &sets, after)
+            }
+            TimeoutDeregistration
+            | UserDeregistration
+            | AdministrativeDeregistration
+            | DeregistrationTooMuchData
+            | TimeoutDeregistrationStoreServerName
+            | UserDeregistrationStoreServerName => {
+                if other {
+                    return Err(ResultCode::UNABLE_TO_COMPLY.into());
+                }
+                if sets.iter().all(|set| after.state(set).is_none()) {
+                    return Err(ExperimentalCode::ERROR_IDENTITY_NOT_REGISTERED.into());
+                }
+                let keep = matches!(
+                    sar.assignment,
+                    TimeoutDeregistrationStoreServerName | UserDeregistrationStoreServerName
+                );
+                for set in &sets {
+                    if keep {
+                        after.pending.remove(set.name());
+                        after.states.insert(set.name().to_owned(), State::Unregistered);
+                    } else {
+                        after.clear(set);
+                    }
+                }
+                self.done(after)
+            }
+            AuthenticationFailure | AuthenticationTimeout => {
+                if other {
+                    return Err(ResultCode::UNABLE_TO_COMPLY.into());
+                }
+                for set in &sets {
+                    after.pending.remove(set.name());
+                    if after.state(set).is_none() {
+                        after.clear(set);
+                    }
+                }
+                self.done(after)
+            }
+            // These belong to SWx.
+            AaaUserDataRequest | PgwUpdate | Restoration => {
+                Err(ExperimentalCode::ERROR_IN_ASSIGNMENT_TYPE.into())
+            }
+        }
+    }
+
+    /// The state after vectors were handed to `scscf`, TS 29.228 §6.3.1: its name is stored, and
+    /// authentication is pending unless it serves the set already.
+    pub(crate) fn challenged(&self, impu: &str, scscf: &str) -> Result<Registration, Outcome> {
+        let set = self.set(impu)?;
+        let mut after = self.registration.clone();
+        if !after.is_served_by(scscf) || after.state(set) != Some(State::Registered) {
+            after.scscf = Some(scscf.to_owned());
+            after.pending.insert(set.name().to_owned(), ());
+        }
+        Ok(after)
+    }
+
+    fn set(&self, impu: &str) -> Result<&ImplicitSet, Outcome> {
+        let unknown = Outcome::from(ExperimentalCode::ERROR_USER_UNKNOWN);
+        self.subscriber.set_of(impu).ok_or(unknown)
+    }
+
+    fn profile(&self, sar: &Sar, sets: &[&ImplicitSet], after: Registration) -> Decided {
+        let charging = &self.subscriber.charging;
+        let charging = ChargingInformation {
+            primary_ecf: charging.ocs.clone(),
+            primary_ccf: charging.cdf.clone(),
+            ..ChargingInformation::default()
+        };
+        let document = || user_data(self.subscriber, sets.iter().copied()).into_bytes();
+        let saa = Saa {
+            user_name: Some(self.subscriber.impi.clone()),
+            user_data: (!sar.has_user_data).then(document),
+            charging: (charging != ChargingInformation::default()).then_some(charging),
+            ..Saa::default()
+        };
+        Ok(Decision { outcome: ResultCode::SUCCESS.into(), avps: cx::answer(&saa), after })
+    }
+
+    fn done(&self, after: Registration) -> Decided {
+        let saa = Saa { user_name: Some(self.subscriber.impi.clone()), ..Saa::default() };
+        Ok(Decision { outcome: ResultCode::SUCCESS.into(), avps: cx::answer(&saa), after })
+    }
+
+    fn unchanged(&self, outcome: Outcome, answer: &impl cx::Body) -> Decided {
+        Ok(Decision { outcome, avps: cx::answer(answer), after: self.registration.clone() })
+    }
+
+    fn recommend_uaa(&self) -> Uaa {
+        Uaa { server_name: None, capabilities: self.recommend() }
+    }
+
+    fn recommend(&self) -> Option<ServerCapabilities> {
+        let capabilities = ServerCapabilities {
+            mandatory: self.subscriber.capabilities.mandatory.clone(),
+            optional: self.subscriber.capabilities.optional.clone(),
+            server_names: self.scscfs.to_vec(),
+        };
+        (capabilities != ServerCapabilities::default()).then_some(capabilities)
+    }
+}
+
+/// Whether the SAR names as many identities as its type allows, TS 29.228 §6.1.2.1.
+pub(crate) fn check_sar(sar: &Sar) -> Result<(), Fault> {
+    use Assignment::*;
+    if sar.user_name.is_none() && sar.public_identities.is_empty() {
+        return Err(Fault::missing(PUBLIC_IDENTITY));
+    }
+    let deregisters = matches!(
+        sar.assignment,
+        TimeoutDeregistration
+            | UserDeregistration
+            | TimeoutDeregistrationStoreServerName
+            | UserDeregistrationStoreServerName
+            | AdministrativeDeregistration
+            | DeregistrationTooMuchData
+    );
+    match sar.public_identities.len() {
+        0 if !deregisters => Err(Fault::missing(PUBLIC_IDENTITY)),
+        0 | 1 => Ok(()),
+        _ if deregisters => Ok(()),
+        // DIAMETER_AVP_OCCURS_TOO_MANY_TIMES.
+        _ => Err(Fault::of(ResultCode(5009))),
+    }
+}
