@@ -38,8 +38,8 @@ pub struct Reception {
     duplicates: u64,
     /// Losses of earlier sequences, before a restart.
     lost_before: u64,
-    /// The 64 packets below `highest`, newest in bit 0.
-    window: u64,
+    /// The 128 packets up to `highest`, newest in bit 0: more than may be out of order.
+    window: u128,
     transit: Option<i64>,
     /// In 1/16 of a timestamp unit, as Appendix A.8 keeps it.
     jitter: u64,
@@ -109,8 +109,7 @@ impl Reception {
     }
 
     fn late(&mut self, behind: u16) -> Arrival {
-        // What is older than the window cannot be told from a duplicate; it is believed to be late.
-        let Some(bit) = 1u64.checked_shl(u32::from(behind)) else { return Arrival::Late };
+        let bit = 1u128 << behind.min(127);
         if self.window & bit != 0 {
             return Arrival::Duplicate;
         }

@@ -1,0 +1,247 @@
+//! Calls, dialogues, streams and legs.
+
+use std::net::{IpAddr, SocketAddr};
+
+use base::Instant;
+use base::relay::{Counters, PortId, Side};
+use ng::Request;
+
+/// A call: all that happens under one Call-ID.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) call_id: String,
+    pub(crate) created: Instant,
+    pub(crate) signalled: Instant,
+    /// When a delayed deletion is due.
+    pub(crate) deleted: Option<Instant>,
+    /// When the armed idle timer is due; others are stale.
+    pub(crate) idle: Instant,
+    pub(crate) dialogues: Vec<Dialogue>,
+}
+
+/// Which of the two parties of a dialogue.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Who {
+    /// Who made the first offer.
+    A,
+    /// Who was called.
+    B,
+}
+
+impl Who {
+    pub(crate) fn other(self) -> Who {
+        match self {
+            Who::A => Who::B,
+            Who::B => Who::A,
+        }
+    }
+}
+
+/// Two parties that hear each other.
+#[derive(Debug)]
+pub(crate) struct Dialogue {
+    /// Never used twice in one process.
+    pub(crate) id: u64,
+    pub(crate) created: Instant,
+    pub(crate) via_branch: Option<String>,
+    pub(crate) parties: [Party; 2],
+    /// One for each `m=` line; `None` where nothing is relayed.
+    pub(crate) streams: Vec<Option<Stream>>,
+}
+
+/// One end of a dialogue.
+#[derive(Debug, Default)]
+pub(crate) struct Party {
+    /// Its tag; unknown for the callee before the first answer.
+    pub(crate) tag: Option<String>,
+    /// Tags of other branches that answered the same offer; the last one speaks.
+    pub(crate) former: Vec<String>,
+    pub(crate) label: Option<String>,
+    pub(crate) asymmetric: bool,
+}
+
+/// What is relayed for one `m=` line.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) kind: String,
+    pub(crate) protocol: String,
+    /// Nobody or only one end sends: silence is no fault.
+    pub(crate) held: bool,
+    pub(crate) legs: [Leg; 2],
+}
+
+/// The port pair that faces one party.
+#[derive(Debug)]
+pub(crate) struct Leg {
+    pub(crate) port: PortId,
+    pub(crate) local: IpAddr,
+    pub(crate) advertised: IpAddr,
+    /// The RTP port; `None` while it is being opened.
+    pub(crate) opened: Option<u16>,
+    /// Where the party said that it receives.
+    pub(crate) rtp: Option<SocketAddr>,
+    pub(crate) rtcp: Option<SocketAddr>,
+    /// Where it sends from.
+    pub(crate) learned: Option<SocketAddr>,
+    /// Whether it multiplexes RTCP now.
+    pub(crate) mux: bool,
+    /// Whether its last offer, or ours to it, had multiplexing.
+    pub(crate) mux_offered: bool,
+    /// What its offer's flags say about the answer to it: accept or reject; `None` follows the
+    /// other end.
+    pub(crate) mux_answer: Option<bool>,
+    pub(crate) counters: Counters,
+}
+
+impl Leg {
+    pub(crate) fn new(port: PortId, local: IpAddr, advertised: IpAddr) -> Leg {
+        Leg {
+            port,
+            local,
+            advertised,
+            opened: None,
+            rtp: None,
+            rtcp: None,
+            learned: None,
+            mux: false,
+            mux_offered: false,
+            mux_answer: None,
+            counters: Counters::default(),
+        }
+    }
+
+    fn side(&self, asymmetric: bool) -> Side {
+        let Leg { port, rtp, rtcp, mux, .. } = *self;
+        Side { port, rtp, rtcp, mux, learn: !asymmetric }
+    }
+}
+
+impl Party {
+    pub(crate) fn is(&self, tag: &str) -> bool {
+        self.tag.as_deref() == Some(tag) || self.former.iter().any(|former| former == tag)
+    }
+
+    /// The party speaks with this tag from here on.
+    pub(crate) fn speaks(&mut self, tag: &str) {
+        if self.tag.as_deref() == Some(tag) {
+            return;
+        }
+        self.former.retain(|former| former != tag);
+        self.former.extend(self.tag.replace(tag.to_owned()));
+        // Forking to more ends than this is somebody's mistake.
+        if self.former.len() > 32 {
+            self.former.remove(0);
+        }
+    }
+}
+
+impl Dialogue {
+    pub(crate) fn party(&self, who: Who) -> &Party {
+        &self.parties[who as usize]
+    }
+
+    pub(crate) fn party_mut(&mut self, who: Who) -> &mut Party {
+        &mut self.parties[who as usize]
+    }
+
+    pub(crate) fn legs(&self) -> impl Iterator<Item = &Leg> {
+        self.streams.iter().flatten().flat_map(|stream| &stream.legs)
+    }
+
+    /// Whether all ports are open.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.legs().all(|leg| leg.opened.is_some())
+    }
+
+    /// What the packet path is to join.
+    pub(crate) fn joins(&self) -> impl Iterator<Item = (Side, Side)> + '_ {
+        let [a, b] = [Who::A, Who::B].map(|who| self.party(who).asymmetric);
+        self.streams.iter().flatten().map(move |s| (s.legs[0].side(a), s.legs[1].side(b)))
+    }
+
+    /// Which party has the first tag, if the second one is the other party's. A callee without a
+    /// tag has any.
+    fn who(&self, tag: &str, other: Option<&str>) -> Option<Who> {
+        [Who::A, Who::B].into_iter().find(|who| {
+            let facing = self.party(who.other());
+            self.party(*who).is(tag) && other.is_none_or(|o| facing.is(o) || facing.tag.is_none())
+        })
+    }
+}
+
+impl Call {
+    pub(crate) fn new(call_id: &str, now: Instant) -> Call {
+        let call_id = call_id.to_owned();
+        let dialogues = Vec::new();
+        Call { call_id, created: now, signalled: now, deleted: None, idle: now, dialogues }
+    }
+
+    pub(crate) fn dialogue(&self, id: u64) -> Option<&Dialogue> {
+        self.dialogues.iter().find(|d| d.id == id)
+    }
+
+    pub(crate) fn dialogue_mut(&mut self, id: u64) -> Option<&mut Dialogue> {
+        self.dialogues.iter_mut().find(|d| d.id == id)
+    }
+
+    pub(crate) fn legs(&self) -> impl Iterator<Item = &Leg> {
+        self.dialogues.iter().flat_map(Dialogue::legs)
+    }
+
+    pub(crate) fn leg_mut(&mut self, port: PortId) -> Option<&mut Leg> {
+        let streams = self.dialogues.iter_mut().flat_map(|d| d.streams.iter_mut().flatten());
+        streams.flat_map(|stream| &mut stream.legs).find(|leg| leg.port == port)
+    }
+
+    /// The dialogue that an offer belongs to, and who offers. A first offer (no to-tag) through
+    /// another Via branch is another fork and has a dialogue of its own.
+    pub(crate) fn of_offer(&self, request: &Request, from: &str) -> Option<(u64, Who)> {
+        let to = request.to_tag.as_deref();
+        let branch = request.via_branch.as_deref();
+        let fork = |d: &&Dialogue| to.is_some() || branch == d.via_branch.as_deref();
+        let all = || self.dialogues.iter().rev().filter(fork);
+        let found = || all().filter_map(|d| Some((d, d.who(from, to)?)));
+        // A fork that nobody has answered yet has any to-tag, but an answered one has its own.
+        let exact = found().find(|(d, who)| to.is_some_and(|to| d.party(who.other()).is(to)));
+        exact.or_else(|| found().next()).map(|(d, who)| (d.id, who))
+    }
+
+    /// The dialogue that an answer belongs to, and who answers. rtpengine's tags are those of the
+    /// offer: the from-tag is that of who offered.
+    pub(crate) fn of_answer(&self, request: &Request, from: &str, to: &str) -> Option<(u64, Who)> {
+        let branch = request.via_branch.as_deref();
+        let matching = |d: &Dialogue| d.who(from, None).map(|who| (d.id, who.other()));
+        let all = || self.dialogues.iter().rev();
+        let exact = all().find(|d| d.who(from, None).is_some_and(|w| d.party(w.other()).is(to)));
+        let forked = || all().find(|d| branch.is_some() && d.via_branch.as_deref() == branch);
+        let free = || all().find(|d| d.parties[1].tag.is_none() && d.parties[0].is(from));
+        let any = || all().find(|d| d.parties[0].is(from));
+        exact.or_else(forked).or_else(free).or_else(any).and_then(matching)
+    }
+
+    /// Whether a deletion with these tags is about this dialogue.
+    pub(crate) fn deletes(&self, request: &Request, dialogue: &Dialogue) -> bool {
+        let branch = request.via_branch.as_deref();
+        let to = request.to_tag.as_deref();
+        let tags = request.from_tag.as_deref().is_none_or(|from| dialogue.who(from, to).is_some());
+        // A branch tells forks apart only where there are some, and no tag says more.
+        let forks = self.dialogues.len() > 1 && to.is_none();
+        tags && (!forks || branch.is_none() || branch == dialogue.via_branch.as_deref())
+    }
+
+    /// Whether somebody answered.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.dialogues.iter().any(|d| d.party(Who::B).tag.is_some())
+    }
+
+    /// When the last packet arrived or the call was last spoken of.
+    pub(crate) fn active(&self) -> Instant {
+        let packets = self.legs().filter_map(|leg| leg.counters.last);
+        packets.fold(self.signalled, Instant::max)
+    }
+
+    /// Whether there is something to be heard at all.
+    pub(crate) fn is_held(&self) -> bool {
+        self.dialogues.iter().flat_map(|d| d.streams.iter().flatten()).all(|s| s.held)
+    }
+}

@@ -1,0 +1,433 @@
+//! The function: inputs, requests that wait for the packet path, timeouts.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use base::log::{Event, Severity};
+use base::relay::{self, PortId};
+use base::time::Duration;
+use base::timer::Timers;
+use base::{Bytes, Deadline, Flow, Function, Input, Instant, Output, Random, Service};
+use ng::{Cookies, Encoding, Message, MessageError, Request, Response, Seen};
+use sdp::Session;
+
+use crate::call::{Call, Who};
+use crate::config::MediaConfig;
+use crate::requests::not_found;
+
+/// How long answers are remembered for repeated requests, and how many.
+const REMEMBERED: (usize, Duration) = (65_536, Duration::from_secs(10));
+/// How long the packet path may take to answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Media control.
+#[derive(Debug)]
+pub struct Media {
+    pub(crate) config: MediaConfig,
+    pub(crate) now: Instant,
+    pub(crate) calls: BTreeMap<u64, Call>,
+    pub(crate) by_id: BTreeMap<String, u64>,
+    pub(crate) draining: bool,
+    ports: BTreeMap<PortId, u64>,
+    next: u64,
+    next_port: u64,
+    cookies: Cookies,
+    waiting: BTreeMap<u64, Waiting>,
+    timers: Timers<Timer>,
+    outputs: VecDeque<Output>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Timer {
+    /// A call may be silent: ask its ports.
+    Idle(u64),
+    /// They have had time to answer.
+    Verdict(u64),
+    /// The call is too long.
+    Final(u64),
+    /// A delayed deletion.
+    Delete(u64),
+    /// The packet path does not answer.
+    Waiting(u64),
+}
+
+/// Where a response goes.
+#[derive(Clone, Debug)]
+pub(crate) struct Asker {
+    pub(crate) flow: Flow,
+    pub(crate) cookie: String,
+    pub(crate) encoding: Encoding,
+}
+
+/// A request that waits for the packet path.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) asker: Asker,
+    pub(crate) request: Request,
+    pub(crate) call: u64,
+    pub(crate) what: What,
+}
+
+#[derive(Debug)]
+pub(crate) enum What {
+    /// An offer, until the dialogue's ports are open; `fresh` are those it opened itself.
+    Ports { dialogue: u64, who: Who, session: Box<Session>, fresh: Vec<PortId> },
+    /// A query or deletion, until these ports have reported.
+    Counters(BTreeSet<PortId>),
+}
+
+impl Media {
+    /// Media control with this configuration. The random numbers keep the names of ports apart from
+    /// those of an earlier life.
+    pub fn new(config: MediaConfig, mut random: Random) -> Media {
+        Media {
+            config,
+            now: Instant::EPOCH,
+            calls: BTreeMap::new(),
+            by_id: BTreeMap::new(),
+            draining: false,
+            ports: BTreeMap::new(),
+            next: 0,
+            next_port: random.u64() >> 2,
+            cookies: Cookies::new(REMEMBERED.0, REMEMBERED.1),
+            waiting: BTreeMap::new(),
+            timers: Timers::default(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// How many calls there are.
+    pub fn sessions(&self) -> usize {
+        self.calls.len()
+    }
+
+    fn received(&mut self, flow: Flow, message: &Bytes) {
+        let message = match Message::parse(message) {
+            Ok(message) => message,
+            Err(MessageError::NoCookie) => {
+                let text = format!("a datagram of {} without a cookie was dropped", flow.remote);
+                return self.log(Severity::Warning, "ng.malformed", text);
+            }
+            Err(MessageError::Body { cookie, encoding, error }) => {
+                let text = format!("a request of {} cannot be read: {error}", flow.remote);
+                self.log(Severity::Warning, "ng.malformed", text);
+                let dict = Response::error("Could not decode dictionary").to_dict();
+                let message = Message { cookie, encoding, dict }.emit().into();
+                return self.outputs.push_back(Output::Transmit { flow, message });
+            }
+        };
+        match self.cookies.begin(self.now, flow.remote, &message.cookie) {
+            Seen::New => {}
+            Seen::Pending => return,
+            Seen::Answered(message) => {
+                return self.outputs.push_back(Output::Transmit { flow, message });
+            }
+        }
+        let Message { cookie, encoding, dict } = message;
+        let asker = Asker { flow, cookie, encoding };
+        match Request::from_dict(&dict) {
+            Some(request) => self.request(asker, request),
+            None => self.respond(asker, &Response::error("Dictionary contains no key \"command\"")),
+        }
+    }
+
+    /// Sends a response, and remembers it for a repeated request.
+    pub(crate) fn respond(&mut self, asker: Asker, response: &Response) {
+        let Asker { flow, cookie, encoding } = asker;
+        let message: Bytes =
+            Message { cookie: cookie.clone(), encoding, dict: response.to_dict() }.emit().into();
+        self.cookies.finish(flow.remote, &cookie, message.clone());
+        self.outputs.push_back(Output::Transmit { flow, message });
+    }
+
+    /// Remembers a request until the packet path has answered.
+    pub(crate) fn wait(&mut self, waiting: Waiting) {
+        let id = self.number();
+        self.waiting.insert(id, waiting);
+        self.timers.arm(self.now + PATIENCE, Timer::Waiting(id));
+    }
+
+    pub(crate) fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    pub(crate) fn tell(&mut self, command: relay::Command) {
+        self.outputs.push_back(Output::Relay(command));
+    }
+
+    pub(crate) fn log(&mut self, severity: Severity, counter: &'static str, text: String) {
+        self.outputs.push_back(Output::Log(Event::new(severity, counter, text)));
+    }
+
+    /// The name of a new port of a call.
+    pub(crate) fn port(&mut self, call: u64) -> PortId {
+        self.next_port += 1;
+        let port = PortId(self.next_port);
+        self.ports.insert(port, call);
+        port
+    }
+
+    pub(crate) fn close_port(&mut self, port: PortId) {
+        if self.ports.remove(&port).is_some() {
+            self.tell(relay::Command::Close { port });
+        }
+    }
+
+    /// Arms the timer of a new call's longest life.
+    pub(crate) fn arm_final(&mut self, number: u64) {
+        if let Some(longest) = self.config.timeouts.final_timeout {
+            self.timers.arm(self.now + longest, Timer::Final(number));
+        }
+    }
+
+    /// Arms the timer that looks whether the call is silent.
+    pub(crate) fn arm_idle(&mut self, number: u64) {
+        let limit = self.silence(number);
+        let Some(call) = self.calls.get_mut(&number) else { return };
+        call.idle = call.active() + limit;
+        self.timers.arm(call.idle, Timer::Idle(number));
+    }
+
+    pub(crate) fn arm_delete(&mut self, number: u64, at: Instant) {
+        self.timers.arm(at, Timer::Delete(number));
+    }
+
+    /// How long the call may be silent.
+    fn silence(&self, number: u64) -> Duration {
+        let timeouts = &self.config.timeouts;
+        match self.calls.get(&number) {
+            Some(call) if !call.is_answered() => timeouts.offer,
+            Some(call) if call.is_held() => timeouts.silent,
+            _ => timeouts.timeout,
+        }
+    }
+
+    /// Ends a call: its ports go back, whoever waits for it is told.
+    pub(crate) fn close_call(&mut self, number: u64) {
+        let Some(call) = self.calls.remove(&number) else { return };
+        self.by_id.remove(&call.call_id);
+        call.legs().for_each(|leg| self.close_port(leg.port));
+        let gone: Vec<u64> =
+            self.waiting.iter().filter(|(_, w)| w.call == number).map(|(id, _)| *id).collect();
+        for id in gone {
+            if let Some(Waiting { asker, request, .. }) = self.waiting.remove(&id) {
+                self.respond(asker, &not_found(&request));
+            }
+        }
+    }
+
+    fn relay(&mut self, event: relay::Event) {
+        let (relay::Event::Opened { port, .. }
+        | relay::Event::NoPort { port }
+        | relay::Event::Learned { port, .. }
+        | relay::Event::Counters { port, .. }) = event;
+        let number = self.ports.get(&port).copied();
+        let Some(number) = number else { return };
+        let Some(call) = self.calls.get_mut(&number) else { return };
+        let Some(leg) = call.leg_mut(port) else { return };
+        match event {
+            relay::Event::Opened { rtp, .. } => {
+                leg.opened = Some(rtp);
+                self.take_ready(number);
+            }
+            relay::Event::NoPort { .. } => self.no_port(port),
+            relay::Event::Learned { address, .. } => {
+                let said = leg.rtp;
+                leg.learned = Some(address);
+                if let Some(said) = said.filter(|said| *said != address) {
+                    let call_id = &call.call_id;
+                    let text =
+                        format!("{call_id}: SDP said {said}, packets come from {address}, latched");
+                    self.log(Severity::Debug, "media.learned", text);
+                }
+            }
+            relay::Event::Counters { counters, .. } => {
+                leg.counters = counters;
+                self.take_counted(port);
+            }
+        }
+    }
+
+    /// Goes on with the offers of a call whose ports are all open now.
+    fn take_ready(&mut self, number: u64) {
+        let Some(call) = self.calls.get(&number) else { return };
+        let ready = |w: &Waiting| match &w.what {
+            What::Ports { dialogue, .. } if w.call == number => {
+                call.dialogue(*dialogue).is_some_and(|d| d.is_ready())
+            }
+            _ => false,
+        };
+        let ids: Vec<u64> =
+            self.waiting.iter().filter(|(_, w)| ready(w)).map(|(id, _)| *id).collect();
+        for id in ids {
+            if let Some(Waiting {
+                asker,
+                request,
+                call,
+                what: What::Ports { dialogue, who, session, .. },
+            }) = self.waiting.remove(&id)
+            {
+                self.finish_offer(asker, &request, call, (dialogue, who), *session);
+            }
+        }
+    }
+
+    fn take_counted(&mut self, port: PortId) {
+        let mut done = Vec::new();
+        for (id, waiting) in &mut self.waiting {
+            if let What::Counters(awaited) = &mut waiting.what
+                && awaited.remove(&port)
+                && awaited.is_empty()
+            {
+                done.push(*id);
+            }
+        }
+        for id in done {
+            if let Some(Waiting { asker, request, call, .. }) = self.waiting.remove(&id) {
+                self.finish_counted(asker, &request, call);
+            }
+        }
+    }
+
+    fn no_port(&mut self, port: PortId) {
+        let text = "the relay has no free port left: enlarge the port range".to_owned();
+        self.log(Severity::Error, "media.no_port", text);
+        let waits =
+            |w: &Waiting| matches!(&w.what, What::Ports { fresh, .. } if fresh.contains(&port));
+        let Some(id) = self.waiting.iter().find(|(_, w)| waits(w)).map(|(id, _)| *id) else {
+            return;
+        };
+        // The path has closed this one already.
+        self.ports.remove(&port);
+        self.fail_offer(id, "Ran out of ports");
+    }
+
+    pub(crate) fn is_ready(&self, number: u64, dialogue: u64) -> bool {
+        let call = self.calls.get(&number);
+        call.and_then(|call| call.dialogue(dialogue)).is_some_and(|d| d.is_ready())
+    }
+
+    /// Forgets a dialogue whose first offer failed, and a call that had no other.
+    pub(crate) fn drop_if_empty(&mut self, number: u64, dialogue: u64) {
+        let Some(call) = self.calls.get_mut(&number) else { return };
+        call.dialogues.retain(|d| d.id != dialogue || d.legs().next().is_some());
+        if call.dialogues.is_empty() {
+            self.close_call(number);
+        }
+    }
+
+    /// Undoes what a waiting offer opened, and says why.
+    fn fail_offer(&mut self, id: u64, reason: &str) {
+        let Some(Waiting { asker, call: number, what, .. }) = self.waiting.remove(&id) else {
+            return;
+        };
+        self.respond(asker, &Response::error(reason));
+        let What::Ports { dialogue, fresh, .. } = what else { return };
+        fresh.iter().for_each(|port| self.close_port(*port));
+        let Some(call) = self.calls.get_mut(&number) else { return };
+        if let Some(dialogue) = call.dialogue_mut(dialogue) {
+            for stream in &mut dialogue.streams {
+                if stream.as_ref().is_some_and(|s| fresh.contains(&s.legs[0].port)) {
+                    *stream = None;
+                }
+            }
+        }
+        self.drop_if_empty(number, dialogue);
+        // Another offer may have waited for the ports that are gone.
+        self.take_ready(number);
+    }
+
+    fn timeout(&mut self) {
+        while let Some((at, timer)) = self.timers.due(self.now) {
+            match timer {
+                Timer::Idle(number) => self.look(number, at),
+                Timer::Verdict(number) => self.judge(number, at),
+                Timer::Final(number) if self.calls.contains_key(&number) => {
+                    self.end(number, "it reached the longest time allowed");
+                }
+                Timer::Delete(number) => {
+                    if self.calls.get(&number).is_some_and(|call| call.deleted == Some(at)) {
+                        self.close_call(number);
+                    }
+                }
+                Timer::Waiting(id) => self.lost_patience(id),
+                Timer::Final(_) => {}
+            }
+        }
+    }
+
+    /// A call has been silent as far as we know: asks its ports.
+    fn look(&mut self, number: u64, at: Instant) {
+        let verdict = self.now + PATIENCE;
+        let Some(call) = self.calls.get_mut(&number).filter(|call| call.idle == at) else { return };
+        call.idle = verdict;
+        let ports: Vec<_> = call.legs().filter(|l| l.opened.is_some()).map(|l| l.port).collect();
+        ports.into_iter().for_each(|port| self.tell(relay::Command::Query { port }));
+        self.timers.arm(verdict, Timer::Verdict(number));
+    }
+
+    fn judge(&mut self, number: u64, at: Instant) {
+        let limit = self.silence(number);
+        let Some(call) = self.calls.get(&number).filter(|call| call.idle == at) else { return };
+        if call.active() + limit <= self.now {
+            self.end(number, &format!("no packet for {} s", limit.as_secs()));
+        } else {
+            self.arm_idle(number);
+        }
+    }
+
+    fn end(&mut self, number: u64, why: &str) {
+        let Some(call) = self.calls.get(&number) else { return };
+        let heard: Vec<_> = call.legs().map(|leg| leg.counters.packets.to_string()).collect();
+        let text = format!(
+            "call {} was deleted: {why} (packets of its legs: {})",
+            call.call_id,
+            heard.join(", ")
+        );
+        self.log(Severity::Info, "media.timeout", text);
+        self.close_call(number);
+    }
+
+    fn lost_patience(&mut self, id: u64) {
+        match self.waiting.get(&id).map(|waiting| &waiting.what) {
+            Some(What::Ports { .. }) => self.fail_offer(id, "The packet path does not answer"),
+            Some(What::Counters(_)) => {
+                if let Some(Waiting { asker, request, call, .. }) = self.waiting.remove(&id) {
+                    self.finish_counted(asker, &request, call);
+                }
+            }
+            None => {}
+        }
+    }
+}
+
+impl Function for Media {
+    fn handle(&mut self, now: Instant, input: Input) {
+        self.now = now;
+        match input {
+            Input::Received { flow, message } if flow.service == Service::Ng => {
+                self.received(flow, &message);
+            }
+            Input::Relay(event) => self.relay(event),
+            Input::Timeout => self.timeout(),
+            Input::Drain => self.draining = true,
+            _ => {}
+        }
+    }
+
+    fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    fn deadline(&self) -> Option<Deadline> {
+        self.timers.peek().map(|(at, timer)| {
+            let reason = match timer {
+                Timer::Idle(_) | Timer::Verdict(_) => "media timeout",
+                Timer::Final(_) => "media final timeout",
+                Timer::Delete(_) => "media delete delay",
+                Timer::Waiting(_) => "media packet path",
+            };
+            Deadline { at, reason }
+        })
+    }
+}

@@ -1,0 +1,198 @@
+//! What changes in a description on its way through the relay; everything else stays as it is.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use ng::Request;
+use ng::request::RtcpMux;
+use sdp::{Direction, Media, Rtcp, Section, Session};
+
+use crate::call::{Dialogue, Stream, Who};
+
+/// How a media section is treated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Treatment {
+    /// Plain RTP: relayed.
+    Relayed,
+    /// Rejected already.
+    Rejected,
+    /// Needs keys that we do not have.
+    Secure,
+    /// No RTP, or no sense: refused with port 0.
+    Foreign,
+}
+
+pub(crate) fn treatment(session: &Session, index: usize) -> Treatment {
+    let Some(line) = session.media().get(index).and_then(Media::line) else {
+        return Treatment::Foreign;
+    };
+    match line.protocol.as_str() {
+        _ if line.port == 0 => Treatment::Rejected,
+        "RTP/AVP" | "RTP/AVPF" if session.address_of(index).is_some() => Treatment::Relayed,
+        p if p.contains("SAVP") => Treatment::Secure,
+        _ => Treatment::Foreign,
+    }
+}
+
+/// Learns from a description what its writer said, for the streams that there are.
+pub(crate) fn hear(session: &Session, request: &Request, who: Who, dialogue: &mut Dialogue) {
+    let party = dialogue.party_mut(who);
+    party.asymmetric = request.asymmetric;
+    if request.label.is_some() {
+        party.label.clone_from(&request.label);
+    }
+    for (index, stream) in dialogue.streams.iter_mut().enumerate() {
+        let Some(stream) = stream else { continue };
+        if treatment(session, index) != Treatment::Relayed {
+            continue;
+        }
+        let said = |address: Option<SocketAddr>| {
+            let address = address.filter(|a| !a.ip().is_unspecified())?;
+            let source = request.received_from.filter(|_| request.sip_source_address);
+            Some(SocketAddr::new(source.unwrap_or(address.ip()), address.port()))
+        };
+        if let Some(line) = session.media()[index].line() {
+            (stream.kind, stream.protocol) = (line.kind, line.protocol);
+        }
+        let leg = &mut stream.legs[who as usize];
+        leg.rtp = said(session.rtp_of(index));
+        leg.rtcp = said(session.rtcp_of(index));
+        stream.held = leg.rtp.is_none() || session.direction_of(index) != Direction::SendRecv;
+    }
+}
+
+/// Settles multiplexing of RTCP for an offer of `who`: whether each section that goes on shows it.
+pub(crate) fn mux_of_offer(
+    session: &Session,
+    request: &Request,
+    who: Who,
+    dialogue: &mut Dialogue,
+) {
+    let has = |what: RtcpMux| request.rtcp_mux.contains(&what);
+    for (index, stream) in dialogue.streams.iter_mut().enumerate() {
+        let Some(stream) = stream else { continue };
+        let offered = session.media().get(index).is_some_and(Media::rtcp_mux);
+        let own = &mut stream.legs[who as usize];
+        own.mux_offered = offered;
+        own.mux_answer = match () {
+            () if has(RtcpMux::Reject) => Some(false),
+            () if has(RtcpMux::Accept) || has(RtcpMux::Demux) => Some(true),
+            () => None,
+        };
+        stream.legs[who.other() as usize].mux_offered =
+            has(RtcpMux::Offer) || has(RtcpMux::Require) || (offered && !has(RtcpMux::Demux));
+    }
+}
+
+/// Settles multiplexing of RTCP for an answer of `who`.
+pub(crate) fn mux_of_answer(session: &Session, who: Who, dialogue: &mut Dialogue) {
+    for (index, stream) in dialogue.streams.iter_mut().enumerate() {
+        let Some(stream) = stream else { continue };
+        let answered = session.media().get(index).is_some_and(Media::rtcp_mux);
+        let own = &mut stream.legs[who as usize];
+        own.mux = answered && own.mux_offered;
+        let follows = own.mux;
+        let offerer = &mut stream.legs[who.other() as usize];
+        offerer.mux = offerer.mux_offered && offerer.mux_answer.unwrap_or(follows);
+    }
+}
+
+/// Rewrites the description that `who` sent into the one that the other party gets; `mux` says
+/// whether a stream's section shows multiplexed RTCP there.
+pub(crate) fn rewrite(
+    session: &mut Session,
+    request: &Request,
+    who: Who,
+    dialogue: &Dialogue,
+    mux: impl Fn(&Stream) -> bool,
+) {
+    let facing = who.other() as usize;
+    let shown = |stream: &Stream| request.media_address.unwrap_or(stream.legs[facing].advertised);
+    let first = dialogue.streams.iter().flatten().map(shown).next();
+    strip(session.head_mut());
+    if let Some(address) = first {
+        if request.replace.origin
+            && let Some(mut origin) = session.origin()
+        {
+            origin.set_address(address);
+            session.set_origin(&origin);
+        }
+        if let Some(old) = session.connection() {
+            session.set_connection(unless_held(old.address, address, request));
+        }
+    }
+    for index in 0..session.media().len() {
+        let treatment = treatment(session, index);
+        // With the session's c= rewritten, a section of its own may be without an address.
+        let inherited = session.connection().map(|c| c.address);
+        let stream = dialogue.streams.get(index).and_then(Option::as_ref);
+        let Some(media) = session.media_mut(index) else { continue };
+        match (treatment, stream) {
+            (Treatment::Rejected, _) => {}
+            (Treatment::Relayed, Some(stream)) => {
+                let address = shown(stream);
+                section(media, request, stream, facing, inherited, address);
+                if mux(stream) {
+                    media.section_mut().set_attribute("rtcp-mux", "");
+                } else {
+                    media.section_mut().remove_attributes(|name, _| name == "rtcp-mux");
+                }
+            }
+            (Treatment::Relayed | Treatment::Secure | Treatment::Foreign, _) => media.set_port(0),
+        }
+    }
+}
+
+fn section(
+    media: &mut Media,
+    request: &Request,
+    stream: &Stream,
+    facing: usize,
+    inherited: Option<IpAddr>,
+    address: IpAddr,
+) {
+    let Some(port) = stream.legs[facing].opened else { return media.set_port(0) };
+    media.set_port(port);
+    if let Some(protocol) = &request.transport_protocol {
+        media.set_protocol(protocol);
+    }
+    match media.connection() {
+        Some(own) => media.set_connection(unless_held(own.address, address, request)),
+        None if inherited == Some(address) || inherited.is_some_and(|i| i.is_unspecified()) => {}
+        None => media.set_connection(address),
+    }
+    strip(media.section_mut());
+    // The relay's RTCP port is always the next one, which needs no attribute.
+    if request.no_rtcp_attribute {
+        media.section_mut().remove_attributes(|name, _| name == "rtcp");
+    } else if let Some(rtcp) = media.rtcp() {
+        let full = request.full_rtcp_attribute || rtcp.address.is_some();
+        media.set_rtcp(Rtcp { port: port + 1, address: full.then_some(address) });
+    } else if request.full_rtcp_attribute {
+        media.set_rtcp(Rtcp { port: port + 1, address: Some(address) });
+    }
+}
+
+/// An old hold (`0.0.0.0`) stays one, unless asked otherwise.
+fn unless_held(old: IpAddr, new: IpAddr, request: &Request) -> IpAddr {
+    match (old.is_unspecified() && !request.replace.zero_address, new) {
+        (false, new) => new,
+        (true, IpAddr::V4(_)) => Ipv4Addr::UNSPECIFIED.into(),
+        (true, IpAddr::V6(_)) => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
+
+/// Removes what would lead media past the relay, or promise keys: RFC 8839, RFC 8842.
+fn strip(section: &mut Section) {
+    section.remove_attributes(|name, _| {
+        name.starts_with("ice-")
+            || matches!(
+                name,
+                "candidate"
+                    | "remote-candidates"
+                    | "end-of-candidates"
+                    | "fingerprint"
+                    | "setup"
+                    | "tls-id"
+            )
+    });
+}

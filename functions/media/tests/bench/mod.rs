@@ -1,0 +1,190 @@
+//! Media control with a packet path: the relay's real core, its ports just numbers.
+
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+
+use base::log::Event as Log;
+use base::relay::{Command, Event, PortId};
+use base::time::Duration;
+use base::{
+    Bytes, Endpoint, Flow, FlowId, Function, Input, Instant, Output, Random, Service, Transport,
+    WireId,
+};
+use media::{Media, MediaConfig};
+use ng::{Encoding, Message, Request, Response};
+use rtp::forward::{Forward, Forwarder};
+
+pub(crate) struct Bench {
+    pub(crate) media: Media,
+    pub(crate) now: Instant,
+    pub(crate) path: Forwarder,
+    /// RTP ports by name, with the address that they are bound to.
+    pub(crate) ports: BTreeMap<PortId, SocketAddr>,
+    pub(crate) most: usize,
+    /// A packet path that does not answer.
+    pub(crate) deaf: bool,
+    pub(crate) logs: Vec<Log>,
+    pub(crate) replies: Vec<Bytes>,
+    failed: BTreeSet<PortId>,
+    next_port: u16,
+    cookie: u64,
+}
+
+pub(crate) fn v4() -> IpAddr {
+    "198.51.100.1".parse().unwrap()
+}
+
+pub(crate) fn v6() -> IpAddr {
+    "2001:db8::100".parse().unwrap()
+}
+
+impl Bench {
+    pub(crate) fn new() -> Bench {
+        Bench::with(MediaConfig::new([v4(), v6()]))
+    }
+
+    pub(crate) fn with(config: MediaConfig) -> Bench {
+        Bench {
+            media: Media::new(config, Random::from_u64(1)),
+            now: Instant::from_unix_micros(1_700_000_000_000_000),
+            path: Forwarder::default(),
+            ports: BTreeMap::new(),
+            most: usize::MAX,
+            deaf: false,
+            logs: Vec::new(),
+            replies: Vec::new(),
+            failed: BTreeSet::new(),
+            next_port: 30_000,
+            cookie: 0,
+        }
+    }
+
+    pub(crate) fn flow() -> Flow {
+        let (local, remote) = (Endpoint::Wire(WireId(1)), Endpoint::Wire(WireId(2)));
+        let (service, transport) = (Service::Ng, Transport::Wire);
+        Flow { id: FlowId(1), service, transport, local, remote }
+    }
+
+    /// Hands bytes in and returns all replies.
+    pub(crate) fn bytes(&mut self, message: &[u8]) -> Vec<Bytes> {
+        let message = Bytes::copy_from_slice(message);
+        self.input(Input::Received { flow: Bench::flow(), message });
+        std::mem::take(&mut self.replies)
+    }
+
+    pub(crate) fn input(&mut self, input: Input) {
+        self.media.handle(self.now, input);
+        loop {
+            match self.media.poll() {
+                Some(Output::Relay(command)) => self.command(command),
+                Some(Output::Transmit { message, .. }) => self.replies.push(message),
+                Some(Output::Log(log)) => self.logs.push(log),
+                Some(other) => panic!("{other:?}"),
+                None => match self.path.poll_event() {
+                    Some(event) => self.media.handle(self.now, Input::Relay(event)),
+                    None => return,
+                },
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        if self.deaf {
+            return;
+        }
+        match command {
+            Command::Open { port, address } => {
+                if self.ports.len() >= self.most {
+                    self.failed.insert(port);
+                    return self.media.handle(self.now, Input::Relay(Event::NoPort { port }));
+                }
+                let local = SocketAddr::new(address, self.next_port);
+                self.next_port += 2;
+                self.path.open(port, local);
+                assert!(self.ports.insert(port, local).is_none(), "a name is used once");
+                let event = Event::Opened { port, rtp: local.port() };
+                self.media.handle(self.now, Input::Relay(event));
+            }
+            Command::Join { a, b } => assert!(self.path.join(a, b), "ports are open when joined"),
+            Command::Query { port } => self.path.query(port),
+            Command::Close { port } => {
+                // Its opening may have failed while media control did not know yet.
+                let open = self.ports.remove(&port).is_some();
+                assert!(open || self.failed.remove(&port), "closed once");
+                self.path.close(port);
+            }
+        }
+    }
+
+    /// A request and its response.
+    pub(crate) fn ask(&mut self, request: &Request) -> Response {
+        self.cookie += 1;
+        let cookie = format!("{}_x", self.cookie);
+        let encoding =
+            if self.cookie.is_multiple_of(2) { Encoding::Json } else { Encoding::Bencode };
+        let message = Message { cookie: cookie.clone(), encoding, dict: request.to_dict() };
+        let replies = self.bytes(&message.emit());
+        assert_eq!(replies.len(), 1, "{request:?}");
+        let reply = Message::parse(&replies[0]).unwrap();
+        assert_eq!((reply.cookie, reply.encoding), (cookie, encoding));
+        Response::from_dict(&reply.dict).unwrap()
+    }
+
+    /// A request that must succeed, and its description.
+    pub(crate) fn sdp(&mut self, request: &Request) -> String {
+        let response = self.ask(request);
+        String::from_utf8(response.sdp.unwrap_or_else(|| panic!("{:?}", response.error_reason)))
+            .unwrap()
+    }
+
+    /// Lets time pass.
+    pub(crate) fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(deadline) = self.media.deadline().filter(|d| d.at <= end) {
+            self.now = self.now.max(deadline.at);
+            self.input(Input::Timeout);
+        }
+        self.now = end;
+    }
+
+    /// A packet arrives at the port of the relay with this number.
+    pub(crate) fn packet(&mut self, from: &str, to: u16, sequence: u16) -> Option<Forward> {
+        let (port, _) = self.ports.iter().find(|(_, local)| local.port() == to)?;
+        let slot = self.path.slot(*port)?;
+        let bytes = rtp::Builder { sequence, payload: &[0; 160], ..Default::default() }.build();
+        let out = self.path.packet(self.now, slot, false, from.parse().unwrap(), &bytes);
+        while let Some(event) = self.path.poll_event() {
+            self.input(Input::Relay(event));
+        }
+        out
+    }
+}
+
+/// The description of a phone.
+pub(crate) fn phone(address: &str, port: u16) -> String {
+    let kind = if address.contains(':') { "IP6" } else { "IP4" };
+    format!(
+        "v=0\r\no=- 1 1 IN {kind} {address}\r\ns=-\r\nc=IN {kind} {address}\r\nt=0 0\r\n\
+         m=audio {port} RTP/AVP 8 101\r\na=rtpmap:101 telephone-event/8000\r\na=x-odd:1\r\n"
+    )
+}
+
+pub(crate) fn offer(sdp: &str) -> Request {
+    let sdp = Some(sdp.as_bytes().to_vec());
+    Request { sdp, ..Request::about(ng::Command::Offer, "call", "ft") }
+}
+
+pub(crate) fn answer(sdp: &str) -> Request {
+    let sdp = Some(sdp.as_bytes().to_vec());
+    Request { sdp, to_tag: Some("tt".into()), ..Request::about(ng::Command::Answer, "call", "ft") }
+}
+
+pub(crate) fn delete() -> Request {
+    Request::about(ng::Command::Delete, "call", "ft")
+}
+
+pub(crate) fn port_of(sdp: &str, index: usize) -> u16 {
+    sdp::Session::parse(sdp.as_bytes()).unwrap().media()[index].port().unwrap()
+}
