@@ -1,0 +1,142 @@
+//! Builds the functions of a plan.
+
+use base::machine::{Function, Name, Target};
+use base::time::Duration;
+use base::{Random, Service};
+use cscf::icscf::config::{IcscfConfig, Scscf as ScscfEntry};
+use cscf::pcscf::config::PcscfConfig;
+use cscf::scscf::config::ScscfConfig;
+use cscf::trust::TrustDomain;
+use diameter::node::{NodeConfig, PeerConfig};
+use engine::{FunctionSpec, Listener, Place};
+
+use crate::plan::{Plan, Role};
+
+/// How long the HSS may take to answer.
+const CX_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The functions of a plan, in the order in which they are to be started.
+pub fn functions(plan: &Plan, random: &mut Random) -> Vec<FunctionSpec> {
+    let here = Role::ALL.into_iter().filter(|role| plan.here.contains_key(role));
+    here.map(|role| function(plan, role, random.fork())).collect()
+}
+
+/// One function of a plan with its listeners.
+pub fn function(plan: &Plan, role: Role, random: Random) -> FunctionSpec {
+    let mut tables: &'static [base::store::Table] = &[];
+    let function: Box<dyn Function> = match role {
+        Role::Hss => {
+            let config = hss::HssConfig {
+                node: node(plan, role),
+                scscfs: vec![format!("sip:{}", plan.host(Role::Scscf))],
+            };
+            Box::new(hss::Hss::new(config, random))
+        }
+        Role::Media => {
+            let config = media::MediaConfig::new(plan.media.iter().copied());
+            Box::new(media::Media::new(config, random))
+        }
+        Role::Pcscf => {
+            tables = &[cscf::pcscf::TABLE];
+            let config = PcscfConfig {
+                network: plan.domain.clone(),
+                trust: trust(plan),
+                ..PcscfConfig::new(plan.host(role), name(plan, Role::Icscf))
+            };
+            Box::new(cscf::pcscf::Pcscf::new(config, random))
+        }
+        Role::Icscf => {
+            let config = IcscfConfig {
+                host: plan.host(role),
+                port: None,
+                home_domain: plan.domain.clone(),
+                scscfs: vec![ScscfEntry {
+                    uri: format!("sip:{}", plan.host(Role::Scscf)),
+                    capabilities: Vec::new(),
+                }],
+                trust: trust(plan),
+                diameter: node(plan, role),
+                diameter_realm: plan.domain.clone(),
+                cx_timeout: CX_TIMEOUT,
+            };
+            Box::new(cscf::icscf::Icscf::new(config, random))
+        }
+        Role::Scscf => {
+            tables = &[cscf::scscf::TABLE];
+            let config = ScscfConfig {
+                host: plan.host(role),
+                port: None,
+                home_domain: plan.domain.clone(),
+                icscf: name(plan, Role::Icscf),
+                trust: trust(plan),
+                diameter: node(plan, role),
+                diameter_realm: plan.domain.clone(),
+                cx_timeout: CX_TIMEOUT,
+                min_expires: plan.min_expires,
+                max_expires: plan.max_expires,
+                await_auth: Duration::from_secs(240),
+                max_contacts: 8,
+            };
+            let relay = plan.anchor_media.then(|| name(plan, Role::Media));
+            Box::new(cscf::scscf::Scscf::new(config, relay, random))
+        }
+    };
+    let listeners = plan.here.get(&role).into_iter().flatten().flat_map(|addr| {
+        let listener =
+            |transport| Listener { service: role.service(), transport, addr: *addr };
+        role.transports().iter().copied().map(listener)
+    });
+    let mut hosts = vec![plan.host(role)];
+    if role == Role::Icscf {
+        // The home domain's own entry point, TS 23.228 §5.3.2.
+        hosts.push(plan.domain.clone());
+    }
+    FunctionSpec { name: role.as_str().to_owned(), hosts, function, listeners: listeners.collect(), tables }
+}
+
+/// Names of functions in other processes and their places, for the engine's topology.
+pub fn topology(plan: &Plan) -> Vec<(String, Service, Vec<Place>)> {
+    let mut out = Vec::new();
+    for (role, seams) in &plan.elsewhere {
+        let target = |seam: &crate::plan::Seam| {
+            Place::At(Target { transport: seam.transport, endpoint: seam.address.into() })
+        };
+        let places: Vec<Place> = seams.iter().map(target).collect();
+        out.push((plan.host(*role), role.service(), places.clone()));
+        if *role == Role::Icscf {
+            out.push((plan.domain.clone(), role.service(), places));
+        }
+    }
+    out
+}
+
+fn name(plan: &Plan, role: Role) -> Name {
+    Name { service: role.service(), host: plan.host(role), port: None, transport: None }
+}
+
+fn node(plan: &Plan, role: Role) -> NodeConfig {
+    let mut node = NodeConfig::new(plan.host(role), plan.domain.clone());
+    if role != Role::Hss {
+        node.applications.push(diameter::cx::application(&[]));
+        node.peers.push(PeerConfig {
+            name: Name {
+                service: Service::Diameter,
+                host: plan.host(Role::Hss),
+                port: None,
+                transport: None,
+            },
+            host: plan.host(Role::Hss),
+            realm: plan.domain.clone(),
+        });
+    }
+    node
+}
+
+/// The seams' hosts and the configured networks.
+fn trust(plan: &Plan) -> TrustDomain {
+    let seams = plan.elsewhere.values().flatten().map(|seam| {
+        let ip = seam.address.ip();
+        (ip, if ip.is_ipv4() { 32 } else { 128 })
+    });
+    TrustDomain::new(plan.trusted.iter().copied().chain(seams).collect())
+}

@@ -1,0 +1,3 @@
+//! `strowger`: a whole telephone network in one program.
+
+fn main() {}

@@ -1,0 +1,131 @@
+//! Which functions run in this process, and where the others are.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use base::{Service, Transport};
+
+/// A network function, by the name that the standards give it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Role {
+    /// Home Subscriber Server, TS 29.228.
+    Hss,
+    /// Interrogating CSCF, TS 24.229 §5.3.
+    Icscf,
+    /// Serving CSCF, TS 24.229 §5.4.
+    Scscf,
+    /// Proxy CSCF, TS 24.229 §5.2.
+    Pcscf,
+    /// Media relay with the NG protocol.
+    Media,
+}
+
+impl Role {
+    /// All of them, in the order in which they are started.
+    pub const ALL: [Role; 5] = [Role::Hss, Role::Media, Role::Scscf, Role::Icscf, Role::Pcscf];
+
+    /// The word for it on the command line and in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Role::Hss => "hss",
+            Role::Icscf => "icscf",
+            Role::Scscf => "scscf",
+            Role::Pcscf => "pcscf",
+            Role::Media => "media",
+        }
+    }
+
+    /// The role of a word.
+    pub fn parse(word: &str) -> Option<Role> {
+        Role::ALL.into_iter().find(|role| role.as_str() == word)
+    }
+
+    /// The protocol that its listeners speak.
+    pub const fn service(self) -> Service {
+        match self {
+            Role::Hss => Service::Diameter,
+            Role::Icscf | Role::Scscf | Role::Pcscf => Service::Sip,
+            Role::Media => Service::Ng,
+        }
+    }
+
+    /// The port of its protocol.
+    pub const fn default_port(self) -> u16 {
+        match self.service() {
+            Service::Sip => 5060,
+            Service::Diameter => 3868,
+            Service::Ng | Service::Rtp => 2223,
+        }
+    }
+
+    /// The transports that its listeners take.
+    pub const fn transports(self) -> &'static [Transport] {
+        match self.service() {
+            Service::Sip => &[Transport::Udp, Transport::Tcp],
+            Service::Diameter => &[Transport::Tcp],
+            Service::Ng | Service::Rtp => &[Transport::Udp],
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Where a function of another process is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Seam {
+    /// How to get there.
+    pub transport: Transport,
+    /// Its address.
+    pub address: SocketAddr,
+}
+
+/// Everything that is needed to build a process.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Plan {
+    /// The home network's domain; functions are named below it, such as `pcscf.DOMAIN`.
+    pub domain: String,
+    /// The functions of this process and the addresses that they listen on; none is possible, then
+    /// only functions of this process reach it.
+    pub here: BTreeMap<Role, Vec<SocketAddr>>,
+    /// The functions of other processes.
+    pub elsewhere: BTreeMap<Role, Vec<Seam>>,
+    /// Networks whose hosts are trusted as network functions, RFC 3325; the seams are by themselves.
+    pub trusted: Vec<(IpAddr, u8)>,
+    /// Addresses that media is relayed on, the preferred one first.
+    pub media: Vec<IpAddr>,
+    /// The relay's UDP ports.
+    pub media_ports: std::ops::RangeInclusive<u16>,
+    /// Longest registration in seconds.
+    pub max_expires: u32,
+    /// Shortest registration in seconds.
+    pub min_expires: u32,
+    /// Whether calls go through the media relay.
+    pub anchor_media: bool,
+}
+
+impl Plan {
+    /// All functions in one process, without listeners.
+    pub fn all_in_one(domain: &str) -> Plan {
+        Plan {
+            domain: domain.to_owned(),
+            here: Role::ALL.into_iter().map(|role| (role, Vec::new())).collect(),
+            elsewhere: BTreeMap::new(),
+            trusted: Vec::new(),
+            media: vec![IpAddr::from([127, 0, 0, 1])],
+            media_ports: 30_000..=30_999,
+            max_expires: 600_000,
+            min_expires: 60,
+            anchor_media: true,
+        }
+    }
+
+    /// The host name of a function.
+    pub fn host(&self, role: Role) -> String {
+        format!("{role}.{}", self.domain)
+    }
+}
