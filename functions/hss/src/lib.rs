@@ -6,7 +6,7 @@
 //! | [`subscriber`] | who a subscriber is, derived from a SIM or a password | TS 23.003 §13 |
 //! | [`profile`] | initial filter criteria | TS 29.228 Annex B, TS 23.218 §5.2 |
 //! | [`user_data`] | the Cx-User-Data document | TS 29.228 Annex B to E |
-//! | [`records`] | what the store holds, for the machine and for the command line | |
+//! | [`mod@records`] | what the store holds, for the machine and for the command line | |
 //! | [`import`] | Open5GS documents and CSV rows | |
 //! | [`registration`] | registration state and what each request does to it | TS 29.228 §6 |
 //! | [`machine`] | [`Hss`]: requests, loads, commits, answers | |

@@ -90,7 +90,7 @@ enum Step {
 }
 
 impl Hss {
-    /// An HSS with an empty memory; see [`records`] for how subscribers get into the store.
+    /// An HSS with an empty memory; see [`records()`](crate::records()) for how subscribers get into the store.
     pub fn new(mut config: HssConfig, mut random: Random) -> Hss {
         if config.node.applications.iter().all(|a| a.id != cx::APPLICATION) {
             config.node.applications.push(cx::application(&SERVES));

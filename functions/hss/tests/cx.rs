@@ -411,6 +411,23 @@ fn what_cx_does_not_allow_names_its_avp() {
     );
 }
 
+/// python-diameter 0.9 sends the code that RFC 4740 gave to SIP-Number-Auth-Items.
+#[test]
+fn a_mar_with_the_number_of_rfc_4740_gets_one_vector() {
+    let mut bench = Bench::new(&[sim()]);
+    let request = bench.message(CMD_MULTIMEDIA_AUTH, APPLICATION, |out| {
+        out.utf8(SESSION_ID, "s").utf8(ORIGIN_HOST, "c").utf8(ORIGIN_REALM, "example");
+        out.utf8(DESTINATION_REALM, "example").utf8(USER_NAME, IMPI).utf8(PUBLIC_IDENTITY, IMPU);
+        out.u32(RFC4740_SIP_NUMBER_AUTH_ITEMS, 1).utf8(SERVER_NAME, SCSCF);
+        out.group(SIP_AUTH_DATA_ITEM, |group| {
+            group.utf8(SIP_AUTHENTICATION_SCHEME, "Digest-AKAv1-MD5");
+        });
+    });
+    bench.send(&request);
+    let answer = bench.answers.remove(0);
+    assert_eq!(Maa::parse(&answer).unwrap().auth_data.len(), 1, "{answer}");
+}
+
 #[test]
 fn requests_of_one_subscriber_wait_for_each_other() {
     use base::machine::{Function, Output};

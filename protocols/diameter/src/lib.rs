@@ -2,7 +2,7 @@
 //!
 //! | Module | What | Standard |
 //! |---|---|---|
-//! | [`frame`] | cutting a byte stream into messages | RFC 6733 §3 |
+//! | [`mod@frame`] | cutting a byte stream into messages | RFC 6733 §3 |
 //! | [`header`], [`avp`], [`message`] | borrowed views and writers | RFC 6733 §3, §4 |
 //! | [`dictionary`] | names, types, flags; data from `dictionary/*.txt` | |
 //! | [`result`], [`fault`] | how a request ended, and what was wrong with it | RFC 6733 §7 |

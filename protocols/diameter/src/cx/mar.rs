@@ -9,7 +9,8 @@ pub struct Mar {
     pub user_name: String,
     /// Public-Identity.
     pub public_identity: String,
-    /// SIP-Number-Auth-Items: how many vectors are asked for.
+    /// SIP-Number-Auth-Items: how many vectors are asked for. The AVP is mandatory; a request without
+    /// it is taken to ask for one.
     pub items: u32,
     /// SIP-Auth-Data-Item: the scheme, and RAND || AUTS after a synchronisation failure.
     pub auth_data: AuthData,
@@ -25,7 +26,7 @@ impl Body for Mar {
         Ok(Mar {
             user_name: required_text(avps.clone(), USER_NAME)?,
             public_identity: required_text(avps.clone(), PUBLIC_IDENTITY)?,
-            items: avps.clone().require(SIP_NUMBER_AUTH_ITEMS)?.u32()?,
+            items: number(avps.clone(), SIP_NUMBER_AUTH_ITEMS)?.unwrap_or(1),
             auth_data: AuthData::parse(&avps.clone().require(SIP_AUTH_DATA_ITEM)?)?,
             server_name: required_text(avps, SERVER_NAME)?,
         })
