@@ -34,6 +34,25 @@ fn a_description_changes_where_it_must_and_nowhere_else() {
 }
 
 #[test]
+fn addresses_of_a_section_are_its_own() {
+    let sdp = "v=0\r\ns=-\r\nm=audio 4000 RTP/AVP 8\r\nc=IN IP4 192.0.2.1\r\na=rtcp:9 IN IP4 192.0.2.7\r\n\
+        m=audio 4002 RTP/AVP 8\r\nc=IN IP4 0.0.0.0\r\n";
+    let mut bench = Bench::new();
+    let out = bench.sdp(&offer(sdp));
+    assert_eq!(
+        out,
+        "v=0\r\ns=-\r\nm=audio 30002 RTP/AVP 8\r\nc=IN IP4 198.51.100.1\r\n\
+         a=rtcp:30003 IN IP4 198.51.100.1\r\nm=audio 30006 RTP/AVP 8\r\nc=IN IP4 0.0.0.0\r\n"
+    );
+    let mut replaced = offer(sdp);
+    replaced.replace.zero_address = true;
+    replaced.no_rtcp_attribute = true;
+    let out = bench.sdp(&replaced);
+    assert!(!out.contains("0.0.0.0") && !out.contains("a=rtcp:"), "{out}");
+    assert_eq!(out.matches("c=IN IP4 198.51.100.1\r\n").count(), 2);
+}
+
+#[test]
 fn a_call_between_ip_versions_is_heard_both_ways() {
     let mut bench = Bench::new();
     let to_ip6 = Request { address_family: Some(AddressFamily::Ip6), ..offer(&phone(ALICE, 4000)) };
