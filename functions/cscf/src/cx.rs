@@ -96,6 +96,21 @@ impl Cx {
     }
 }
 
+/// The private identity of a REGISTER: the user name of its credentials, else derived from the public
+/// identity (TS 24.229 §5.3.1.2 and §5.4.1.2.1). A user name without a domain, as softphones without a
+/// SIM send it, is one of the home network.
+pub fn private_identity(
+    credentials: Option<&sip::header::Credentials>,
+    public_identity: &str,
+    home_domain: &str,
+) -> String {
+    match credentials.map(|c| c.username.as_str()).filter(|name| !name.is_empty()) {
+        Some(name) if name.contains('@') => name.to_owned(),
+        Some(name) => format!("{name}@{home_domain}"),
+        None => public_identity.split_once(':').map_or("", |(_, rest)| rest).to_owned(),
+    }
+}
+
 fn classify(message: Message) -> Answer {
     match message.outcome() {
         Some(Outcome::Base(ResultCode::SUCCESS | ResultCode::LIMITED_SUCCESS)) => {

@@ -23,7 +23,7 @@ pub(crate) enum Wanted {
     /// This many AKA vectors, perhaps after a synchronisation failure.
     Aka { count: u32, resync: Option<(Rand, Auts)> },
     /// What SIP Digest needs; it is ready.
-    Digest(Box<AuthData>),
+    Digest(Vec<AuthData>),
 }
 
 /// Why a MAR is refused.
@@ -47,19 +47,23 @@ pub(crate) fn wanted(mar: &Mar, credential: &Credential) -> Result<Wanted, Refus
             };
             Ok(Wanted::Aka { count: mar.items.clamp(1, MAX_VECTORS), resync })
         }
-        Credential::Digest { realm, ha1 } if asks(SIP_DIGEST) || asks(UNKNOWN) => {
-            let digest = DigestAuthenticate {
+        Credential::Digest { realm, ha1, name_ha1 } if asks(SIP_DIGEST) || asks(UNKNOWN) => {
+            let digest = |ha1: &Secret<String>| DigestAuthenticate {
                 realm: realm.clone(),
                 algorithm: Some("MD5".to_owned()),
                 qop: "auth".to_owned(),
                 ha1: ha1.clone(),
             };
-            Ok(Wanted::Digest(Box::new(AuthData {
-                item_number: Some(1),
+            // A second item, which TS 29.228 does not know and other S-CSCFs leave alone, serves
+            // phones whose user name has no domain.
+            let hashes = [Some(ha1), name_ha1.as_ref()].into_iter().flatten().zip(1..);
+            let items = hashes.map(|(hash, number)| AuthData {
+                item_number: Some(number),
                 scheme: Some(SIP_DIGEST.to_owned()),
-                digest: Some(digest),
+                digest: Some(digest(hash)),
                 ..AuthData::default()
-            })))
+            });
+            Ok(Wanted::Digest(items.collect()))
         }
         _ => Err(Refusal::Outcome(ExperimentalCode::ERROR_AUTH_SCHEME_NOT_SUPPORTED.into())),
     }

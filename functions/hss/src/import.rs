@@ -133,9 +133,13 @@ pub fn csv_row(
     let name = get("name").ok_or(ImportError::Field("imsi or name"))?;
     let password = Secret::new(get("password").unwrap_or_default().to_owned());
     let mut subscriber = Subscriber::with_password(name, &password, &numbers, domain)?;
-    if let (Some(given), Credential::Digest { ha1, .. }) = (get("ha1"), &mut subscriber.credential)
+    if let (Some(given), Credential::Digest { ha1, name_ha1, .. }) =
+        (get("ha1"), &mut subscriber.credential)
     {
-        *ha1 = Secret::new(given.to_ascii_lowercase());
+        // Over the IMPI, and, after a blank, over the name alone.
+        let mut hashes = given.split(' ').map(|hash| Secret::new(hash.to_ascii_lowercase()));
+        *ha1 = hashes.next().unwrap_or_default();
+        *name_ha1 = hashes.next();
         subscriber.validate()?;
     } else if get("password").is_none() {
         return Err(SubscriberError::NoCredential.into());
@@ -166,7 +170,12 @@ pub fn csv_export(subscriber: &Subscriber) -> String {
             fields[5] = hex::encode(opc.reveal());
             fields[6] = hex::encode(amf);
         }
-        Credential::Digest { ha1, .. } => fields[8] = ha1.reveal().clone(),
+        Credential::Digest { ha1, name_ha1, .. } => {
+            let hashes = [Some(ha1), name_ha1.as_ref()];
+            let hashes: Vec<_> =
+                hashes.into_iter().flatten().map(|h| h.reveal().as_str()).collect();
+            fields[8] = hashes.join(" ");
+        }
     }
     fields.map(|field| quote(&field)).join(",")
 }

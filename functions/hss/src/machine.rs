@@ -261,7 +261,7 @@ impl Hss {
         let (Command::Mar(mar), Some(subscriber)) = (&job.command, &job.subscriber) else { return };
         let (count, resync) = match authentication::wanted(mar, &subscriber.credential) {
             Ok(Wanted::Aka { count, resync }) => (count, resync),
-            Ok(Wanted::Digest(data)) => return self.give(now, id, vec![*data]),
+            Ok(Wanted::Digest(items)) => return self.give(now, id, items),
             Err(Refusal::Outcome(outcome)) => return self.finish_error(now, id, outcome),
             Err(Refusal::Fault(fault)) => return self.finish_fault(now, id, &fault),
         };

@@ -151,8 +151,17 @@ struct Document {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum CredentialDocument {
-    Aka { k: String, opc: String, amf: String },
-    Digest { realm: String, ha1: String },
+    Aka {
+        k: String,
+        opc: String,
+        amf: String,
+    },
+    Digest {
+        realm: String,
+        ha1: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name_ha1: Option<String>,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -177,9 +186,11 @@ impl Document {
                 opc: hex::encode(opc.reveal()),
                 amf: hex::encode(amf),
             },
-            Credential::Digest { realm, ha1 } => {
-                CredentialDocument::Digest { realm: realm.clone(), ha1: ha1.reveal().clone() }
-            }
+            Credential::Digest { realm, ha1, name_ha1 } => CredentialDocument::Digest {
+                realm: realm.clone(),
+                ha1: ha1.reveal().clone(),
+                name_ha1: name_ha1.as_ref().map(|hash| hash.reveal().clone()),
+            },
         };
         let sets = subscriber.sets.iter().map(|set| SetDocument {
             identities: set
@@ -213,9 +224,11 @@ impl Document {
                 opc: key(&opc, "OPc")?,
                 amf: hex::decode_array(&amf).ok_or(SubscriberError::Amf)?,
             },
-            CredentialDocument::Digest { realm, ha1 } => {
-                Credential::Digest { realm, ha1: Secret::new(ha1) }
-            }
+            CredentialDocument::Digest { realm, ha1, name_ha1 } => Credential::Digest {
+                realm,
+                ha1: Secret::new(ha1),
+                name_ha1: name_ha1.map(Secret::new),
+            },
         };
         let sets = self.sets.into_iter().map(|set| ImplicitSet {
             identities: set

@@ -49,6 +49,8 @@ pub enum Credential {
         realm: String,
         /// H(A1) with MD5 over IMPI, realm and password: hexadecimal digits.
         ha1: Secret<String>,
+        /// The same over the name alone, without its domain: what most softphones send as user name.
+        name_ha1: Option<Secret<String>>,
     },
 }
 
@@ -176,9 +178,10 @@ impl Subscriber {
     ) -> Result<Subscriber, SubscriberError> {
         let domain = checked_domain(domain)?;
         let impi = format!("{name}@{domain}");
-        let ha1 = ha1(Hash::Md5, &impi, &domain, password.reveal().as_bytes());
+        let hash = |user: &str| ha1(Hash::Md5, user, &domain, password.reveal().as_bytes());
+        let (ha1, name_ha1) = (hash(&impi), Some(hash(name)));
         let first = PublicIdentity { uri: format!("sip:{impi}"), barred: false };
-        let credential = Credential::Digest { realm: domain.clone(), ha1 };
+        let credential = Credential::Digest { realm: domain.clone(), ha1, name_ha1 };
         Subscriber::of(impi, credential, first, msisdns, &domain)
     }
 
@@ -229,10 +232,12 @@ impl Subscriber {
                 return Err(SubscriberError::Twice(identity.uri.clone()));
             }
         }
-        if let Credential::Digest { ha1, .. } = &self.credential
-            && auth::hex::decode_array::<16>(ha1.reveal()).is_none()
-        {
-            return Err(SubscriberError::Ha1);
+        if let Credential::Digest { ha1, name_ha1, .. } = &self.credential {
+            let legal =
+                |hash: &Secret<String>| auth::hex::decode_array::<16>(hash.reveal()).is_some();
+            if !legal(ha1) || !name_ha1.as_ref().is_none_or(legal) {
+                return Err(SubscriberError::Ha1);
+            }
         }
         self.sets.iter().flat_map(|set| &set.criteria).try_for_each(validate_criteria)
     }

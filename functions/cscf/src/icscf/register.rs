@@ -8,7 +8,7 @@ use sip::lex;
 use sip::{Message, ServerId};
 
 use super::{Asked, Icscf, Waiting, select::select};
-use crate::cx::Answer;
+use crate::cx::{Answer, private_identity};
 use crate::proxy::Refusal;
 
 impl Icscf {
@@ -29,7 +29,11 @@ impl Icscf {
             .map(|uri| uri.aor())
             .ok_or(Refusal::new(400, "To is no URI"))?;
         let uar = Uar {
-            user_name: private_identity(&request, &public_identity),
+            user_name: private_identity(
+                request.get(HeaderName::Authorization).and_then(Credentials::parse).as_ref(),
+                &public_identity,
+                &self.config.home_domain,
+            ),
             public_identity,
             visited_network: visited_network(&request, &self.config.home_domain).into_bytes(),
             authorization: if is_deregistration(&request) {
@@ -72,15 +76,6 @@ impl Icscf {
         };
         waiting.request.set_uri(scscf.as_str());
         self.forward(now, waiting, &scscf)
-    }
-}
-
-/// The IMPI: from Authorization, else derived from the public identity (TS 24.229 §5.3.1.2).
-fn private_identity(request: &Message, public_identity: &str) -> String {
-    let credentials = request.get(HeaderName::Authorization).and_then(Credentials::parse);
-    match credentials.filter(|c| !c.username.is_empty()) {
-        Some(credentials) => credentials.username,
-        None => public_identity.split_once(':').map_or("", |(_, rest)| rest).to_owned(),
     }
 }
 

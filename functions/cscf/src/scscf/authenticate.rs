@@ -16,7 +16,15 @@ enum Expected {
     /// RES of AKA; used once.
     Aka { xres: Secret<Vec<u8>> },
     /// The hash of name, realm and password; good for further challenges without the HSS.
-    Digest { realm: String, algorithm: Algorithm, qop: String, ha1: Secret<String> },
+    Digest {
+        realm: String,
+        algorithm: Algorithm,
+        qop: String,
+        /// Over the private identity.
+        ha1: Secret<String>,
+        /// Over the user name without its domain, if the HSS gave it as well.
+        name_ha1: Option<Secret<String>>,
+    },
 }
 
 /// The challenge that a user has to answer.
@@ -59,9 +67,10 @@ impl Challenges {
         until: Instant,
         impi: &str,
         realm: &str,
-        data: &AuthData,
+        items: &[AuthData],
         random: &mut Random,
     ) -> Option<Challenge> {
+        let data = items.first()?;
         let (expected, challenge) = match data.scheme.as_deref() {
             Some("SIP Digest") => {
                 let digest = data.digest.as_ref()?;
@@ -72,6 +81,7 @@ impl Challenges {
                     algorithm,
                     qop: qop.clone(),
                     ha1: digest.ha1.clone(),
+                    name_ha1: items.get(1).and_then(|i| Some(i.digest.as_ref()?.ha1.clone())),
                 };
                 (expected, digest_challenge(&digest.realm, algorithm, &qop, random))
             }
@@ -130,8 +140,13 @@ impl Challenges {
     }
 
     /// Checks credentials.
-    pub(super) fn check(&mut self, request: &Message, credentials: &Credentials) -> Verdict {
-        let Some(pending) = self.by_impi.get_mut(&credentials.username) else {
+    pub(super) fn check(
+        &mut self,
+        impi: &str,
+        request: &Message,
+        credentials: &Credentials,
+    ) -> Verdict {
+        let Some(pending) = self.by_impi.get_mut(impi) else {
             return Verdict::Stale;
         };
         if pending.nonce.is_empty() || pending.nonce != credentials.nonce {
@@ -147,11 +162,12 @@ impl Challenges {
                 let a1 = ha1(auth::digest::Hash::Md5, user, &credentials.realm, xres.reveal());
                 (a1, Algorithm::AkaV1Md5)
             }
-            Expected::Digest { ha1, algorithm, realm, .. } => {
+            Expected::Digest { ha1, name_ha1, algorithm, realm, .. } => {
                 if *realm != credentials.realm {
                     return Verdict::Wrong;
                 }
-                (ha1.clone(), *algorithm)
+                let short = name_ha1.as_ref().filter(|_| credentials.username != impi);
+                (short.unwrap_or(ha1).clone(), *algorithm)
             }
         };
         let qop = match credentials.qop.to_ascii_lowercase().as_str() {

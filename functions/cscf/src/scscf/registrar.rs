@@ -10,7 +10,7 @@ use sip::{Message, ServerId};
 use super::authenticate::Verdict;
 use super::user::{Contact, User};
 use super::{Scscf, Waiting, aor_of};
-use crate::cx::Answer;
+use crate::cx::{Answer, private_identity};
 use crate::proxy::Refusal;
 use crate::reginfo::ContactEvent;
 
@@ -33,10 +33,7 @@ impl Scscf {
     ) -> Result<(), Refusal> {
         let impu = aor_of(&request, HeaderName::To).ok_or(Refusal::new(400, "To is no URI"))?;
         let credentials = request.get(HeaderName::Authorization).and_then(Credentials::parse);
-        // §5.4.1.2.1: without credentials the private identity is derived from the public one.
-        let derived = impu.split_once(':').map_or("", |(_, rest)| rest).to_owned();
-        let named = credentials.as_ref().map(|c| c.username.clone()).filter(|u| !u.is_empty());
-        let impi = named.unwrap_or(derived);
+        let impi = private_identity(credentials.as_ref(), &impu, &self.config.home_domain);
         self.check_expiry(&request)?;
         let mut register = Register { server, request, impi, impu, stale: false };
         let answered = credentials.filter(|c| !c.response.is_empty() || c.auts.is_some());
@@ -44,7 +41,7 @@ impl Scscf {
             self.challenge_again(now, register);
             return Ok(());
         };
-        match self.challenges.check(&register.request, &credentials) {
+        match self.challenges.check(&register.impi, &register.request, &credentials) {
             Verdict::Authenticated => self.authenticated(now, register),
             Verdict::Stale => {
                 register.stale = true;
@@ -131,12 +128,10 @@ impl Scscf {
             Answer::Unavailable(_) => Refusal::new(504, "the HSS did not answer the MAR"),
             _ => Refusal::new(403, "the HSS has no authentication data for the user"),
         };
-        let data = answer.body::<Maa>().and_then(|maa| maa.auth_data.into_iter().next());
+        let items = answer.body::<Maa>().map(|maa| maa.auth_data).unwrap_or_default();
         let until = now + self.config.await_auth;
         let (impi, domain) = (&register.impi, &self.config.home_domain);
-        let challenge = data.as_ref().and_then(|data| {
-            self.challenges.issue(now, until, impi, domain, data, &mut self.random)
-        });
+        let challenge = self.challenges.issue(now, until, impi, domain, &items, &mut self.random);
         match challenge {
             Some(challenge) => self.send_challenge(now, &register, &challenge),
             None => {
