@@ -1,0 +1,1 @@
+//! What the whole-system tests share: a network in the simulator.

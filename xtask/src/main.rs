@@ -1,0 +1,37 @@
+//! `cargo xtask`: the one door to everything that is done to this project.
+#![allow(clippy::print_stdout, reason = "a command line speaks to a person")]
+
+mod dist;
+mod peers;
+mod run;
+mod test;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+The project's own commands.
+
+    cargo xtask test     everything that CI runs: format, lints, tests, real peers
+    cargo xtask peers    install the foreign programs that the tests drive (Debian, root)
+    cargo xtask dist     the binary that is shipped: static, stripped, checked
+";
+
+fn main() -> ExitCode {
+    let command = std::env::args().nth(1);
+    let result = match command.as_deref() {
+        Some("test") => test::all(),
+        Some("peers") => peers::install(),
+        Some("dist") => dist::build(),
+        _ => {
+            print!("{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            println!("\nxtask: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}

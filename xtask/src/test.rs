@@ -1,0 +1,17 @@
+//! `cargo xtask test`.
+
+use crate::peers;
+use crate::run::{cargo, step};
+
+/// Everything that CI runs.
+pub(crate) fn all() -> Result<(), String> {
+    peers::install()?;
+    step("format", &mut cargo(&["fmt", "--all", "--check"]))?;
+    let lints = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
+    step("lints", &mut cargo(&lints))?;
+    step("tests", &mut cargo(&["test", "--workspace", "--quiet"]))?;
+    let documentation = ["doc", "--workspace", "--no-deps", "--quiet"];
+    step("documentation", cargo(&documentation).env("RUSTDOCFLAGS", "-D warnings"))?;
+    let interop = ["test", "--quiet", "--package", "strowger-tests", "--features", "interop"];
+    step("real peers", cargo(&interop).args(["--", "--test-threads=1"]))
+}
