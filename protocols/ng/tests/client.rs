@@ -1,0 +1,163 @@
+//! The client against a relay that is slow, deaf or gone.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use base::machine::{Name, OpenId, QueryId, Target};
+use base::time::Duration;
+use base::{Endpoint, Flow, FlowError, FlowId, Instant, Output, Service, Transport, WireId};
+use ng::{Client, ClientError, ClientEvent, Command, Message, Outcome, Request, Response};
+
+fn at(ms: u64) -> Instant {
+    Instant::EPOCH + Duration::from_millis(ms)
+}
+
+fn client() -> Client {
+    let host = "relay.example".to_owned();
+    Client::new(Name { service: Service::Ng, host, port: Some(2223), transport: None }, 7, 42)
+}
+
+fn udp(n: u8) -> Target {
+    let endpoint = Endpoint::Ip(([127, 0, 0, n], 2223).into());
+    Target { transport: Transport::Udp, endpoint }
+}
+
+fn flow(target: Target) -> Flow {
+    let local = Endpoint::Ip(([127, 0, 0, 1], 9).into());
+    let Target { transport, endpoint } = target;
+    Flow { id: FlowId(3), service: Service::Ng, transport, local, remote: endpoint }
+}
+
+fn query(client: &mut Client) -> QueryId {
+    match client.poll_output() {
+        Some(Output::Resolve { query, name }) => {
+            assert_eq!((name.host.as_str(), query.0 >> 56), ("relay.example", 7));
+            query
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn open(client: &mut Client, target: Target) -> OpenId {
+    match client.poll_output() {
+        Some(Output::Open { open, service: Service::Ng, transport, remote, local: None }) => {
+            assert_eq!(
+                (Some(target.endpoint), target.transport, 7),
+                (remote, transport, open.0 >> 56)
+            );
+            open
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn sent(client: &mut Client) -> Option<Vec<u8>> {
+    match client.poll_output()? {
+        Output::Transmit { message, .. } => Some(message.to_vec()),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn connected(target: Target) -> (Client, ng::RequestId, Vec<u8>) {
+    let mut client = client();
+    let id = client.request(at(0), &Request::about(Command::Query, "c", "f"));
+    let query = query(&mut client);
+    assert!(client.resolved(query, &[target]));
+    let open = open(&mut client, target);
+    assert!(client.opened(open, flow(target)));
+    let bytes = sent(&mut client).unwrap();
+    (client, id, bytes)
+}
+
+fn pong(to: &[u8]) -> Vec<u8> {
+    let Message { cookie, encoding, .. } = Message::parse(to).unwrap();
+    Message { cookie, encoding, dict: Response::new(Outcome::Pong).to_dict() }.emit()
+}
+
+#[test]
+fn a_response_is_matched_once() {
+    let (mut client, id, bytes) = connected(udp(1));
+    let answer = pong(&bytes);
+    assert!(!client.received(&flow(udp(2)), &answer), "from a stranger");
+    assert!(!client.received(&flow(udp(1)), b"other d6:result4:ponge"));
+    assert!(client.received(&flow(udp(1)), &answer));
+    let response = Response::new(Outcome::Pong);
+    assert_eq!(client.poll_event(), Some(ClientEvent::Answered { id, response }));
+    assert!(!client.received(&flow(udp(1)), &answer), "a second copy");
+    client.timeout(at(60_000));
+    assert_eq!((client.poll_event(), client.deadline()), (None, None));
+}
+
+#[test]
+fn over_udp_a_request_is_repeated_and_gives_up() {
+    let (mut client, id, first) = connected(udp(1));
+    let mut times = Vec::new();
+    while let Some(deadline) = client.deadline() {
+        client.timeout(deadline.at);
+        while let Some(bytes) = sent(&mut client) {
+            assert_eq!(bytes, first);
+            times.push(deadline.at);
+        }
+        if let Some(event) = client.poll_event() {
+            assert_eq!(event, ClientEvent::Failed { id, error: ClientError::TimedOut });
+            assert_eq!(deadline.at, at(5500));
+        }
+    }
+    assert_eq!(times, [at(500), at(1500), at(3500)]);
+    // The only relay was deaf: the next request looks its name up again.
+    client.request(at(6000), &Request::default());
+    query(&mut client);
+}
+
+#[test]
+fn over_a_wire_nothing_is_repeated() {
+    let wire = Target { transport: Transport::Wire, endpoint: Endpoint::Wire(WireId(4)) };
+    let (mut client, id, _) = connected(wire);
+    while let Some(deadline) = client.deadline() {
+        client.timeout(deadline.at);
+    }
+    assert!(client.poll_output().is_none());
+    assert_eq!(client.poll_event(), Some(ClientEvent::Failed { id, error: ClientError::TimedOut }));
+}
+
+#[test]
+fn the_second_relay_is_tried_when_the_first_refuses() {
+    let mut client = client();
+    let id = client.request(at(0), &Request::default());
+    let query = query(&mut client);
+    assert!(!client.resolved(QueryId(1), &[]));
+    client.resolved(query, &[udp(1), udp(2)]);
+    let first = open(&mut client, udp(1));
+    assert!(client.open_failed(first, FlowError::Refused));
+    let second = open(&mut client, udp(2));
+    assert!(!client.opened(first, flow(udp(1))));
+    client.opened(second, flow(udp(2)));
+    let bytes = sent(&mut client).unwrap();
+    assert!(client.received(&flow(udp(2)), &pong(&bytes)));
+    assert!(matches!(client.poll_event(), Some(ClientEvent::Answered { id: i, .. }) if i == id));
+}
+
+#[test]
+fn nowhere_to_go_is_said() {
+    let mut none = client();
+    let id = none.request(at(0), &Request::default());
+    let asked = query(&mut none);
+    none.resolved(asked, &[]);
+    assert_eq!(none.poll_event(), Some(ClientEvent::Failed { id, error: ClientError::NotFound }));
+    let (mut client, id, _) = connected(udp(1));
+    assert!(client.closed(&flow(udp(1)), FlowError::Closed));
+    let error = ClientError::Unreachable(FlowError::Closed);
+    assert_eq!(client.poll_event(), Some(ClientEvent::Failed { id, error }));
+    client.request(at(1), &Request::default());
+    query(&mut client);
+}
+
+#[test]
+fn a_senseless_response_is_said() {
+    let (mut client, id, bytes) = connected(udp(1));
+    let cookie = Message::parse(&bytes).unwrap().cookie;
+    assert!(client.received(&flow(udp(1)), format!("{cookie} de").as_bytes()));
+    assert_eq!(
+        client.poll_event(),
+        Some(ClientEvent::Failed { id, error: ClientError::Malformed })
+    );
+}

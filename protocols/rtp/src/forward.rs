@@ -1,0 +1,317 @@
+//! The relay's core: which packet leaves by which port, to whom. It owns no socket and allocates
+//! nothing for a packet.
+//!
+//! A port learns its peer's address once. The first valid RTP packet decides; for three seconds a
+//! source that fits the signalled address better may replace it, then it is locked. Whatever comes
+//! from elsewhere is counted and dropped, so that nobody can inject media or divert it. A new
+//! [`join`](Forwarder::join) with another signalled address starts anew; one with the same address
+//! lets another source in only once the old one has been silent for three seconds.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+
+use base::Instant;
+use base::relay::{Counters, Event, PortId, Side};
+use base::slots::{Slot, Slots};
+use base::time::Duration;
+
+use crate::demux::{Kind, kind};
+use crate::packet::Packet;
+use crate::reception::Reception;
+
+/// How long a better fitting source may replace the first one.
+const LEARNING: Duration = Duration::from_secs(3);
+
+/// Where a packet leaves: the payload is sent unchanged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Forward {
+    /// The slot of the port pair, for the socket table.
+    pub slot: Slot,
+    /// The port pair.
+    pub port: PortId,
+    /// Whether by its RTCP socket.
+    pub rtcp: bool,
+    /// To whom.
+    pub to: SocketAddr,
+}
+
+/// All port pairs of one packet path.
+#[derive(Debug, Default)]
+pub struct Forwarder {
+    ports: Slots<Port>,
+    names: BTreeMap<PortId, Slot>,
+    events: VecDeque<Event>,
+}
+
+#[derive(Debug)]
+struct Port {
+    name: PortId,
+    local: SocketAddr,
+    /// The other port of the stream; stale once that is closed.
+    other: Option<Slot>,
+    side: Side,
+    source: Source,
+    rtcp_source: Option<SocketAddr>,
+    reception: Reception,
+    counters: Counters,
+}
+
+/// What is known of where the peer sends from.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    Unknown,
+    /// `fit` is the better the lower; `heard` is when a packet came from there last.
+    Known {
+        address: SocketAddr,
+        fit: u8,
+        since: Instant,
+        heard: Instant,
+        /// Re-joined with the same address: silence opens it.
+        reopened: bool,
+    },
+}
+
+impl Forwarder {
+    /// A port pair was bound; `local` is its RTP address. The slot names it on the packet path.
+    /// Opening a port again closes it first.
+    pub fn open(&mut self, port: PortId, local: SocketAddr) -> Slot {
+        if let Some(slot) = self.names.remove(&port) {
+            self.ports.remove(slot);
+        }
+        let side = Side { port, rtp: None, rtcp: None, mux: false, learn: false };
+        let slot = self.ports.insert(Port {
+            name: port,
+            local,
+            other: None,
+            side,
+            source: Source::Unknown,
+            rtcp_source: None,
+            // The relay does not read descriptions: dynamic types with another clock show their
+            // jitter in units of 1/8000 s.
+            reception: Reception::new(8000),
+            counters: Counters::default(),
+        });
+        self.names.insert(port, slot);
+        slot
+    }
+
+    /// The slot of a port.
+    pub fn slot(&self, port: PortId) -> Option<Slot> {
+        self.names.get(&port).copied()
+    }
+
+    /// Joins two ports, or changes how. What either was joined with before is joined no longer.
+    /// Returns whether both ports are open and different; otherwise nothing changes.
+    pub fn join(&mut self, a: Side, b: Side) -> bool {
+        let (Some(slot_a), Some(slot_b)) = (self.slot(a.port), self.slot(b.port)) else {
+            return false;
+        };
+        if slot_a == slot_b {
+            return false;
+        }
+        for (slot, other, side) in [(slot_a, slot_b, a), (slot_b, slot_a, b)] {
+            let Some(port) = self.ports.get_mut(slot) else { continue };
+            let before = port.other.replace(other);
+            port.rejoin(side);
+            if let Some(before) = before.filter(|before| *before != other)
+                && let Some(left) = self.ports.get_mut(before)
+                && left.other == Some(slot)
+            {
+                left.other = None;
+            }
+        }
+        true
+    }
+
+    /// Forgets a port and reports its counters a last time.
+    pub fn close(&mut self, port: PortId) -> Option<Counters> {
+        let slot = self.names.remove(&port)?;
+        let counters = self.ports.remove(slot)?.counters();
+        self.events.push_back(Event::Counters { port, counters });
+        Some(counters)
+    }
+
+    /// The counters of a port now.
+    pub fn counters(&self, port: PortId) -> Option<Counters> {
+        Some(self.ports.get(self.slot(port)?)?.counters())
+    }
+
+    /// Answers [`base::relay::Command::Query`] with an event; an unknown port answers nothing.
+    pub fn query(&mut self, port: PortId) {
+        if let Some(counters) = self.counters(port) {
+            self.events.push_back(Event::Counters { port, counters });
+        }
+    }
+
+    /// The next event for media control.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// A datagram arrived at a port; `rtcp_socket` says at which of the pair. Returns where it is to
+    /// be sent, `None` if nowhere.
+    pub fn packet(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        rtcp_socket: bool,
+        source: SocketAddr,
+        bytes: &[u8],
+    ) -> Option<Forward> {
+        let source = SocketAddr::new(source.ip().to_canonical(), source.port());
+        let port = self.ports.get_mut(slot)?;
+        let rtcp = match (kind(bytes), rtcp_socket) {
+            (Kind::Rtp, false) => false,
+            (Kind::Rtcp, _) => true,
+            (Kind::Rtp, true) | (Kind::Other, _) => return port.refuse(),
+        };
+        if rtcp {
+            if !port.admit_rtcp(source, rtcp_socket) {
+                return port.refuse();
+            }
+        } else {
+            let Ok(packet) = Packet::parse(bytes) else { return port.refuse() };
+            match port.admit(now, source) {
+                Admission::Refused => return port.refuse(),
+                Admission::Admitted => {}
+                Admission::Learned if port.side.learn => {
+                    let learned = Event::Learned { port: port.name, address: source };
+                    self.events.push_back(learned);
+                }
+                Admission::Learned => {}
+            }
+            let (sequence, timestamp) = (packet.sequence(), packet.timestamp());
+            port.reception.packet(now, packet.ssrc(), sequence, timestamp);
+        }
+        port.counters.last = Some(now);
+        let out = port.other.and_then(|other| self.forward(other, rtcp, source));
+        let port = self.ports.get_mut(slot)?;
+        if out.is_none() {
+            return port.refuse();
+        }
+        if rtcp {
+            port.counters.rtcp += 1;
+        } else {
+            port.counters.packets += 1;
+            port.counters.bytes += bytes.len() as u64;
+        }
+        out
+    }
+
+    fn forward(&self, slot: Slot, rtcp: bool, source: SocketAddr) -> Option<Forward> {
+        let port = self.ports.get(slot)?;
+        let by_rtcp_socket = rtcp && !port.side.mux;
+        let to = if by_rtcp_socket { port.rtcp_target() } else { port.rtp_target() }?;
+        // Never back to where it came from, never into the port that it leaves by.
+        if to == source || to == port.local || to.port() == 0 || to.ip().is_unspecified() {
+            return None;
+        }
+        Some(Forward { slot, port: port.name, rtcp: by_rtcp_socket, to })
+    }
+}
+
+enum Admission {
+    Refused,
+    Admitted,
+    Learned,
+}
+
+impl Port {
+    fn refuse(&mut self) -> Option<Forward> {
+        self.counters.errors += 1;
+        None
+    }
+
+    fn rejoin(&mut self, side: Side) {
+        let same = self.side.rtp == side.rtp && self.side.learn == side.learn;
+        match &mut self.source {
+            Source::Known { reopened, .. } if same => *reopened = true,
+            source => {
+                *source = Source::Unknown;
+                self.rtcp_source = None;
+            }
+        }
+        self.side = side;
+    }
+
+    /// How well a source fits the signalled address: 0 exactly, 3 not at all.
+    fn fit(&self, source: SocketAddr) -> u8 {
+        match self.side.rtp {
+            Some(said) if said == source => 0,
+            Some(said) if said.ip() == source.ip() => 1,
+            Some(said) if said.port() == source.port() => 2,
+            _ => 3,
+        }
+    }
+
+    fn admit(&mut self, now: Instant, from: SocketAddr) -> Admission {
+        let fit = self.fit(from);
+        let learned = Source::Known { address: from, fit, since: now, heard: now, reopened: false };
+        match &mut self.source {
+            Source::Known { address, heard, .. } if *address == from => {
+                *heard = now;
+                return Admission::Admitted;
+            }
+            Source::Known { fit: old, since, heard, reopened, .. } => {
+                let better = fit < *old && now.since(*since) < LEARNING;
+                let silent = *reopened && now.since(*heard) >= LEARNING;
+                if !better && !silent {
+                    return Admission::Refused;
+                }
+            }
+            // Nothing is learned before media control says who the peer is.
+            Source::Unknown if self.other.is_none() => return Admission::Admitted,
+            Source::Unknown => {}
+        }
+        self.source = learned;
+        self.rtcp_source = None;
+        Admission::Learned
+    }
+
+    /// RTCP follows RTP: it must come from the same host, and keeps its port once learned.
+    fn admit_rtcp(&mut self, from: SocketAddr, rtcp_socket: bool) -> bool {
+        let host = match self.source {
+            Source::Known { address, .. } => Some(address.ip()),
+            Source::Unknown => self.side.rtcp.or(self.side.rtp).map(|said| said.ip()),
+        };
+        if host != Some(from.ip()) {
+            return false;
+        }
+        if !rtcp_socket {
+            return true;
+        }
+        *self.rtcp_source.get_or_insert(from) == from
+    }
+
+    fn learned(&self) -> Option<SocketAddr> {
+        match self.source {
+            Source::Known { address, .. } if self.side.learn => Some(address),
+            _ => None,
+        }
+    }
+
+    fn rtp_target(&self) -> Option<SocketAddr> {
+        self.learned().or(self.side.rtp)
+    }
+
+    fn rtcp_target(&self) -> Option<SocketAddr> {
+        let Some(learned) = self.learned() else { return self.side.rtcp };
+        if self.rtcp_source.is_some() {
+            return self.rtcp_source;
+        }
+        // Behind a NAT the signalled RTCP port is as wrong as the address; the next port is a guess.
+        match self.side.rtp {
+            Some(said) if said == learned => self.side.rtcp,
+            _ => Some(SocketAddr::new(learned.ip(), learned.port().checked_add(1)?)),
+        }
+    }
+
+    fn counters(&self) -> Counters {
+        Counters {
+            ssrc: self.reception.ssrc(),
+            lost: self.reception.lost(),
+            jitter: self.reception.jitter_time(),
+            ..self.counters
+        }
+    }
+}
