@@ -1,0 +1,57 @@
+//! What a phone can be told to do, as the content of [`base::Order`].
+
+use crate::report::CallId;
+
+/// One order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum UeOrder {
+    /// Register, and stay registered.
+    Register,
+    /// Remove the registration.
+    Deregister,
+    /// Call somebody.
+    Call {
+        /// A `sip:` or `tel:` URI, `user@host`, or a number or name of the home domain.
+        to: String,
+        /// Comes back in [`crate::UeReport::Calling`], together with the call's name.
+        token: u64,
+    },
+    /// Answer a call that rings here.
+    Answer(CallId),
+    /// Reject a call that rings here.
+    Reject {
+        /// The call.
+        call: CallId,
+        /// The status, 300 to 699.
+        status: u16,
+    },
+    /// End a call, whatever its state.
+    Hangup(CallId),
+    /// Put the other side on hold.
+    Hold(CallId),
+    /// Take the other side back.
+    Resume(CallId),
+    /// Send digits: `0`-`9`, `*`, `#`, `A`-`D`.
+    Dtmf {
+        /// The call.
+        call: CallId,
+        /// The digits.
+        digits: String,
+    },
+    /// Send a text, RFC 3428.
+    Message {
+        /// As in a call.
+        to: String,
+        /// The text.
+        text: String,
+        /// Comes back in [`crate::UeReport::MessageResult`].
+        token: u64,
+    },
+    /// Ask what somebody can, RFC 3261 §11.
+    Options {
+        /// As in a call.
+        to: String,
+        /// Comes back in [`crate::UeReport::OptionsResult`].
+        token: u64,
+    },
+}

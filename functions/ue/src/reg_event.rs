@@ -1,0 +1,295 @@
+//! The subscription to the own registration's state, RFC 3680 over RFC 6665, and what its
+//! notifications say.
+
+use base::Instant;
+use base::time::Duration;
+use sip::header::{Event, NameAddr, SubscriptionState, delta_seconds};
+use sip::{Dialog, HeaderName, Message, Method, ServerId};
+
+use crate::core::{ALLOW, Purpose, TimerKey};
+use crate::phone::Ue;
+use crate::registration::same;
+
+/// The subscription.
+#[derive(Debug, Default)]
+pub(crate) struct Subscription {
+    /// The SUBSCRIBE that began it.
+    request: Option<Message>,
+    dialog: Option<Dialog>,
+    /// A SUBSCRIBE is under way.
+    busy: bool,
+}
+
+impl Ue {
+    /// Subscribes, unless a subscription lives already.
+    pub(crate) fn subscribe(&mut self, now: Instant) {
+        if self.subscription.dialog.is_none() && !self.subscription.busy {
+            let identity = self.core.identity().to_owned();
+            let mut request = self.core.request(Method::Subscribe, &identity, &identity);
+            self.complete_subscribe(&mut request);
+            self.subscription.request = Some(request.clone());
+            let hop = self.core.first_hop(&request);
+            self.core.send(now, Purpose::Subscribe, request, hop);
+        }
+    }
+
+    /// The subscription ends soon.
+    pub(crate) fn refresh_subscription(&mut self, now: Instant) {
+        if !self.registration.is_registered() || self.subscription.busy {
+            return;
+        }
+        let Some(mut dialog) = self.subscription.dialog.take() else {
+            return self.subscribe(now);
+        };
+        let mut request = dialog.request(Method::Subscribe);
+        self.complete_subscribe(&mut request);
+        self.core.send_in(now, Purpose::Subscribe, request, &dialog);
+        self.subscription.dialog = Some(dialog);
+    }
+
+    fn complete_subscribe(&mut self, request: &mut Message) {
+        self.subscription.busy = true;
+        request.push(HeaderName::Contact, self.core.contact());
+        request.push(HeaderName::Event, "reg");
+        request.push(HeaderName::Accept, "application/reginfo+xml");
+        request.push(HeaderName::Expires, self.core.config.expires.to_string());
+        request.push(HeaderName::Allow, ALLOW);
+    }
+
+    /// A SUBSCRIBE is sent again with credentials.
+    pub(crate) fn subscribe_repeated(&mut self, request: &Message, cseq: u32) {
+        match &mut self.subscription.dialog {
+            Some(dialog) => dialog.local_cseq = cseq,
+            None => self.subscription.request = Some(request.clone()),
+        }
+    }
+
+    /// The final answer to a SUBSCRIBE.
+    pub(crate) fn subscribe_response(&mut self, now: Instant, response: &Message) {
+        self.subscription.busy = false;
+        if !(200..300).contains(&response.status()) {
+            return self.subscribe_failed(now, response.status());
+        }
+        match (&mut self.subscription.dialog, &self.subscription.request) {
+            (Some(dialog), _) => dialog.take_success(&Method::Subscribe, response),
+            (None, Some(request)) => {
+                self.subscription.dialog = Dialog::of_response(request, response);
+            }
+            (None, None) => return,
+        }
+        let granted = response.get(HeaderName::Expires).and_then(delta_seconds);
+        let granted = granted.unwrap_or(self.core.config.expires).max(2);
+        let refresh = if granted > 1200 { granted - 600 } else { granted / 2 };
+        self.core.arm(TimerKey::Subscribe, now + Duration::from_secs(u64::from(refresh)));
+    }
+
+    /// No subscription: a registrar that does not know the event is left in peace.
+    pub(crate) fn subscribe_failed(&mut self, now: Instant, status: u16) {
+        self.subscription.busy = false;
+        let had_one = self.subscription.dialog.take().is_some();
+        self.subscription.request = None;
+        let passing = matches!(status, 408 | 481 | 500 | 503 | 504);
+        if passing && self.registration.is_registered() {
+            let wait =
+                if had_one && status == 481 { Duration::ZERO } else { Duration::from_secs(60) };
+            let wait = self.core.spread(wait);
+            self.core.arm(TimerKey::Subscribe, now + wait);
+        }
+        self.core.log(
+            base::Severity::Info,
+            "ue.subscribe_failed",
+            format!("no subscription to the own registration: {status}"),
+        );
+    }
+
+    /// The registration is gone, and the subscription with it.
+    pub(crate) fn unsubscribe(&mut self) {
+        self.subscription = Subscription::default();
+        self.core.disarm(TimerKey::Subscribe);
+    }
+
+    /// A NOTIFY: 481 if it is not of our subscription.
+    pub(crate) fn notify(&mut self, now: Instant, server: ServerId, request: &Message) {
+        let event = request.get(HeaderName::Event).and_then(Event::parse);
+        if !event.is_some_and(|e| e.package.eq_ignore_ascii_case("reg")) {
+            return self.core.reply(now, server, request, 489);
+        }
+        if !self.owns_notify(request) {
+            return self.core.reply(now, server, request, 481);
+        }
+        if let Some(dialog) = &mut self.subscription.dialog
+            && let Err(status) = dialog.take_request(request)
+        {
+            return self.core.reply(now, server, request, status);
+        }
+        self.core.reply(now, server, request, 200);
+        let state = request.get(HeaderName::SubscriptionState).and_then(SubscriptionState::parse);
+        let ended = state.is_some_and(|s| s.is_terminated());
+        let text = String::from_utf8_lossy(request.body());
+        if let Some((event, again)) = verdict(&text, &self.core.contact_uri()) {
+            return self.deregistered_by_network(now, event, again);
+        }
+        if ended {
+            self.unsubscribe();
+            if self.registration.is_registered() {
+                let wait = self.core.spread(Duration::from_secs(2));
+                self.core.arm(TimerKey::Subscribe, now + wait);
+            }
+        }
+    }
+
+    /// The dialog's, or (RFC 6665 §4.1.2.4) one that came before the 2xx to our SUBSCRIBE.
+    fn owns_notify(&self, notify: &Message) -> bool {
+        if let Some(dialog) = &self.subscription.dialog {
+            return dialog.owns_request(notify);
+        }
+        let Some(request) = &self.subscription.request else { return false };
+        let tag = |message: &Message, name| {
+            let address = NameAddr::parse(message.get(name)?)?;
+            address.tag().map(str::to_owned)
+        };
+        notify.get(HeaderName::CallId) == request.get(HeaderName::CallId)
+            && tag(notify, HeaderName::To) == tag(request, HeaderName::From)
+    }
+}
+
+/// What a reginfo document (RFC 3680 §5) means for our contact, if it is gone: the event, and
+/// whether to register again (TS 24.229 §5.1.1.7).
+pub(crate) fn verdict(document: &str, own: &str) -> Option<(String, bool)> {
+    let mut registration_ended = false;
+    let mut state = (String::new(), String::new());
+    let mut found = None;
+    let mut others = 0;
+    let mut in_uri = false;
+    for part in parts(document) {
+        match part {
+            Part::Open { name: "registration", attributes } => {
+                registration_ended = attribute(attributes, "state") == "terminated";
+            }
+            Part::Open { name: "contact", attributes } => {
+                state = (attribute(attributes, "state"), attribute(attributes, "event"));
+            }
+            Part::Open { name: "uri", .. } => in_uri = true,
+            Part::Close => in_uri = false,
+            Part::Text(text) if in_uri => {
+                if same(unescape(text.trim()).as_str(), own) {
+                    found = Some(state.clone());
+                } else {
+                    others += 1;
+                }
+            }
+            _ => {}
+        }
+    }
+    let again = |event: &str| matches!(event, "deactivated" | "expired" | "probation");
+    match found {
+        Some((state, event)) if state == "terminated" => {
+            let again = again(&event);
+            Some((event, again))
+        }
+        // A document that ends the registration as a whole need not name contacts.
+        None if registration_ended && others == 0 => Some((String::new(), false)),
+        _ => None,
+    }
+}
+
+enum Part<'a> {
+    Open { name: &'a str, attributes: &'a str },
+    Close,
+    Text(&'a str),
+}
+
+/// The tags and texts of an XML document; comments, declarations and prefixes are skipped. Tolerant:
+/// what is no XML gives texts.
+fn parts(document: &str) -> impl Iterator<Item = Part<'_>> {
+    let mut rest = document;
+    core::iter::from_fn(move || {
+        loop {
+            if rest.is_empty() {
+                return None;
+            }
+            let Some(inside) = rest.strip_prefix('<') else {
+                let end = rest.find('<').unwrap_or(rest.len());
+                let (text, after) = rest.split_at(end);
+                rest = after;
+                return Some(Part::Text(text));
+            };
+            let closing = if inside.starts_with("!--") { "-->" } else { ">" };
+            let end = inside.find(closing).unwrap_or(inside.len());
+            let tag = &inside[..end];
+            rest = inside.get(end + closing.len()..).unwrap_or("");
+            if tag.starts_with(['!', '?']) {
+                continue;
+            }
+            if tag.starts_with('/') {
+                return Some(Part::Close);
+            }
+            let tag = tag.trim_end_matches('/');
+            let end = tag.find(|c: char| c.is_ascii_whitespace()).unwrap_or(tag.len());
+            let name = tag[..end].rsplit(':').next().unwrap_or("");
+            return Some(Part::Open { name, attributes: &tag[end..] });
+        }
+    })
+}
+
+/// The value of an attribute; empty if it is not there.
+fn attribute(attributes: &str, name: &str) -> String {
+    let mut rest = attributes;
+    while let Some((before, after)) = rest.split_once('=') {
+        let found = before.trim() == name;
+        let after = after.trim_start();
+        let quote = after.chars().next().filter(|c| matches!(c, '"' | '\''));
+        let Some(quote) = quote else { return String::new() };
+        let Some((value, more)) = after[1..].split_once(quote) else { return String::new() };
+        if found {
+            return unescape(value);
+        }
+        rest = more;
+    }
+    String::new()
+}
+
+fn unescape(text: &str) -> String {
+    text.replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&quot;", "\"")
+        .replace("&apos;", "'")
+        .replace("&amp;", "&")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document(registration: &str, state: &str, event: &str, uri: &str) -> String {
+        format!(
+            "<?xml version=\"1.0\"?>\n<!-- <contact state='terminated'> -->\n\
+             <r:reginfo xmlns:r=\"urn:ietf:params:xml:ns:reginfo\" version='0' state=\"full\">\n\
+             <r:registration aor=\"sip:a@x\" id=\"1\" state=\"{registration}\">\n\
+             <r:contact id=\"2\" state=\"{state}\" event='{event}'><r:uri>{uri}</r:uri>\n\
+             </r:contact></r:registration></r:reginfo>"
+        )
+    }
+
+    /// RFC 3680 §5.3 with the reactions of TS 24.229 §5.1.1.7.
+    #[test]
+    fn our_contacts_fate_is_read() {
+        let own = "sip:a@10.0.0.1:5060";
+        let say = |r, s, e, u| verdict(&document(r, s, e, u), own);
+        assert_eq!(say("active", "active", "registered", own), None);
+        let gone = |event: &str, again| Some((event.to_owned(), again));
+        assert_eq!(say("terminated", "terminated", "rejected", own), gone("rejected", false));
+        let param = "sip:a@10.0.0.1;transport=udp&amp;x";
+        assert_eq!(say("active", "terminated", "deactivated", param), gone("deactivated", true));
+        let other = "sip:a@10.0.0.2";
+        assert_eq!(say("active", "terminated", "rejected", other), None);
+        assert_eq!(verdict("<registration state=\"terminated\"/>", own), gone("", false));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read(text in "[<>/=!a-z \"'&;-]{0,200}") {
+            let _ = verdict(&text, "sip:a@b");
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! The phone's registration, RFC 3261 §10.2 as TS 24.229 §5.1.1 wants it.
+//!
+//! ```text
+//!            order            200                 refresh due, flow closed
+//! Idle ------------> Trying ------> Registered ----------------------------> Trying
+//!   ^                 |  ^              |
+//!   |   403, 404 ...  |  | back-off     | order
+//!   +-----------------+  Waiting        v
+//!   +------------------------------- Leaving
+//! ```
+
+use base::time::Duration;
+use base::{Flow, Instant, Severity};
+use sip::header::{CSeq, NameAddr, delta_seconds};
+use sip::uri::Uri;
+use sip::{HeaderName, Message, Method};
+
+use crate::core::{ALLOW, Purpose, TimerKey};
+use crate::phone::Ue;
+use crate::report::What;
+
+/// The registration's state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum State {
+    #[default]
+    Idle,
+    /// A REGISTER is under way since then.
+    Trying { since: Instant },
+    /// To be tried again when the timer says so.
+    Waiting,
+    /// Registered over this flow.
+    Registered { flow: Flow },
+    /// A REGISTER that ends it is under way.
+    Leaving,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Registration {
+    state: State,
+    /// Call-ID and From tag stay for as long as the phone lives, RFC 3261 §10.2.
+    call_id: String,
+    tag: String,
+    cseq: u32,
+    /// The lifetime to ask for: what is configured, or Min-Expires.
+    expires: u32,
+    failures: u32,
+    /// Another order came while a REGISTER was under way.
+    then: Option<bool>,
+}
+
+impl Registration {
+    pub(crate) fn is_registered(&self) -> bool {
+        matches!(self.state, State::Registered { .. })
+    }
+
+    fn is_busy(&self) -> bool {
+        matches!(self.state, State::Trying { .. } | State::Leaving)
+    }
+}
+
+impl Ue {
+    /// Registers, or refreshes the registration.
+    pub(crate) fn register(&mut self, now: Instant) {
+        let registration = &mut self.registration;
+        if registration.is_busy() {
+            registration.then = Some(true);
+            return;
+        }
+        if registration.expires == 0 {
+            registration.expires = self.core.config.expires.max(1);
+        }
+        registration.state = State::Trying { since: now };
+        let expires = registration.expires;
+        self.send_register(now, expires);
+    }
+
+    /// Ends the registration.
+    pub(crate) fn deregister(&mut self, now: Instant) {
+        let registration = &mut self.registration;
+        match registration.state {
+            State::Trying { .. } | State::Leaving => registration.then = Some(false),
+            State::Idle | State::Waiting => {
+                registration.state = State::Idle;
+                self.core.disarm(TimerKey::Register);
+                self.core.report(now, What::Deregistered { event: None });
+            }
+            State::Registered { .. } => {
+                registration.state = State::Leaving;
+                self.core.disarm(TimerKey::Register);
+                self.send_register(now, 0);
+            }
+        }
+    }
+
+    fn send_register(&mut self, now: Instant, expires: u32) {
+        let core = &mut self.core;
+        let (registrar, identity) = (core.config.registrar.clone(), core.config.identity.clone());
+        let mut request = core.request(Method::Register, &registrar, &identity);
+        let registration = &mut self.registration;
+        if registration.call_id.is_empty() {
+            registration.call_id = core.random.token::<16>();
+            registration.tag = core.random.token::<8>();
+        }
+        registration.cseq += 1;
+        let cseq = CSeq { number: registration.cseq, method: Method::Register };
+        request.set(HeaderName::From, format!("<{identity}>;tag={}", registration.tag));
+        request.set(HeaderName::CallId, registration.call_id.clone());
+        request.set(HeaderName::CSeq, cseq.to_string());
+        request.push(HeaderName::Contact, format!("{};expires={expires}", core.contact()));
+        request.push(HeaderName::Expires, expires.to_string());
+        request.push(HeaderName::Supported, "path");
+        request.push(HeaderName::Allow, ALLOW);
+        core.authenticator.introduce(&mut request, &mut core.random);
+        let hop = core.first_hop(&request);
+        core.send(now, Purpose::Register, request, hop);
+    }
+
+    /// A REGISTER is sent again with credentials.
+    pub(crate) fn register_repeated(&mut self, cseq: u32) {
+        self.registration.cseq = cseq;
+    }
+
+    /// The final answer to a REGISTER, challenges excepted.
+    pub(crate) fn register_response(&mut self, now: Instant, response: &Message, flow: Flow) {
+        match (self.registration.state, response.status()) {
+            (State::Leaving, 423) => self.left(now),
+            (_, 423) => self.interval_too_brief(now, response),
+            (State::Leaving, _) => self.left(now),
+            (State::Trying { since }, 200..300) => self.registered(now, since, response, flow),
+            (State::Trying { .. }, status) => {
+                let after = response.get(HeaderName::RetryAfter).and_then(delta_seconds);
+                let doubts = self.core.authenticator.doubts();
+                let text = crate::core::reason(response);
+                let reason = if doubts { format!("{text} (after a wrong MAC)") } else { text };
+                self.register_failed(now, status, reason, after);
+            }
+            _ => {}
+        }
+    }
+
+    fn interval_too_brief(&mut self, now: Instant, response: &Message) {
+        let least = response.get(HeaderName::MinExpires).and_then(delta_seconds);
+        match least.filter(|least| *least > self.registration.expires) {
+            Some(least) => {
+                self.registration.expires = least;
+                self.send_register(now, least);
+            }
+            None => self.register_failed(now, 423, response.reason().to_owned(), None),
+        }
+    }
+
+    fn registered(&mut self, now: Instant, since: Instant, response: &Message, flow: Flow) {
+        let own = self.core.contact_uri();
+        let contacts: Vec<String> = response.list(HeaderName::Contact).map(str::to_owned).collect();
+        let named = contacts.iter().filter_map(|c| NameAddr::parse(c)).find(|c| same(c.uri, &own));
+        let general = || response.get(HeaderName::Expires).and_then(delta_seconds);
+        let granted = named.and_then(|c| c.expires()).or_else(general);
+        let expires = granted.unwrap_or(self.registration.expires);
+        if expires == 0 {
+            return self.register_failed(now, 500, "registered for no time at all".into(), None);
+        }
+        let first = self.core.service.associated.is_empty() && self.core.service.routes.is_empty();
+        let list = |name| response.list(name).map(str::to_owned).collect::<Vec<_>>();
+        self.core.service.routes = list(HeaderName::ServiceRoute);
+        let uri = |element: &String| NameAddr::parse(element).map(|a| a.uri.to_owned());
+        let associated: Vec<_> = list(HeaderName::PAssociatedUri).iter().filter_map(uri).collect();
+        if !associated.is_empty() || first {
+            self.core.service.associated = associated.clone();
+        }
+        self.registration.state = State::Registered { flow };
+        self.registration.failures = 0;
+        // TS 24.229 §5.1.1.4.1.
+        let refresh = if expires > 1200 { expires - 600 } else { (expires / 2).max(1) };
+        self.core.arm(TimerKey::Register, now + Duration::from_secs(u64::from(refresh)));
+        let delay = now.since(since);
+        self.core.report(now, What::Registered { contacts, delay, associated, expires });
+        if self.core.config.options.reg_event {
+            self.subscribe(now);
+        }
+        self.follow(now);
+    }
+
+    fn left(&mut self, now: Instant) {
+        self.forget_registration();
+        self.core.report(now, What::Deregistered { event: None });
+        self.follow(now);
+    }
+
+    /// What was asked for while a REGISTER was under way.
+    fn follow(&mut self, now: Instant) {
+        match self.registration.then.take() {
+            Some(true) if !self.registration.is_registered() => self.register(now),
+            Some(false) => self.deregister(now),
+            _ => {}
+        }
+    }
+
+    fn forget_registration(&mut self) {
+        self.registration.state = State::Idle;
+        self.registration.expires = 0;
+        self.core.service = Default::default();
+        self.core.authenticator.forget();
+        self.core.disarm(TimerKey::Register);
+        self.unsubscribe();
+    }
+
+    /// The registration failed for good, or until the back-off is over.
+    pub(crate) fn register_failed(
+        &mut self,
+        now: Instant,
+        status: u16,
+        reason: String,
+        after: Option<u32>,
+    ) {
+        if self.registration.state == State::Leaving {
+            return self.left(now);
+        }
+        let passing = matches!(status, 408 | 430 | 480 | 500 | 502..=504) || after.is_some();
+        self.forget_registration();
+        let mut retry = None;
+        if passing && self.registration.then != Some(false) {
+            let config = self.core.config.retry;
+            let doubled = config.base * 2u32.saturating_pow(self.registration.failures.min(16));
+            self.registration.failures += 1;
+            let wait = self.core.spread(doubled.min(config.max));
+            let wait = wait.max(Duration::from_secs(u64::from(after.unwrap_or(0))));
+            self.registration.state = State::Waiting;
+            self.core.arm(TimerKey::Register, now + wait);
+            retry = Some(now + wait);
+        }
+        let text = format!("registration failed: {status} {reason}");
+        self.core.log(Severity::Warning, "ue.registration_failed", text);
+        self.core.report(now, What::RegistrationFailed { status, reason, retry });
+        self.follow(now);
+    }
+
+    /// The flow of the registration is gone: another one is needed at once, RFC 5626 §4.2.
+    pub(crate) fn registration_flow_closed(&mut self, now: Instant, flow: Flow) {
+        let State::Registered { flow: own } = self.registration.state else { return };
+        if own.id == flow.id && own.remote == flow.remote {
+            self.core.log(
+                Severity::Warning,
+                "ue.flow_closed",
+                format!("the flow to {} is gone; registering again", flow.remote),
+            );
+            self.register(now);
+        }
+    }
+
+    /// The network ended the registration, TS 24.229 §5.1.1.7.
+    pub(crate) fn deregistered_by_network(&mut self, now: Instant, event: String, again: bool) {
+        if !self.registration.is_registered() {
+            return;
+        }
+        self.forget_registration();
+        self.core.report(now, What::Deregistered { event: Some(event) });
+        if again {
+            self.register(now);
+        }
+    }
+}
+
+/// Whether two Contact URIs name the same user and host.
+pub(crate) fn same(a: &str, b: &str) -> bool {
+    match (Uri::parse(a).and_then(Uri::sip), Uri::parse(b).and_then(Uri::sip)) {
+        (Some(a), Some(b)) => {
+            a.user == b.user
+                && a.host.eq_ignore_ascii_case(b.host)
+                && a.port.unwrap_or(5060) == b.port.unwrap_or(5060)
+        }
+        _ => a == b,
+    }
+}
