@@ -1,1 +1,4 @@
 //! What the whole-system tests share: a network in the simulator.
+
+pub mod network;
+pub use network::{Network, Phone};
