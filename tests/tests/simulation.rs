@@ -51,7 +51,12 @@ fn two_phones_call_and_hear_each_other() {
     for (host, media) in heard {
         let spoken = if host == alice.host { rtp::prompts::BOB } else { rtp::prompts::ALICE };
         let likeness = rtp::likeness::compare(&sound(spoken).samples, &media.recording);
-        assert_eq!(likeness.verdict(), rtp::likeness::Verdict::Same, "{likeness:?} {:?}", media.stats);
+        assert_eq!(
+            likeness.verdict(),
+            rtp::likeness::Verdict::Same,
+            "{likeness:?} {:?}",
+            media.stats
+        );
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the P-CSCF remembers of a registered phone, TS 24.229 §5.2.2.1.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use base::flow::{Endpoint, Service, Transport};
 use base::machine::Name;
@@ -61,12 +61,15 @@ impl Binding {
         self.expires = at.unix_micros();
     }
 
-    /// Whether the flow is the phone's.
+    /// Whether the flow is the phone's: the one that it registered on, or a connection from the same
+    /// address, which it has to open for what is too large for UDP (RFC 3261 §18.1.1).
     pub(super) fn owns(&self, flow: &Flow) -> bool {
-        match self.flow {
+        let same = match self.flow {
             Some(own) => key(&own) == key(flow),
             None => self.remote.map(Endpoint::Ip) == Some(flow.remote),
-        }
+        };
+        let ip = self.remote.map(|remote| remote.ip());
+        same || (flow.transport == Transport::Tcp && ip.is_some() && ip == flow.remote.ip())
     }
 
     /// Where requests to the phone go: its own flow, or, after a restart of ours, its address.
@@ -93,6 +96,7 @@ fn key(flow: &Flow) -> FlowKey {
 pub(super) struct Bindings {
     by_id: BTreeMap<u64, Binding>,
     by_flow: BTreeMap<FlowKey, Vec<u64>>,
+    by_address: BTreeMap<IpAddr, Vec<u64>>,
     expiries: Timers<u64>,
 }
 
@@ -109,6 +113,14 @@ impl Bindings {
     pub(super) fn on_flow(&self, flow: &Flow) -> Vec<&Binding> {
         let ids = self.by_flow.get(&key(flow)).map_or(&[][..], Vec::as_slice);
         ids.iter().filter_map(|id| self.by_id.get(id)).collect()
+    }
+
+    /// The phone that opened a further connection from its address, told by its Contact.
+    pub(super) fn on_connection(&self, flow: &Flow, contact: &str) -> Option<&Binding> {
+        let ids = self.by_address.get(&flow.remote.ip()?)?;
+        let bindings = ids.iter().filter_map(|id| self.by_id.get(id));
+        let same = |b: &&Binding| b.owns(flow) && sip::uri::equal(&b.contact, contact);
+        bindings.into_iter().find(same)
     }
 
     /// The binding that a REGISTER on this flow refreshes: the same identity from the same address,
@@ -130,6 +142,9 @@ impl Bindings {
         };
         if let Some(flow_key) = flow_key {
             self.by_flow.entry(flow_key).or_default().push(binding.id);
+        }
+        if let Some(remote) = binding.remote {
+            self.by_address.entry(remote.ip()).or_default().push(binding.id);
         }
         let value = serde_json::to_vec(&binding).unwrap_or_default();
         let change = Change::Put { table: TABLE, key: record_key(binding.id), value: value.into() };
@@ -182,7 +197,16 @@ impl Bindings {
     }
 
     fn unlink(&mut self, id: u64) {
-        let Some(flow) = self.by_id.get(&id).and_then(|b| b.flow) else { return };
+        let Some(binding) = self.by_id.get(&id) else { return };
+        if let Some(ip) = binding.remote.map(|remote| remote.ip())
+            && let Some(ids) = self.by_address.get_mut(&ip)
+        {
+            ids.retain(|other| *other != id);
+            if ids.is_empty() {
+                self.by_address.remove(&ip);
+            }
+        }
+        let Some(flow) = binding.flow else { return };
         if let Some(ids) = self.by_flow.get_mut(&key(&flow)) {
             ids.retain(|other| *other != id);
             if ids.is_empty() {

@@ -52,6 +52,10 @@ impl Pcscf {
     /// The binding of the phone that sends: several identities may be registered on one flow.
     fn caller(&self, request: &Message, flow: &Flow) -> Option<&Binding> {
         let bindings = self.bindings.on_flow(flow);
+        if bindings.is_empty() {
+            let contact = request.list(HeaderName::Contact).next().and_then(NameAddr::parse)?;
+            return self.bindings.on_connection(flow, contact.uri);
+        }
         let speaks_for = |binding: &&&Binding| {
             let named = |name| {
                 let uri = request.list(name).next().and_then(NameAddr::parse)?.parsed_uri()?.aor();
