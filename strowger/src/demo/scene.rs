@@ -1,0 +1,410 @@
+//! The scene: what happens in a demonstration, in order.
+
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use auth::milenage::opc;
+use base::flow::Service;
+use base::machine::{Name, Order};
+use base::redact::Secret;
+use base::{Bytes, Random, Transport};
+use engine::net::Notice;
+use engine::shard::Crossing;
+use engine::{FunctionId, FunctionSpec, Handle, Listener, Live, LiveConfig, RelayConfig};
+use hss::Subscriber;
+use hss::subscriber::OperatorKey;
+use ladder::{Party, Record};
+use ue::{Audio, By, CallId, Credential, MediaReport, UeConfig, UeOrder, UeReport, What};
+
+use super::{DOMAIN, Demo, DemoError, Heard, Outcome};
+use crate::plan::{Plan, Role};
+use crate::provision::{Provision, Provisioner};
+
+/// How long any single step may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Messages that are kept for the ladder at most.
+const MAX_RECORDS: usize = 100_000;
+
+/// Alice's and Bob's IMSI, number and voice.
+const PEOPLE: [(&str, &str, &[u8]); 2] = [
+    ("001010000000001", "15550101", rtp::prompts::ALICE),
+    ("001010000000002", "15550102", rtp::prompts::BOB),
+];
+
+const NAMES: [&str; 2] = ["alice", "bob"];
+
+impl Demo {
+    /// Plays the scene. What goes wrong on the way is in [`Outcome::failures`].
+    pub fn run(mut self) -> Result<Outcome, DemoError> {
+        let mut outcome = Outcome::default();
+        let mut stage = Stage::build(&mut self)?;
+        outcome.ready = self.begun.elapsed();
+        outcome.proxy = Some(stage.proxy);
+        (self.progress)(&format!("network ready, P-CSCF at {}", stage.proxy));
+        if let Err(failure) = stage.play(&mut self, &mut outcome) {
+            outcome.failures.push(failure);
+        }
+        if self.stay {
+            outcome.records = stage.records();
+            write_files(&self.out, &mut outcome)?;
+            return Ok(stage.stay(outcome));
+        }
+        let records = stage.end();
+        outcome.records = records;
+        write_files(&self.out, &mut outcome)?;
+        Ok(outcome)
+    }
+}
+
+/// The running network.
+struct Stage {
+    handle: Handle,
+    thread: JoinHandle<std::io::Result<()>>,
+    notices: Receiver<Notice>,
+    seen: Receiver<Record>,
+    kept: Vec<Record>,
+    phones: [FunctionId; 2],
+    functions: Vec<(Role, FunctionId)>,
+    proxy: SocketAddr,
+    voices: [Arc<[i16]>; 2],
+}
+
+impl Stage {
+    fn build(demo: &mut Demo) -> Result<Stage, DemoError> {
+        let failed = |what: &dyn std::fmt::Display| DemoError::Start(what.to_string());
+        let framings = crate::framing::framings;
+        let config = LiveConfig { framings, ..LiveConfig::default() };
+        let mut live = Live::new(config).map_err(|e| failed(&e))?;
+        let mut random = live.random();
+        let proxy = free_port(demo.address).map_err(|e| failed(&e))?;
+        let mut plan = Plan::all_in_one(DOMAIN);
+        plan.here.insert(Role::Pcscf, vec![proxy]);
+        plan.media = vec![demo.address];
+        let provisioner = live.add(provisioner()).map_err(|e| failed(&e))?;
+        let mut functions = Vec::new();
+        for role in Role::ALL {
+            let mut spec = crate::assembly::function(&plan, role, random.fork());
+            if let Some(alter) = &demo.alter {
+                spec = alter(role, spec);
+            }
+            functions.push((role, live.add(spec).map_err(|e| failed(&e))?));
+        }
+        let forward = std::mem::replace(&mut demo.forward, Box::<crate::relay::RtpForward>::default());
+        live.relay(RelayConfig::default(), forward).map_err(|e| failed(&e))?;
+        let mut changes = Vec::new();
+        let mut phones = Vec::new();
+        let mut voices = Vec::new();
+        for (n, (imsi, msisdn, voice)) in PEOPLE.into_iter().enumerate() {
+            let (k, op) = (Secret::new(random.bytes()), Secret::new(random.bytes()));
+            let numbers = [msisdn.to_owned()];
+            let operator = OperatorKey::Op(op.clone());
+            let subscriber =
+                Subscriber::from_sim(imsi, &numbers, k.clone(), operator, [0x80, 0], DOMAIN)
+                    .map_err(|e| failed(&e))?;
+            changes.extend(hss::records(&subscriber));
+            let credential = Credential::Sim {
+                opc: opc(&k, &op),
+                k,
+                amf: [0x80, 0],
+                sqn: auth::sqn::Sqn::new(0, 0),
+            };
+            let samples: Arc<[i16]> =
+                rtp::wav::read(voice).map_err(|e| failed(&e))?.samples.into();
+            voices.push(samples.clone());
+            let at = free_port(demo.address).map_err(|e| failed(&e))?;
+            let config = phone(&subscriber, credential, samples, at, proxy);
+            phones.push(live.add(phone_spec(n, config, at, random.fork())).map_err(|e| failed(&e))?);
+        }
+        let (see, seen) = sync_channel(MAX_RECORDS);
+        let (console, notices) = engine::net::notices(65_536);
+        let handle = live.handle();
+        let run = move || live.run(move |now, crossing: &Crossing<'_>| tap(&see, now, crossing), console);
+        let thread = std::thread::Builder::new().name("shard".to_owned()).spawn(run);
+        let thread = thread.map_err(|e| failed(&e))?;
+        let order = Order(Box::new(Provision { number: 1, changes }));
+        handle.order(provisioner, order).map_err(|e| failed(&e))?;
+        if let Some(role) = demo.stop {
+            for (_, id) in functions.iter().filter(|(r, _)| *r == role) {
+                handle.stop_function(*id).map_err(|e| failed(&e))?;
+            }
+        }
+        let pair = |list: Vec<_>| <[_; 2]>::try_from(list).ok();
+        let phones = pair(phones).ok_or_else(|| failed(&"two phones"))?;
+        let voices = <[_; 2]>::try_from(voices).map_err(|_| failed(&"two voices"))?;
+        let kept = Vec::new();
+        Ok(Stage { handle, thread, notices, seen, kept, phones, functions, proxy, voices })
+    }
+
+    /// Registers, calls, talks, hangs up, deregisters. The error is what went wrong, for a person.
+    fn play(&mut self, demo: &mut Demo, outcome: &mut Outcome) -> Result<(), String> {
+        for n in 0..2 {
+            self.order(n, UeOrder::Register)?;
+            let delay = self.hear(&format!("{} to be registered", NAMES[n]), |who, what| {
+                match what {
+                    What::Registered { delay, .. } if who == n => Some(Ok(*delay)),
+                    What::RegistrationFailed { status, reason, .. } if who == n => {
+                        Some(Err(format!("{} is not registered: {status} {reason}", NAMES[n])))
+                    }
+                    _ => None,
+                }
+            })??;
+            outcome.registration[n] = Some(delay);
+            (demo.progress)(&format!("{} registered with the SIM in {delay:.1?}", NAMES[n]));
+        }
+        let call = self.call(demo, outcome)?;
+        let begin = Instant::now();
+        let words = self.voices.iter().map(|v| v.len()).max().unwrap_or(0) as u64;
+        let words = Duration::from_millis(words / 8 + 300);
+        (demo.progress)(&format!("both speak for {:.1} s", words.as_secs_f32()));
+        // Nothing is expected to be said now: whatever is, ends the talk.
+        self.wait(words)?;
+        outcome.talk = begin.elapsed();
+        self.order(0, UeOrder::Hangup(call))?;
+        self.hang_up(demo, outcome)?;
+        for n in 0..2 {
+            self.order(n, UeOrder::Deregister)?;
+            self.hear(&format!("{} to be deregistered", NAMES[n]), |who, what| {
+                (who == n && matches!(what, What::Deregistered { .. })).then_some(())
+            })?;
+        }
+        (demo.progress)("both deregistered");
+        Ok(())
+    }
+
+    fn call(&mut self, demo: &mut Demo, outcome: &mut Outcome) -> Result<CallId, String> {
+        let to = format!("tel:+{}", PEOPLE[1].1);
+        (demo.progress)(&format!("alice calls {to}"));
+        self.order(0, UeOrder::Call { to, token: 1 })?;
+        let pdd = self.hear("bob's phone to ring", |who, what| match what {
+            What::Ringing { delay, .. } if who == 0 => Some(Ok(*delay)),
+            What::Ended { status, reason, .. } => Some(Err(format!("no call: {status} {reason}"))),
+            _ => None,
+        })??;
+        outcome.post_dial_delay = Some(pdd);
+        (demo.progress)(&format!("bob's phone rings after {pdd:.1?}"));
+        self.hear("bob to answer", |who, what| match what {
+            What::Answered { call, .. } if who == 0 => Some(Ok(*call)),
+            What::Ended { status, reason, .. } => Some(Err(format!("no call: {status} {reason}"))),
+            _ => None,
+        })?
+    }
+
+    fn hang_up(&mut self, demo: &mut Demo, outcome: &mut Outcome) -> Result<(), String> {
+        let mut reports: [Option<MediaReport>; 2] = [None, None];
+        while reports.iter().any(Option::is_none) {
+            let (who, by, media) = self.hear("both phones to hang up", |who, what| match what {
+                What::Ended { by, media, .. } => Some((who, *by, media.clone())),
+                _ => None,
+            })?;
+            if by == By::Failure {
+                outcome.failures.push(format!("{}'s call ended by a failure", NAMES[who]));
+            }
+            reports[who] = Some(*media);
+        }
+        (demo.progress)("alice hung up");
+        for (n, report) in reports.into_iter().enumerate() {
+            let Some(report) = report else { continue };
+            let spoken = &self.voices[1 - n];
+            let likeness = rtp::likeness::compare(spoken, &report.recording);
+            let verdict = likeness.verdict();
+            if verdict != rtp::likeness::Verdict::Same {
+                let (hearer, speaker) = (NAMES[n], NAMES[1 - n]);
+                let text = format!("{hearer} did not hear what {speaker} said: {verdict:?}");
+                outcome.failures.push(text);
+            }
+            let path = demo.out.join(format!("{}-heard.wav", NAMES[n]));
+            let wav = rtp::wav::write(8000, &report.recording).map_err(|e| e.to_string())?;
+            match std::fs::create_dir_all(&demo.out).and_then(|()| std::fs::write(&path, wav)) {
+                Ok(()) => outcome.files.push(("recording", path)),
+                Err(e) => outcome.failures.push(format!("cannot write {}: {e}", path.display())),
+            }
+            outcome.heard[n] = Some(Heard { stats: report.stats, likeness });
+        }
+        Ok(())
+    }
+
+    fn order(&self, phone: usize, order: UeOrder) -> Result<(), String> {
+        let order = Order(Box::new(order));
+        self.handle.order(self.phones[phone], order).map_err(|e| format!("{}: {e}", NAMES[phone]))
+    }
+
+    /// Waits for a phone to say something in particular.
+    fn hear<T>(
+        &mut self,
+        for_what: &str,
+        mut wanted: impl FnMut(usize, &What) -> Option<T>,
+    ) -> Result<T, String> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            self.collect();
+            let left = end.saturating_duration_since(Instant::now());
+            let notice = match self.notices.recv_timeout(left) {
+                Ok(notice) => notice,
+                Err(RecvTimeoutError::Timeout) => {
+                    return Err(format!("waited {} s for {for_what}", PATIENCE.as_secs()));
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(format!("the network stopped while waiting for {for_what}"));
+                }
+            };
+            if let Some((who, report)) = self.phone_report(notice)
+                && let Some(found) = wanted(who, &report.what)
+            {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Lets time pass; a call that ends meanwhile is an error.
+    fn wait(&mut self, time: Duration) -> Result<(), String> {
+        let end = Instant::now() + time;
+        loop {
+            self.collect();
+            match self.notices.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Err(RecvTimeoutError::Timeout) => return Ok(()),
+                Err(RecvTimeoutError::Disconnected) => return Err("the network stopped".to_owned()),
+                Ok(notice) => {
+                    if let Some((who, report)) = self.phone_report(notice)
+                        && let What::Ended { status, reason, .. } = report.what
+                    {
+                        return Err(format!("{}'s call ended: {status} {reason}", NAMES[who]));
+                    }
+                }
+            }
+        }
+    }
+
+    fn phone_report(&self, notice: Notice) -> Option<(usize, UeReport)> {
+        let Notice::Report { function, report, .. } = notice else { return None };
+        let who = self.phones.iter().position(|phone| *phone == function)?;
+        report.0.downcast::<UeReport>().ok().map(|report| (who, *report))
+    }
+
+    fn collect(&mut self) {
+        self.kept.extend(self.seen.try_iter());
+    }
+
+    fn records(&mut self) -> Vec<Record> {
+        self.collect();
+        self.kept.clone()
+    }
+
+    /// Stops everything and returns what was seen.
+    fn end(mut self) -> Vec<Record> {
+        let _ = self.handle.stop();
+        let _ = self.thread.join();
+        self.kept.extend(self.seen.iter());
+        self.kept
+    }
+
+    /// Goes on until the process is ended.
+    fn stay(self, outcome: Outcome) -> Outcome {
+        // The thread runs the network; nobody needs its notices and records any more.
+        let Stage { thread, notices, seen, functions, .. } = self;
+        let _ = std::thread::Builder::new().name("drain".to_owned()).spawn(move || {
+            let _kept_alive = (thread, functions);
+            std::thread::spawn(move || notices.iter().for_each(drop));
+            seen.iter().for_each(drop);
+        });
+        outcome
+    }
+}
+
+fn tap(see: &SyncSender<Record>, now: base::Instant, crossing: &Crossing<'_>) {
+    if crossing.service == Service::Rtp {
+        return;
+    }
+    let party = |party: &engine::shard::Party<'_>| Party {
+        endpoint: party.endpoint,
+        name: party.name.map(str::to_owned),
+    };
+    let record = Record {
+        at: now,
+        service: crossing.service,
+        transport: crossing.transport,
+        from: party(&crossing.from),
+        to: party(&crossing.to),
+        bytes: Bytes::clone(crossing.bytes),
+        flow: crossing.flow.0,
+    };
+    // A full channel loses the ladder's end, never the call.
+    let _ = see.try_send(record);
+}
+
+fn write_files(out: &Path, outcome: &mut Outcome) -> Result<(), DemoError> {
+    let correlation = ladder::Correlation::new(outcome.records.iter().cloned());
+    let write = |name: &str, bytes: &[u8]| {
+        let path = out.join(name);
+        let result = std::fs::create_dir_all(out).and_then(|()| std::fs::write(&path, bytes));
+        result.map(|()| path.clone()).map_err(|error| DemoError::Write { path, error })
+    };
+    let capture = ladder::pcapng::write(correlation.records());
+    outcome.files.push(("capture", write("call.pcapng", &capture)?));
+    if let Some(call) = correlation.calls().next() {
+        let page = ladder::html::render(&correlation.ladder(call));
+        outcome.files.push(("ladder", write("ladder.html", page.as_bytes())?));
+    }
+    Ok(())
+}
+
+fn phone(
+    subscriber: &Subscriber,
+    credential: Credential,
+    samples: Arc<[i16]>,
+    at: SocketAddr,
+    proxy: SocketAddr,
+) -> UeConfig {
+    let identity = format!("sip:{}", subscriber.impi);
+    let mut config = UeConfig::new(&subscriber.impi, &identity, credential, DOMAIN);
+    config.contact = at.to_string();
+    config.media.address = at.ip();
+    config.audio = Audio { samples, repeat: false };
+    config.incoming = ue::Incoming::Answer { ring: Duration::from_millis(300) };
+    config.proxy = Some(Name {
+        service: Service::Sip,
+        host: proxy.ip().to_string(),
+        port: Some(proxy.port()),
+        transport: Some(Transport::Udp),
+    });
+    config
+}
+
+fn phone_spec(n: usize, config: UeConfig, at: SocketAddr, random: Random) -> FunctionSpec {
+    let listener = |transport| Listener { service: Service::Sip, transport, addr: at };
+    FunctionSpec {
+        name: NAMES[n].to_owned(),
+        hosts: Vec::new(),
+        function: Box::new(ue::Ue::new(config, random)),
+        listeners: vec![listener(Transport::Udp), listener(Transport::Tcp)],
+        tables: &[],
+    }
+}
+
+fn provisioner() -> FunctionSpec {
+    FunctionSpec {
+        name: "provisioner".to_owned(),
+        hosts: Vec::new(),
+        function: Box::<Provisioner>::default(),
+        listeners: Vec::new(),
+        tables: &[],
+    }
+}
+
+/// A port that is free for UDP and TCP.
+fn free_port(address: IpAddr) -> std::io::Result<SocketAddr> {
+    let mut last = None;
+    for _ in 0..64 {
+        let udp = UdpSocket::bind((address, 0))?;
+        let at = udp.local_addr()?;
+        match TcpListener::bind(at) {
+            Ok(_) => return Ok(at),
+            Err(e) => last = Some(e),
+        }
+    }
+    Err(last.unwrap_or_else(|| std::io::Error::other("no port is free for UDP and TCP")))
+}
