@@ -1,0 +1,108 @@
+//! Which records a live subscriber wants. What ties them is learned while it goes.
+
+use std::collections::BTreeSet;
+
+use base::time::Duration;
+use base::{Instant, Service};
+
+use crate::dissect::{Key, Summary};
+use crate::identity::Wanted;
+use crate::record::Record;
+
+/// All conditions must hold; an empty filter passes everything.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Filter {
+    /// Only this protocol.
+    pub service: Option<Service>,
+    /// Only what this function sends or receives, by its configured name.
+    pub party: Option<String>,
+    /// Only the call of this Call-ID and what belongs to it.
+    pub call: Option<String>,
+    /// Only what belongs to a subscriber: `sip:…`, `tel:…`, an IMPI, IMSI or MSISDN.
+    pub subscriber: Option<String>,
+}
+
+/// Ties beyond this number are not learned: a guard against a peer that invents them.
+const MOST_TIES: usize = 4096;
+
+/// How long after a SIP request a Cx request for one of its identities belongs to it.
+const CAUSE: Duration = Duration::from_secs(10);
+
+/// A filter with what it learned.
+#[derive(Debug)]
+pub(crate) struct Follow {
+    filter: Filter,
+    wanted: Option<Wanted>,
+    ties: BTreeSet<Key>,
+    /// Identities of the call's SIP requests, and when they were last seen.
+    identities: BTreeSet<Key>,
+    last: Instant,
+}
+
+impl Follow {
+    pub(crate) fn new(filter: Filter) -> Follow {
+        let wanted = filter.subscriber.as_deref().map(Wanted::parse);
+        let ties = filter.call.iter().map(|id| Key::CallId(id.clone())).collect();
+        Follow { filter, wanted, ties, identities: BTreeSet::new(), last: Instant::EPOCH }
+    }
+
+    pub(crate) fn wants(&mut self, record: &Record, summary: &Summary) -> bool {
+        let belongs = self.belongs(record, summary);
+        let named = |party: &str| {
+            [&record.from, &record.to].iter().any(|p| p.name.as_deref() == Some(party))
+        };
+        belongs
+            && self.filter.service.is_none_or(|service| service == record.service)
+            && self.filter.party.as_deref().is_none_or(named)
+    }
+
+    fn belongs(&mut self, record: &Record, summary: &Summary) -> bool {
+        if self.filter.call.is_none() && self.wanted.is_none() {
+            return true;
+        }
+        let tied = summary.keys.iter().any(|key| self.ties.contains(key));
+        let wanted = |key: &Key| self.wanted.as_ref().is_some_and(|w| w.is_key(key));
+        let caused = summary.protocol == Service::Diameter
+            && summary.is_request()
+            && record.at.since(self.last) <= CAUSE
+            && summary.keys.iter().any(|key| self.identities.contains(key));
+        let answered = self.ties.contains(&exchange(record, summary));
+        if !(tied || caused || answered || summary.keys.iter().any(wanted)) {
+            return false;
+        }
+        self.learn(record, summary);
+        true
+    }
+
+    fn learn(&mut self, record: &Record, summary: &Summary) {
+        if self.ties.len() + self.identities.len() > MOST_TIES {
+            return;
+        }
+        if summary.protocol != Service::Sip && summary.is_request() {
+            self.ties.insert(exchange(record, summary));
+        }
+        // A call is not followed to all calls of the people in it; a subscriber is followed by
+        // what its registration tells.
+        for key in &summary.keys {
+            match key {
+                Key::CallId(_) | Key::Icid(_) | Key::SessionId(_) => {
+                    self.ties.insert(key.clone());
+                }
+                Key::Impi(_) if self.wanted.is_some() && summary.verb == "REGISTER" => {
+                    self.ties.insert(key.clone());
+                }
+                Key::Impu(_) if summary.protocol == Service::Sip && self.filter.call.is_some() => {
+                    self.identities.insert(key.clone());
+                    self.last = record.at;
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// A request and its answer without a key of their own, as a key: between the same two ends.
+fn exchange(record: &Record, summary: &Summary) -> Key {
+    let (a, b) = (record.from.endpoint, record.to.endpoint);
+    Key::SessionId(format!("\0{} {} {}", a.min(b), a.max(b), summary.transaction))
+}
