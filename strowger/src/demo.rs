@@ -10,8 +10,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use engine::relay::Forward;
 use engine::FunctionSpec;
+use engine::relay::Forward;
 use rtp::likeness::Likeness;
 use ue::MediaStats;
 

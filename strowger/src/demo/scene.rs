@@ -94,7 +94,7 @@ impl Stage {
             }
             functions.push((role, live.add(spec).map_err(|e| failed(&e))?));
         }
-        let forward = std::mem::replace(&mut demo.forward, Box::<crate::relay::RtpForward>::default());
+        let forward = std::mem::take(&mut demo.forward);
         live.relay(RelayConfig::default(), forward).map_err(|e| failed(&e))?;
         let mut changes = Vec::new();
         let mut phones = Vec::new();
@@ -113,17 +113,18 @@ impl Stage {
                 amf: [0x80, 0],
                 sqn: auth::sqn::Sqn::new(0, 0),
             };
-            let samples: Arc<[i16]> =
-                rtp::wav::read(voice).map_err(|e| failed(&e))?.samples.into();
+            let samples: Arc<[i16]> = rtp::wav::read(voice).map_err(|e| failed(&e))?.samples.into();
             voices.push(samples.clone());
             let at = free_port(demo.address).map_err(|e| failed(&e))?;
             let config = phone(&subscriber, credential, samples, at, proxy);
-            phones.push(live.add(phone_spec(n, config, at, random.fork())).map_err(|e| failed(&e))?);
+            phones
+                .push(live.add(phone_spec(n, config, at, random.fork())).map_err(|e| failed(&e))?);
         }
         let (see, seen) = sync_channel(MAX_RECORDS);
         let (console, notices) = engine::net::notices(65_536);
         let handle = live.handle();
-        let run = move || live.run(move |now, crossing: &Crossing<'_>| tap(&see, now, crossing), console);
+        let run =
+            move || live.run(move |now, crossing: &Crossing<'_>| tap(&see, now, crossing), console);
         let thread = std::thread::Builder::new().name("shard".to_owned()).spawn(run);
         let thread = thread.map_err(|e| failed(&e))?;
         let order = Order(Box::new(Provision { number: 1, changes }));
@@ -142,19 +143,18 @@ impl Stage {
 
     /// Registers, calls, talks, hangs up, deregisters. The error is what went wrong, for a person.
     fn play(&mut self, demo: &mut Demo, outcome: &mut Outcome) -> Result<(), String> {
-        for n in 0..2 {
+        for (n, name) in NAMES.into_iter().enumerate() {
             self.order(n, UeOrder::Register)?;
-            let delay = self.hear(&format!("{} to be registered", NAMES[n]), |who, what| {
-                match what {
+            let delay =
+                self.hear(&format!("{name} to be registered"), |who, what| match what {
                     What::Registered { delay, .. } if who == n => Some(Ok(*delay)),
                     What::RegistrationFailed { status, reason, .. } if who == n => {
-                        Some(Err(format!("{} is not registered: {status} {reason}", NAMES[n])))
+                        Some(Err(format!("{name} is not registered: {status} {reason}")))
                     }
                     _ => None,
-                }
-            })??;
+                })??;
             outcome.registration[n] = Some(delay);
-            (demo.progress)(&format!("{} registered with the SIM in {delay:.1?}", NAMES[n]));
+            (demo.progress)(&format!("{name} registered with the SIM in {delay:.1?}"));
         }
         let call = self.call(demo, outcome)?;
         let begin = Instant::now();
@@ -166,9 +166,9 @@ impl Stage {
         outcome.talk = begin.elapsed();
         self.order(0, UeOrder::Hangup(call))?;
         self.hang_up(demo, outcome)?;
-        for n in 0..2 {
+        for (n, name) in NAMES.into_iter().enumerate() {
             self.order(n, UeOrder::Deregister)?;
-            self.hear(&format!("{} to be deregistered", NAMES[n]), |who, what| {
+            self.hear(&format!("{name} to be deregistered"), |who, what| {
                 (who == n && matches!(what, What::Deregistered { .. })).then_some(())
             })?;
         }
