@@ -33,8 +33,8 @@ pub struct Demo {
     pub stay: bool,
     /// Hears what happens, one line each.
     pub progress: Box<dyn FnMut(&str)>,
-    /// The relay's packet path.
-    pub forward: Box<dyn Forward>,
+    /// The relay's packet path; `None` is ours.
+    pub forward: Option<Box<dyn Forward>>,
     /// Changes functions before they start.
     pub alter: Option<Alter>,
     /// A function that is stopped before the phones are switched on.
@@ -51,7 +51,7 @@ impl Demo {
             address: IpAddr::from([127, 0, 0, 1]),
             stay: false,
             progress: Box::new(|_| {}),
-            forward: Box::<crate::relay::RtpForward>::default(),
+            forward: None,
             alter: None,
             stop: None,
             begun: std::time::Instant::now(),

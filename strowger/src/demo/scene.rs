@@ -94,7 +94,8 @@ impl Stage {
             }
             functions.push((role, live.add(spec).map_err(|e| failed(&e))?));
         }
-        let forward = std::mem::take(&mut demo.forward);
+        let forward = demo.forward.take();
+        let forward = forward.unwrap_or_else(|| Box::<crate::relay::RtpForward>::default());
         live.relay(RelayConfig::default(), forward).map_err(|e| failed(&e))?;
         let mut changes = Vec::new();
         let mut phones = Vec::new();
