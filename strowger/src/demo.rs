@@ -20,8 +20,8 @@ use crate::plan::Role;
 /// The home domain of the demonstration: a test network of TS 23.003 §2.2.
 pub const DOMAIN: &str = "ims.mnc001.mcc001.3gppnetwork.org";
 
-/// Changes a function before it is started; tests break things with it.
-pub type Alter = Box<dyn Fn(Role, FunctionSpec) -> FunctionSpec>;
+/// Changes a function, or a phone (`alice`, `bob`), before it is started; tests break things with it.
+pub type Alter = Box<dyn Fn(FunctionSpec) -> FunctionSpec>;
 
 /// How the demonstration is run.
 pub struct Demo {

@@ -86,12 +86,14 @@ impl Stage {
         plan.here.insert(Role::Pcscf, vec![proxy]);
         plan.media = vec![demo.address];
         let provisioner = live.add(provisioner()).map_err(|e| failed(&e))?;
+        let changed = demo.alter.take();
+        let alter = |spec| match &changed {
+            Some(alter) => alter(spec),
+            None => spec,
+        };
         let mut functions = Vec::new();
         for role in Role::ALL {
-            let mut spec = crate::assembly::function(&plan, role, random.fork());
-            if let Some(alter) = &demo.alter {
-                spec = alter(role, spec);
-            }
+            let spec = alter(crate::assembly::function(&plan, role, random.fork()));
             functions.push((role, live.add(spec).map_err(|e| failed(&e))?));
         }
         let forward = demo.forward.take();
@@ -118,8 +120,8 @@ impl Stage {
             voices.push(samples.clone());
             let at = free_port(demo.address).map_err(|e| failed(&e))?;
             let config = phone(&subscriber, credential, samples, at, proxy);
-            phones
-                .push(live.add(phone_spec(n, config, at, random.fork())).map_err(|e| failed(&e))?);
+            let spec = alter(phone_spec(n, config, at, random.fork()));
+            phones.push(live.add(spec).map_err(|e| failed(&e))?);
         }
         let (see, seen) = sync_channel(MAX_RECORDS);
         let (console, notices) = engine::net::notices(65_536);

@@ -1,0 +1,127 @@
+//! The demonstration proves its call, and notices when something is not as it should be.
+
+use std::path::PathBuf;
+
+use base::machine::Function;
+use base::{Bytes, Deadline, Input, Instant, Output, Service};
+use strowger::demo::{Alter, Demo, Outcome};
+use strowger::plan::Role;
+
+fn run(name: &str, change: impl FnOnce(&mut Demo)) -> Outcome {
+    let out = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let mut demo = Demo::new(out);
+    change(&mut demo);
+    demo.run().expect("the network starts")
+}
+
+/// Changes what one function, or phone, hears or says.
+struct Tampered<I, O> {
+    inner: Box<dyn Function>,
+    input: I,
+    output: O,
+}
+
+impl<I, O> Function for Tampered<I, O>
+where
+    I: FnMut(Input) -> Vec<Input> + Send,
+    O: FnMut(&mut Output) + Send,
+{
+    fn handle(&mut self, now: Instant, input: Input) {
+        for input in (self.input)(input) {
+            self.inner.handle(now, input);
+        }
+    }
+
+    fn poll(&mut self) -> Option<Output> {
+        let mut output = self.inner.poll()?;
+        (self.output)(&mut output);
+        Some(output)
+    }
+
+    fn deadline(&self) -> Option<Deadline> {
+        self.inner.deadline()
+    }
+}
+
+fn tamper<I, O>(name: &'static str, input: I, output: O) -> Option<Alter>
+where
+    I: FnMut(Input) -> Vec<Input> + Send + Clone + 'static,
+    O: FnMut(&mut Output) + Send + Clone + 'static,
+{
+    Some(Box::new(move |mut spec| {
+        if spec.name == name {
+            let (input, output) = (input.clone(), output.clone());
+            spec.function = Box::new(Tampered { inner: spec.function, input, output });
+        }
+        spec
+    }))
+}
+
+#[test]
+fn everything_is_as_it_should_be() {
+    let outcome = run("good", |_| {});
+    assert_eq!(outcome.failures, Vec::<String>::new());
+    assert!(outcome.files.iter().all(|(_, path)| path.exists()));
+    assert_eq!(outcome.files.len(), 4);
+    let ladder = strowger::demo::screen::ladder(&outcome, 120, false);
+    for arrow in ["INVITE", "PRACK", "UPDATE", "Cx LIR", "NG offer", "NG answer", "BYE"] {
+        assert!(ladder.contains(arrow), "{arrow} in\n{ladder}");
+    }
+}
+
+#[test]
+fn it_works_with_ipv6() {
+    let outcome = run("ipv6", |demo| demo.address = [0, 0, 0, 0, 0, 0, 0, 1].into());
+    assert_eq!(outcome.failures, Vec::<String>::new());
+}
+
+/// As if the relay had exchanged the payloads of two packets that follow each other.
+#[test]
+fn two_swapped_payloads_are_noticed() {
+    let mut count = 0;
+    let mut held = None;
+    let swap = move |input: Input| {
+        let Input::Received { flow, message } = &input else { return vec![input] };
+        if flow.service != Service::Rtp || message.len() != 172 {
+            return vec![input];
+        }
+        count += 1;
+        match (count, held.take()) {
+            (60, _) => {
+                held = Some(message.clone());
+                vec![]
+            }
+            (_, Some(first)) => {
+                let received = |head: &Bytes, payload: &Bytes| Input::Received {
+                    flow: *flow,
+                    message: [&head[..12], &payload[12..]].concat().into(),
+                };
+                vec![received(&first, message), received(message, &first)]
+            }
+            _ => vec![input],
+        }
+    };
+    let outcome = run("swapped", |demo| demo.alter = tamper("bob", swap, |_: &mut Output| {}));
+    assert!(outcome.failures.iter().any(|f| f.contains("bob did not hear")), "{outcome:?}");
+}
+
+#[test]
+fn a_wrong_bit_in_res_is_noticed() {
+    let flip = |output: &mut Output| {
+        let Output::Transmit { message, .. } = output else { return };
+        // XRES is SIP-Authorization (610) in a Multimedia-Auth-Answer; keys follow it.
+        if let Some(range) = diameter::redact::secrets(message).into_iter().next() {
+            let mut bytes = message.to_vec();
+            bytes[range.start] ^= 1;
+            *message = bytes.into();
+        }
+    };
+    let outcome = run("res", |demo| demo.alter = tamper("hss", |input| vec![input], flip));
+    assert!(outcome.failures.iter().any(|f| f.contains("not registered: 403")), "{outcome:?}");
+}
+
+#[test]
+fn a_stopped_scscf_is_noticed() {
+    let outcome = run("stopped", |demo| demo.stop = Some(Role::Scscf));
+    assert!(outcome.failures.iter().any(|f| f.contains("not registered: 504")), "{outcome:?}");
+}
