@@ -82,8 +82,7 @@ pub fn function(plan: &Plan, role: Role, random: Random) -> FunctionSpec {
         }
     };
     let listeners = plan.here.get(&role).into_iter().flatten().flat_map(|addr| {
-        let listener =
-            |transport| Listener { service: role.service(), transport, addr: *addr };
+        let listener = |transport| Listener { service: role.service(), transport, addr: *addr };
         role.transports().iter().copied().map(listener)
     });
     let mut hosts = vec![plan.host(role)];
@@ -91,7 +90,13 @@ pub fn function(plan: &Plan, role: Role, random: Random) -> FunctionSpec {
         // The home domain's own entry point, TS 23.228 §5.3.2.
         hosts.push(plan.domain.clone());
     }
-    FunctionSpec { name: role.as_str().to_owned(), hosts, function, listeners: listeners.collect(), tables }
+    FunctionSpec {
+        name: role.as_str().to_owned(),
+        hosts,
+        function,
+        listeners: listeners.collect(),
+        tables,
+    }
 }
 
 /// Names of functions in other processes and their places, for the engine's topology.

@@ -5,6 +5,7 @@
 //! [`provision`] writes subscribers.
 
 pub mod assembly;
+pub mod config;
 pub mod framing;
 pub mod plan;
 pub mod provision;
