@@ -2,11 +2,18 @@
 //!
 //! Nothing here decides anything about telephony. [`plan`] says which functions run where;
 //! [`assembly`] builds them; [`framing`] and [`relay`] fit the protocols to the engine's sockets;
-//! [`provision`] writes subscribers.
+//! [`provision`] reads and writes subscribers, behind the [`control`] door or without a process.
+//! [`config`] is the file, [`state`] where things are kept, [`run`] the running process, [`cli`] the
+//! commands and [`log`] what they write down.
 
 pub mod assembly;
+pub mod cli;
 pub mod config;
+pub mod control;
 pub mod framing;
+pub mod log;
 pub mod plan;
 pub mod provision;
 pub mod relay;
+pub mod run;
+pub mod state;
