@@ -45,11 +45,11 @@ enum Command {
 #[derive(Args, Clone, Debug, Default)]
 pub struct Place {
     /// The configuration [default: $STROWGER_CONFIG, else strowger.toml here if there is one]
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
     /// The folder of the store and the control socket [default: beside `store` of the
     /// configuration, else /var/lib/strowger for root, else ~/.local/state/strowger]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", global = true)]
     state: Option<PathBuf>,
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use base::{Event, Severity, Transport};
+use engine::net::HandleError;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -76,14 +77,19 @@ pub(super) fn run(args: &Args, begin: Instant) -> Result<(), Failure> {
         let _ = print(&format!("ready in {} ms\n", begin.elapsed().as_millis()));
     });
     let (handle, grace) = (process.handle(), Duration::from_secs_f64(args.grace));
-    let now = process.live().now();
+    let (now, then) = (process.live().now(), Instant::now());
     let listen = move || {
         for (count, _) in signals.forever().enumerate() {
-            if count > 0 || handle.drain(grace).is_err() {
+            let mut asked = handle.drain(grace);
+            while asked == Err(HandleError::Full) && count == 0 {
+                std::thread::sleep(Duration::from_millis(10));
+                asked = handle.drain(grace);
+            }
+            if count > 0 || asked.is_err() {
                 std::process::exit(1);
             }
             let text = format!("ends within {grace:?}; a second signal ends it at once");
-            let at = now + begin.elapsed();
+            let at = now + then.elapsed();
             log.write(at, "strowger", &Event::new(Severity::Info, "strowger.end", text));
         }
     };
@@ -130,5 +136,21 @@ fn overview(
         let places: Vec<String> = seams.iter().map(|seam| seam.address.to_string()).collect();
         let _ = writeln!(out, "{role} is at {}", places.join(", "));
     }
+    for role in needed(plan) {
+        let _ = writeln!(out, "{role} is looked up in DNS as {}", plan.host(role));
+    }
     out
+}
+
+/// The functions that others of this process speak to, and whose place nobody told.
+fn needed(plan: &Plan) -> BTreeSet<Role> {
+    let needs = |role: &Role| match role {
+        Role::Pcscf => vec![Role::Icscf],
+        Role::Icscf => vec![Role::Hss, Role::Scscf],
+        Role::Scscf if plan.anchor_media => vec![Role::Hss, Role::Icscf, Role::Media],
+        Role::Scscf => vec![Role::Hss, Role::Icscf],
+        Role::Hss | Role::Media => Vec::new(),
+    };
+    let told = |role: &Role| plan.here.contains_key(role) || plan.elsewhere.contains_key(role);
+    plan.here.keys().flat_map(needs).filter(|role| !told(role)).collect()
 }

@@ -128,10 +128,16 @@ impl Subscribers {
                     .map_err(|error| Failure::new(format!("{}: {error}", state.store.display())))?;
                 Ok(Subscribers::Offline(Box::new(offline)))
             }
-            Err(error) => Err(Failure::new(format!(
-                "the control socket {door} cannot be used: {error}\n  help: it belongs to whoever \
-                 runs strowger; be that user, or give --state DIR"
-            ))),
+            Err(error) => {
+                let help = match error.kind() {
+                    std::io::ErrorKind::PermissionDenied => {
+                        "it belongs to whoever runs strowger: be that user, or give --state DIR"
+                    }
+                    _ => "give a shorter or another path with --state DIR",
+                };
+                let text = format!("the control socket {door} cannot be used: {error}");
+                Err(Failure::new(format!("{text}\n  help: {help}")))
+            }
         }
     }
 

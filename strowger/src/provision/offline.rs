@@ -61,3 +61,55 @@ impl Offline {
         Err(Refusal::Store(StoreError::Failed))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base::redact::Secret;
+    use base::store::{Change, Durability};
+    use engine::store::SimulatedDisk;
+    use hss::Subscriber;
+    use hss::import::Imported;
+    use hss::records::SUBSCRIBER;
+
+    fn alice(name: &str, number: &str) -> Imported {
+        let password = Secret::new("p".to_owned());
+        let numbers = [number.to_owned()];
+        let subscriber = Subscriber::with_password(name, &password, &numbers, "ex.org").unwrap();
+        Imported { subscriber, seq: Some(7) }
+    }
+
+    fn put(subscribers: Vec<Imported>) -> Ask {
+        Ask::Put { subscribers, replace: false }
+    }
+
+    #[test]
+    fn a_batch_is_written_as_a_whole_or_not_at_all() {
+        let store = DiskStore::simulated(SimulatedDisk::new(1));
+        let mut offline = Offline::new(store).unwrap();
+        let list = Ask::List { after: None };
+        let clash = put(vec![alice("a", "491"), alice("b", "491")]);
+        let taken = Refusal::Taken { impu: "sip:+491@ex.org".into(), impi: "a@ex.org".into() };
+        assert_eq!(offline.ask(clash), Err(taken));
+        let twice = put(vec![alice("a", "491"), alice("a", "492")]);
+        assert_eq!(offline.ask(twice), Err(Refusal::Exists("a@ex.org".into())));
+        let many = vec![alice("a", "491"); super::super::PAGE + 1];
+        assert_eq!(offline.ask(put(many)), Err(Refusal::TooMany));
+        assert_eq!(offline.ask(list.clone()), Ok(Found::default()));
+        offline.ask(put(vec![alice("a", "491"), alice("b", "492")])).unwrap();
+        assert_eq!(offline.ask(list).unwrap().subscribers.len(), 2);
+        let seq = offline.store.load(hss::records::SQN, b"a@ex.org").unwrap().unwrap();
+        assert_eq!(hss::records::parse_sqn(&seq).unwrap(), 7);
+    }
+
+    #[test]
+    fn a_damaged_record_is_named() {
+        let mut store = DiskStore::simulated(SimulatedDisk::new(1));
+        let (key, value) = ("x@ex.org".into(), "{".into());
+        let change = Change::Put { table: SUBSCRIBER, key, value };
+        store.write(Instant::EPOCH, Durability::Before, vec![change]);
+        let mut offline = Offline::new(store).unwrap();
+        let refusal = offline.ask(Ask::Show(vec!["x@ex.org".into()])).unwrap_err();
+        assert!(matches!(refusal, Refusal::Damaged(whose, _) if whose == "x@ex.org"));
+    }
+}
