@@ -1,13 +1,15 @@
 //! The program as a person starts it: child processes, real files, free ports.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 /// A folder of its own, which is the current one of all programs that it starts.
 struct Folder(PathBuf);
@@ -223,6 +225,53 @@ fn a_stale_door_is_no_obstacle() {
     assert!(folder.0.join("s/control.sock").exists());
     assert_eq!(folder.works("sub list"), "");
     folder.run("--role hss").end();
+}
+
+/// What a running process is told takes effect at once: a telephone that is added is challenged.
+#[test]
+fn a_telephone_that_was_added_while_it_runs_is_challenged() {
+    let folder = Folder::new();
+    folder.write("strowger.toml", FREE);
+    let running = folder.run("");
+    folder.works("sub add --name alice --password open");
+    let phone = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let here = phone.local_addr().unwrap();
+    let listens = |line: &String| line.strip_prefix("pcscf listens on udp:").map(str::to_owned);
+    let pcscf = running.said.iter().find_map(listens).unwrap();
+    phone.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let register = |who: &str, branch: &str| {
+        format!(
+            "REGISTER sip:{DOMAIN} SIP/2.0\r\n\
+             Via: SIP/2.0/UDP {here};branch=z9hG4bK{branch};rport\r\n\
+             Max-Forwards: 70\r\n\
+             From: <sip:{who}@{DOMAIN}>;tag=1\r\n\
+             To: <sip:{who}@{DOMAIN}>\r\n\
+             Call-ID: {branch}@{here}\r\n\
+             CSeq: 1 REGISTER\r\n\
+             Contact: <sip:{who}@{here}>\r\n\
+             Authorization: Digest username=\"{who}@{DOMAIN}\", realm=\"{DOMAIN}\", nonce=\"\", \
+             uri=\"sip:{DOMAIN}\", response=\"\"\r\n\
+             Expires: 600\r\n\
+             Content-Length: 0\r\n\r\n"
+        )
+    };
+    let mut answers = Vec::new();
+    for who in ["alice", "nobody"] {
+        phone.send_to(register(who, who).as_bytes(), &pcscf).unwrap();
+        let answer = loop {
+            let mut room = [0; 4096];
+            let length = phone.recv(&mut room).unwrap();
+            let text = String::from_utf8_lossy(&room[..length]).into_owned();
+            if !text.starts_with("SIP/2.0 1") {
+                break text;
+            }
+        };
+        answers.push(answer);
+    }
+    let log = running.end();
+    assert!(answers[0].starts_with("SIP/2.0 401 "), "{}\n{log}", answers[0]);
+    assert!(answers[0].contains(&format!("realm=\"{DOMAIN}\"")), "{}", answers[0]);
+    assert!(answers[1].starts_with("SIP/2.0 403 "), "{}\n{log}", answers[1]);
 }
 
 #[test]

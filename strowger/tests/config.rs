@@ -1,5 +1,5 @@
 //! The configuration: what it takes, and what it says about what it does not take.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
