@@ -78,8 +78,21 @@ pub struct Outcome {
     pub records: Vec<ladder::Record>,
     /// Files that were written, with what they are.
     pub files: Vec<(&'static str, PathBuf)>,
-    /// Where a further phone can register, while it stays.
-    pub proxy: Option<std::net::SocketAddr>,
+    /// How a further phone can join, while it stays.
+    pub join: Option<Join>,
+}
+
+/// What a softphone needs in order to join.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Join {
+    /// The P-CSCF: its outbound proxy.
+    pub proxy: std::net::SocketAddr,
+    /// Its user name.
+    pub name: &'static str,
+    /// Its password, made for this run.
+    pub password: String,
+    /// Whom it can call: Bob's number.
+    pub call: &'static str,
 }
 
 /// What one phone heard.

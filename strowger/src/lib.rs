@@ -1,12 +1,20 @@
 //! The program: it reads what a person wants, builds the functions, and hands them to the engine.
 //!
 //! Nothing here decides anything about telephony. [`plan`] says which functions run where;
-//! [`assembly`] builds them; [`demo`] plays a call and proves it; [`framing`] and [`relay`] fit the protocols to the engine's sockets;
-//! [`provision`] writes subscribers.
+//! [`assembly`] builds them; [`framing`] and [`relay`] fit the protocols to the engine's sockets;
+//! [`provision`] reads and writes subscribers, behind the [`control`] door or without a process.
+//! [`config`] is the file, [`state`] where things are kept, [`run`] the running process, [`cli`] the
+//! commands, [`log`] what they write down, and [`demo`] a call that proves itself.
 
 pub mod assembly;
+pub mod cli;
+pub mod config;
+pub mod control;
 pub mod demo;
 pub mod framing;
+pub mod log;
 pub mod plan;
 pub mod provision;
 pub mod relay;
+pub mod run;
+pub mod state;

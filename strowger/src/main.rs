@@ -1,3 +1,7 @@
 //! `strowger`: a whole telephone network in one program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    strowger::cli::main()
+}

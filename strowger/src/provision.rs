@@ -1,10 +1,24 @@
-//! Writes records that a person or a tool asks for into the store of a running process.
+//! Reads and writes subscribers in the store of a running process, as an operator may.
+//!
+//! The [`Provisioner`] is a function like any other: it hears an [`Order`](base::Order) and answers
+//! with a [`Report`]. Two orders exist: [`Provision`] writes records as they are, [`Request`] asks
+//! about subscribers. [`Offline`] drives the very same function on a store that nobody runs.
 
-use std::collections::{BTreeMap, VecDeque};
+mod ask;
+mod offline;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use base::machine::{Function, Input, Report};
-use base::store::{Change, CommitId, Durability, StoreError};
-use base::{Deadline, Instant, Output};
+use base::store::{Change, CommitId, Durability, LoadId, StoreError, Table};
+use base::{Bytes, Deadline, Instant, Output};
+
+pub use ask::{Ask, Found, PAGE, Refusal, names};
+use ask::{Decision, Loaded};
+pub use offline::Offline;
+
+/// The tables whose records a [`Provisioner`] is to hear at its start.
+pub const TABLES: &[Table] = &[hss::records::SUBSCRIBER];
 
 /// The order to a [`Provisioner`]: write these records, all or none.
 #[derive(Debug)]
@@ -15,7 +29,7 @@ pub struct Provision {
     pub changes: Vec<Change>,
 }
 
-/// The report of a [`Provisioner`].
+/// The report of a [`Provisioner`] about a [`Provision`].
 #[derive(Debug)]
 pub struct Provisioned {
     /// The order's number.
@@ -24,34 +38,154 @@ pub struct Provisioned {
     pub result: Result<(), StoreError>,
 }
 
+/// The order to a [`Provisioner`]: do or find this.
+#[derive(Debug)]
+pub struct Request {
+    /// Comes back in [`Answer`].
+    pub number: u64,
+    /// What.
+    pub ask: Ask,
+}
+
+/// The report of a [`Provisioner`] about a [`Request`].
+#[derive(Debug)]
+pub struct Answer {
+    /// The request's number.
+    pub number: u64,
+    /// What was done or found.
+    pub result: Result<Found, Refusal>,
+}
+
+/// The report of a [`Provisioner`] at its start: it and all functions before it are started.
+#[derive(Debug)]
+pub struct Started;
+
 /// A function that owns no table and writes into those of others, as an operator may.
 #[derive(Debug, Default)]
 pub struct Provisioner {
-    waiting: BTreeMap<CommitId, u64>,
+    /// The private identities of all subscribers.
+    impis: BTreeSet<String>,
+    asks: BTreeMap<u64, Asking>,
+    loading: BTreeMap<LoadId, (u64, Table, Bytes)>,
+    waiting: BTreeMap<CommitId, Waiting>,
     next: u64,
     outputs: VecDeque<Output>,
+}
+
+/// A request that waits for records.
+#[derive(Debug)]
+struct Asking {
+    ask: Ask,
+    loaded: Loaded,
+    /// Loads without an answer.
+    open: usize,
+}
+
+/// Changes that wait for their commit.
+#[derive(Debug)]
+struct Waiting {
+    number: u64,
+    /// Subscribers that come and go with it.
+    impis: Vec<(String, bool)>,
+    /// What to answer; `None` for a [`Provision`].
+    found: Option<Found>,
+}
+
+impl Provisioner {
+    fn report(&mut self, report: impl Send + 'static) {
+        self.outputs.push_back(Output::Report(Report(Box::new(report))));
+    }
+
+    fn answer(&mut self, number: u64, result: Result<Found, Refusal>) {
+        self.report(Answer { number, result });
+    }
+
+    fn store(&mut self, number: u64, changes: Vec<Change>, found: Option<Found>) {
+        self.next += 1;
+        let commit = CommitId(self.next);
+        let mut impis = Vec::new();
+        for change in &changes {
+            let (Change::Put { table, key, .. } | Change::Delete { table, key }) = change;
+            if *table == hss::records::SUBSCRIBER {
+                let there = matches!(change, Change::Put { .. });
+                impis.push((String::from_utf8_lossy(key).into_owned(), there));
+            }
+        }
+        self.waiting.insert(commit, Waiting { number, impis, found });
+        let durability = Durability::Before;
+        self.outputs.push_back(Output::Store { durability, changes, commit: Some(commit) });
+    }
+
+    fn advance(&mut self, number: u64, mut asking: Asking) {
+        match ask::decide(&asking.ask, &self.impis, &asking.loaded) {
+            Decision::Need(keys) => {
+                asking.open = keys.len();
+                for (table, key) in keys {
+                    self.next += 1;
+                    let load = LoadId(self.next);
+                    self.loading.insert(load, (number, table, key.clone()));
+                    self.outputs.push_back(Output::Load { load, table, key });
+                }
+                self.asks.insert(number, asking);
+            }
+            Decision::Write(changes, found) => self.store(number, changes, Some(found)),
+            Decision::Answer(result) => self.answer(number, result),
+        }
+    }
+
+    fn loaded(&mut self, load: LoadId, value: Result<Option<Bytes>, StoreError>) {
+        let Some((number, table, key)) = self.loading.remove(&load) else { return };
+        let Some(mut asking) = self.asks.remove(&number) else { return };
+        match value {
+            Ok(value) => {
+                asking.loaded.insert((table, key), value);
+                asking.open = asking.open.saturating_sub(1);
+                if asking.open == 0 {
+                    self.advance(number, asking);
+                } else {
+                    self.asks.insert(number, asking);
+                }
+            }
+            // The other loads of this request find nobody.
+            Err(error) => self.answer(number, Err(error.into())),
+        }
+    }
+
+    fn committed(&mut self, commit: CommitId, result: Result<(), StoreError>) {
+        let Some(Waiting { number, impis, found }) = self.waiting.remove(&commit) else { return };
+        if result.is_ok() {
+            for (impi, there) in impis {
+                if there {
+                    self.impis.insert(impi);
+                } else {
+                    self.impis.remove(&impi);
+                }
+            }
+        }
+        match found {
+            Some(found) => self.answer(number, result.map(|()| found).map_err(Refusal::from)),
+            None => self.report(Provisioned { number, result }),
+        }
+    }
 }
 
 impl Function for Provisioner {
     fn handle(&mut self, _now: Instant, input: Input) {
         match input {
-            Input::Order(order) => {
-                let Ok(order) = order.0.downcast::<Provision>() else { return };
-                self.next += 1;
-                let commit = CommitId(self.next);
-                self.waiting.insert(commit, order.number);
-                self.outputs.push_back(Output::Store {
-                    durability: Durability::Before,
-                    changes: order.changes,
-                    commit: Some(commit),
-                });
+            Input::Restored { table, key, .. } if table == hss::records::SUBSCRIBER => {
+                self.impis.insert(String::from_utf8_lossy(&key).into_owned());
             }
-            Input::Committed { commit, result } => {
-                if let Some(number) = self.waiting.remove(&commit) {
-                    let report = Report(Box::new(Provisioned { number, result }));
-                    self.outputs.push_back(Output::Report(report));
+            Input::Start => self.report(Started),
+            Input::Order(order) => match order.0.downcast::<Provision>() {
+                Ok(order) => self.store(order.number, order.changes, None),
+                Err(order) => {
+                    let Ok(request) = order.downcast::<Request>() else { return };
+                    let Request { number, ask } = *request;
+                    self.advance(number, Asking { ask, loaded: Loaded::new(), open: 0 });
                 }
-            }
+            },
+            Input::Loaded { load, value } => self.loaded(load, value),
+            Input::Committed { commit, result } => self.committed(commit, result),
             _ => {}
         }
     }

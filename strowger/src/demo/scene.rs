@@ -20,7 +20,7 @@ use hss::subscriber::OperatorKey;
 use ladder::{Party, Record};
 use ue::{Audio, By, CallId, Credential, MediaReport, UeConfig, UeOrder, UeReport, What};
 
-use super::{DOMAIN, Demo, DemoError, Heard, Outcome};
+use super::{DOMAIN, Demo, DemoError, Heard, Join, Outcome};
 use crate::plan::{Plan, Role};
 use crate::provision::{Provision, Provisioner};
 
@@ -44,8 +44,8 @@ impl Demo {
         let mut outcome = Outcome::default();
         let mut stage = Stage::build(&mut self)?;
         outcome.ready = self.begun.elapsed();
-        outcome.proxy = Some(stage.proxy);
-        (self.progress)(&format!("network ready, P-CSCF at {}", stage.proxy));
+        outcome.join = Some(stage.join.clone());
+        (self.progress)(&format!("network ready, P-CSCF at {}", stage.join.proxy));
         if let Err(failure) = stage.play(&mut self, &mut outcome) {
             outcome.failures.push(failure);
         }
@@ -70,7 +70,7 @@ struct Stage {
     kept: Vec<Record>,
     phones: [FunctionId; 2],
     functions: Vec<(Role, FunctionId)>,
-    proxy: SocketAddr,
+    join: Join,
     voices: [Arc<[i16]>; 2],
 }
 
@@ -123,6 +123,10 @@ impl Stage {
             let spec = alter(phone_spec(n, config, at, random.fork()));
             phones.push(live.add(spec).map_err(|e| failed(&e))?);
         }
+        let join = Join { proxy, name: "carol", password: random.token::<6>(), call: PEOPLE[1].1 };
+        let password = Secret::new(join.password.clone());
+        let carol = Subscriber::with_password(join.name, &password, &[], DOMAIN);
+        changes.extend(hss::records(&carol.map_err(|e| failed(&e))?));
         let (see, seen) = sync_channel(MAX_RECORDS);
         let (console, notices) = engine::net::notices(65_536);
         let handle = live.handle();
@@ -141,7 +145,7 @@ impl Stage {
         let phones = pair(phones).ok_or_else(|| failed(&"two phones"))?;
         let voices = <[_; 2]>::try_from(voices).map_err(|_| failed(&"two voices"))?;
         let kept = Vec::new();
-        Ok(Stage { handle, thread, notices, seen, kept, phones, functions, proxy, voices })
+        Ok(Stage { handle, thread, notices, seen, kept, phones, functions, join, voices })
     }
 
     /// Registers, calls, talks, hangs up, deregisters. The error is what went wrong, for a person.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rtp::likeness::Verdict;
 
-use super::{Heard, Outcome};
+use super::{DOMAIN, Heard, Join, Outcome};
 
 /// The call as a ladder; empty if there was no call.
 pub fn ladder(outcome: &Outcome, width: usize, colour: bool) -> String {
@@ -42,6 +42,25 @@ pub fn results(outcome: &Outcome) -> String {
         let _ = writeln!(out, "  FAILED: {failure}");
     }
     out
+}
+
+/// How to join with a softphone.
+pub fn join(join: &Join) -> String {
+    let Join { proxy, name, password, call } = join;
+    format!(
+        "
+  The network goes on; end it with Ctrl-C. Join with any SIP phone:
+
+    account         sip:{name}@{DOMAIN}
+    password        {password}
+    outbound proxy  sip:{proxy};lr  (UDP or TCP)
+    call            tel:+{call} or sip:+{call}@{DOMAIN}: bob's phone answers and speaks
+
+  For baresip, this line in ~/.baresip/accounts:
+
+    <sip:{name}@{DOMAIN}>;auth_pass={password};outbound=\"sip:{proxy}\"
+"
+    )
 }
 
 fn line(heard: &Heard) -> String {

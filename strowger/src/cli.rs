@@ -1,0 +1,136 @@
+//! The command line: one file for each command.
+//!
+//! Exit codes: 0 done, 1 failed, 2 not understood.
+
+mod config;
+mod demo;
+mod run;
+mod sub;
+
+use std::fmt;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, ConfigError};
+use crate::run::config_file;
+use crate::state::{State, StateError};
+
+/// A whole telephone network in one program.
+#[derive(Parser)]
+#[command(
+    name = "strowger",
+    version,
+    about = "A whole telephone network in one program",
+    after_help = "Examples:\n  \
+        strowger demo                       see a call within a second\n  \
+        strowger run                        all functions, on loopback\n  \
+        strowger sub add --name alice --password secret\n  \
+        strowger config init strowger.toml  a file to start from\n\n\
+        `strowger help COMMAND` tells more about each command."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Demo(demo::Args),
+    Run(run::Args),
+    Config(config::Args),
+    Sub(sub::Args),
+}
+
+/// Where the configuration and the state are.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Place {
+    /// The configuration [default: $STROWGER_CONFIG, else strowger.toml here if there is one]
+    #[arg(short, long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// The folder of the store and the control socket [default: beside `store` of the
+    /// configuration, else /var/lib/strowger for root, else ~/.local/state/strowger]
+    #[arg(long, value_name = "DIR", global = true)]
+    state: Option<PathBuf>,
+}
+
+impl Place {
+    /// The configuration, and its file if there is one.
+    fn load(&self) -> Result<(Config, Option<PathBuf>), Failure> {
+        match config_file(self.config.clone()) {
+            Some(path) => Ok((Config::load(&path)?, Some(path))),
+            None => Ok((Config::default(), None)),
+        }
+    }
+
+    fn state(&self, config: &Config) -> Result<State, Failure> {
+        Ok(State::find(self.state.as_deref(), config)?)
+    }
+}
+
+/// Why a command failed, for a person.
+#[derive(Debug)]
+pub struct Failure(String);
+
+impl Failure {
+    fn new(error: impl fmt::Display) -> Failure {
+        Failure(format!("error: {error}\n"))
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Failure {
+        match error {
+            ConfigError::Wrong(_) => Failure(error.to_string()),
+            error => Failure::new(error),
+        }
+    }
+}
+
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Failure {
+        Failure::new(error)
+    }
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let begin = std::time::Instant::now();
+    let result = match Cli::parse().command {
+        Command::Demo(args) => demo::run(&args, begin),
+        Command::Run(args) => run::run(&args, begin),
+        Command::Config(args) => config::run(args),
+        Command::Sub(args) => sub::run(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(text)) => {
+            let _ = io::stderr().lock().write_all(text.as_bytes());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Writes to standard output. A reader that has seen enough is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(format!("standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

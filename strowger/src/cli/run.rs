@@ -1,0 +1,156 @@
+//! `strowger run`: runs any subset of the functions.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+use base::{Event, Severity, Transport};
+use engine::net::HandleError;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::{Failure, Place, print};
+use crate::config::{loopback, nearest};
+use crate::log::{Format, Log};
+use crate::plan::{Plan, Role};
+use crate::run::{Process, StartError};
+
+/// Run the network, or some of its functions
+///
+/// Without a file all functions run on loopback: SIP on port 5060, Diameter on 3868, the media
+/// relay's NG protocol on 2223. Functions of one process speak to each other without the network.
+/// A function that is neither here nor in the configuration is looked up in DNS.
+///
+/// SIGTERM or SIGINT ends it gently, a second one at once.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    strowger run\n  \
+    strowger run -c strowger.toml\n  \
+    strowger run --role scscf,icscf --state /var/lib/strowger-s")]
+pub(super) struct Args {
+    #[command(flatten)]
+    place: Place,
+    /// The functions to run: hss, media, scscf, icscf, pcscf [default: `roles` of the
+    /// configuration, else all whose place is not given there]
+    #[arg(short, long = "role", value_name = "ROLE", value_delimiter = ',', value_parser = role)]
+    roles: Vec<Role>,
+    /// How log lines on standard error look
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    log: Format,
+    /// Log what is of interest to those who look closely
+    #[arg(short, long)]
+    verbose: bool,
+    /// How many seconds running work gets to finish at the end
+    #[arg(long, default_value_t = 1.0, value_name = "SECONDS", value_parser = seconds)]
+    grace: f64,
+}
+
+fn role(word: &str) -> Result<Role, String> {
+    Role::parse(word).ok_or_else(|| {
+        let known = Role::ALL.map(Role::as_str);
+        match nearest(word, known) {
+            Some(near) => format!("did you mean {near}?"),
+            None => format!("known are {}", known.join(", ")),
+        }
+    })
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse::<f64>().ok().filter(|s| (0.0..=86_400.0).contains(s));
+    seconds.ok_or_else(|| "a number of seconds from 0 to 86400".to_owned())
+}
+
+pub(super) fn run(args: &Args, begin: Instant) -> Result<(), Failure> {
+    // From here on a signal is heard; before, it just ends the program.
+    let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(Failure::new)?;
+    let (config, file) = args.place.load()?;
+    let roles: BTreeSet<Role> = args.roles.iter().copied().collect();
+    let plan = config.plan((!roles.is_empty()).then_some(&roles), &loopback());
+    let state = args.place.state(&config)?;
+    let store = state.open()?;
+    let least = if args.verbose { Severity::Debug } else { Severity::Info };
+    let log = Log { format: args.log, least };
+    let mut process = Process::build(&plan, store, log).map_err(|error| refused(&error))?;
+    process.door(&state.door).map_err(|error| refused(&error))?;
+    print(&overview(&plan, &process, file.as_deref(), &state.store))?;
+    process.on_started(move || {
+        let _ = print(&format!("ready in {} ms\n", begin.elapsed().as_millis()));
+    });
+    let (handle, grace) = (process.handle(), Duration::from_secs_f64(args.grace));
+    let (now, then) = (process.live().now(), Instant::now());
+    let listen = move || {
+        for (count, _) in signals.forever().enumerate() {
+            let mut asked = handle.drain(grace);
+            while asked == Err(HandleError::Full) && count == 0 {
+                std::thread::sleep(Duration::from_millis(10));
+                asked = handle.drain(grace);
+            }
+            if count > 0 || asked.is_err() {
+                std::process::exit(1);
+            }
+            let text = format!("ends within {grace:?}; a second signal ends it at once");
+            let at = now + then.elapsed();
+            log.write(at, "strowger", &Event::new(Severity::Info, "strowger.end", text));
+        }
+    };
+    std::thread::Builder::new().name("signals".into()).spawn(listen).map_err(Failure::new)?;
+    process.run(()).map_err(Failure::new)
+}
+
+fn refused(error: &StartError) -> Failure {
+    use engine::net::ListenError;
+    match error {
+        StartError::Listen(ListenError::InUse { name, .. }) => Failure::new(format!(
+            "{error}\n  help: stop that one, or set another address: [{name}] listen = [\"…\"]"
+        )),
+        StartError::Listen(ListenError::Refused { name, .. }) => Failure::new(format!(
+            "{error}\n  help: [{name}] listen must be addresses of this machine, and ports below \
+             1024 need rights"
+        )),
+        error => Failure::new(error),
+    }
+}
+
+fn overview(
+    plan: &Plan,
+    process: &Process,
+    file: Option<&std::path::Path>,
+    store: &std::path::Path,
+) -> String {
+    let mut out = format!("domain {}\nstore {}\n", plan.domain, store.display());
+    if let Some(file) = file {
+        let _ = writeln!(out, "configuration {}", file.display());
+    }
+    for (name, listener) in process.listening() {
+        let transport = match listener.transport {
+            Transport::Udp => "udp",
+            Transport::Tcp => "tcp",
+            Transport::Wire => "wire",
+        };
+        let _ = writeln!(out, "{name} listens on {transport}:{}", listener.addr);
+    }
+    for role in plan.here.iter().filter(|(_, listen)| listen.is_empty()).map(|(role, _)| role) {
+        let _ = writeln!(out, "{role} is reached within this process only");
+    }
+    for (role, seams) in &plan.elsewhere {
+        let places: Vec<String> = seams.iter().map(|seam| seam.address.to_string()).collect();
+        let _ = writeln!(out, "{role} is at {}", places.join(", "));
+    }
+    for role in needed(plan) {
+        let _ = writeln!(out, "{role} is looked up in DNS as {}", plan.host(role));
+    }
+    out
+}
+
+/// The functions that others of this process speak to, and whose place nobody told.
+fn needed(plan: &Plan) -> BTreeSet<Role> {
+    let needs = |role: &Role| match role {
+        Role::Pcscf => vec![Role::Icscf],
+        Role::Icscf => vec![Role::Hss, Role::Scscf],
+        Role::Scscf if plan.anchor_media => vec![Role::Hss, Role::Icscf, Role::Media],
+        Role::Scscf => vec![Role::Hss, Role::Icscf],
+        Role::Hss | Role::Media => Vec::new(),
+    };
+    let told = |role: &Role| plan.here.contains_key(role) || plan.elsewhere.contains_key(role);
+    plan.here.keys().flat_map(needs).filter(|role| !told(role)).collect()
+}

@@ -1,0 +1,58 @@
+//! Subscribers as text.
+
+use std::fmt::Write;
+
+use auth::hex;
+use hss::{Credential, Subscriber};
+
+/// Everything about one subscriber.
+pub(super) fn one(subscriber: &Subscriber, secrets: bool) -> String {
+    let mut out = String::new();
+    let mut row = |name: &str, value: &str| {
+        let _ = writeln!(out, "{name:<18} {value}");
+    };
+    row("private identity", &subscriber.impi);
+    if let Some(imsi) = &subscriber.imsi {
+        row("IMSI", imsi.as_str());
+    }
+    for number in &subscriber.msisdns {
+        row("number", &format!("+{number}"));
+    }
+    for identity in subscriber.identities() {
+        let barred = if identity.barred { " (only to register)" } else { "" };
+        row("public identity", &format!("{}{barred}", identity.uri));
+    }
+    let masked = |secret: String| if secrets { secret } else { "<secret>".to_owned() };
+    match &subscriber.credential {
+        Credential::Aka { k, opc, amf } => {
+            row("K", &masked(hex::encode(k.reveal())));
+            row("OPc", &masked(hex::encode(opc.reveal())));
+            row("AMF", &hex::encode(amf));
+        }
+        Credential::Digest { realm, ha1, .. } => {
+            row("realm", realm);
+            row("H(A1)", &masked(ha1.reveal().clone()));
+        }
+    }
+    for (at, set) in subscriber.sets.iter().enumerate().filter(|(_, s)| !s.criteria.is_empty()) {
+        for criteria in &set.criteria {
+            let name = &criteria.server.name;
+            row("filter criteria", &format!("set {at}, priority {}: {name}", criteria.priority));
+        }
+    }
+    out
+}
+
+/// One line for each subscriber.
+pub(super) fn rows(subscribers: &[Subscriber]) -> String {
+    let mut out = String::new();
+    for subscriber in subscribers {
+        let numbers: Vec<String> = subscriber.msisdns.iter().map(|m| format!("+{m}")).collect();
+        let kind = match subscriber.credential {
+            Credential::Aka { .. } => "sim",
+            Credential::Digest { .. } => "password",
+        };
+        let _ = writeln!(out, "{}\t{kind}\t{}", subscriber.impi, numbers.join(" "));
+    }
+    out
+}

@@ -1,0 +1,139 @@
+//! The configuration file: a few keys with defaults that make a call.
+//!
+//! [`Config::parse`] reads it and tells everything that is wrong at once; [`Config::plan`] says which
+//! functions a process runs. The keys are listed in [`keys`].
+
+pub mod keys;
+mod problem;
+mod read;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+pub use problem::{Problem, nearest};
+
+use crate::plan::{Plan, Role, Seam};
+
+/// A commented file of defaults.
+pub const SAMPLE: &str = include_str!("config/sample.toml");
+
+/// The domain of the test network, TS 23.003 §13.2.
+pub const DOMAIN: &str = "ims.mnc001.mcc001.3gppnetwork.org";
+
+/// What a file says; what it leaves out is `None` or empty.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Config {
+    /// The home network's domain.
+    pub domain: Option<String>,
+    /// The store's file.
+    pub store: Option<PathBuf>,
+    /// The functions of this process.
+    pub roles: Option<BTreeSet<Role>>,
+    /// Where functions of this process listen.
+    pub listen: BTreeMap<Role, Vec<SocketAddr>>,
+    /// Where the functions of other processes are.
+    pub at: BTreeMap<Role, Vec<Seam>>,
+    /// Networks of other network functions.
+    pub trusted: Vec<(IpAddr, u8)>,
+    /// Addresses of the media relay.
+    pub media: Option<Vec<IpAddr>>,
+    /// Its ports.
+    pub media_ports: Option<(u16, u16)>,
+    /// Whether calls go through it.
+    pub anchor_media: Option<bool>,
+    /// The shortest registration in seconds.
+    pub min_expires: Option<u32>,
+    /// The longest registration in seconds.
+    pub max_expires: Option<u32>,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{path} cannot be read: {error}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// What stands there is wrong: one text for each problem, with its line.
+    #[error("{}", .0.join("\n"))]
+    Wrong(Vec<String>),
+}
+
+impl Config {
+    /// Reads a file. A relative path of the store starts at the file's folder.
+    ///
+    /// # Errors
+    /// With everything that is wrong, for a person.
+    pub fn load(path: &Path) -> Result<Config, ConfigError> {
+        let file = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ConfigError::Unreadable { path: file.clone(), error })?;
+        let mut config = Config::parse(&text).map_err(|problems| {
+            ConfigError::Wrong(problems.iter().map(|problem| problem.show(&file, &text)).collect())
+        })?;
+        if let (Some(store), Some(folder)) = (&mut config.store, path.parent()) {
+            *store = folder.join(&*store);
+        }
+        Ok(config)
+    }
+
+    /// Reads a text.
+    ///
+    /// # Errors
+    /// Everything that is wrong, in the order of the text.
+    pub fn parse(text: &str) -> Result<Config, Vec<Problem>> {
+        read::read(text)
+    }
+
+    /// The home network's domain.
+    pub fn domain(&self) -> &str {
+        self.domain.as_deref().unwrap_or(DOMAIN)
+    }
+
+    /// Which functions run in this process and where the others are. `roles` is the command line's
+    /// choice; without one the file's; without that all functions whose place is not given.
+    ///
+    /// A function that is told nothing listens on loopback at its protocol's port. Where several
+    /// speak SIP, the port is that of the one that others meet first; the rest is reached over wires.
+    pub fn plan(&self, roles: Option<&BTreeSet<Role>>, loopback: &[IpAddr]) -> Plan {
+        let here: BTreeSet<Role> = match roles.or(self.roles.as_ref()) {
+            Some(roles) => roles.clone(),
+            None => Role::ALL.into_iter().filter(|role| !self.at.contains_key(role)).collect(),
+        };
+        let door = [Role::Pcscf, Role::Icscf, Role::Scscf].into_iter().find(|r| here.contains(r));
+        let listeners = |role: Role| -> Vec<SocketAddr> {
+            let inner = matches!(role, Role::Pcscf | Role::Icscf | Role::Scscf);
+            match self.listen.get(&role) {
+                Some(listen) => listen.clone(),
+                None if inner && door != Some(role) => Vec::new(),
+                None => loopback.iter().map(|ip| (*ip, role.default_port()).into()).collect(),
+            }
+        };
+        let mut plan = Plan::all_in_one(self.domain());
+        plan.elsewhere = self.at.clone();
+        plan.elsewhere.retain(|role, _| !here.contains(role));
+        plan.here = here.into_iter().map(|role| (role, listeners(role))).collect();
+        plan.trusted.clone_from(&self.trusted);
+        if let Some(media) = &self.media {
+            plan.media.clone_from(media);
+        }
+        if let Some((first, last)) = self.media_ports {
+            plan.media_ports = first..=last;
+        }
+        plan.anchor_media = self.anchor_media.unwrap_or(plan.anchor_media);
+        plan.min_expires = self.min_expires.unwrap_or(plan.min_expires);
+        plan.max_expires = self.max_expires.unwrap_or(plan.max_expires);
+        plan
+    }
+}
+
+/// The loopback addresses of this machine.
+pub fn loopback() -> Vec<IpAddr> {
+    let all = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    all.into_iter().filter(|ip| std::net::UdpSocket::bind((*ip, 0)).is_ok()).collect()
+}

@@ -1,0 +1,121 @@
+//! Every key of the configuration: the one list behind the reader's advice and the JSON schema.
+
+use serde_json::{Map, Value, json};
+
+use crate::plan::Role;
+
+/// What a key's value must be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A host name.
+    Domain,
+    /// A path; relative ones start at the file's folder.
+    Path,
+    /// A list of functions.
+    Roles,
+    /// `address:port`, or a list of them.
+    Listen,
+    /// `[transport:]address:port`, or a list of them.
+    Seams,
+    /// A list of IP addresses.
+    Addresses,
+    /// `"first-last"`.
+    Ports,
+    /// A list of networks, `address/bits`.
+    Networks,
+    /// Seconds.
+    Seconds,
+    /// `true` or `false`.
+    Switch,
+}
+
+/// One key.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// What its value must be.
+    pub kind: Kind,
+    /// What it says.
+    pub doc: &'static str,
+}
+
+const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Key {
+    Key { name, kind, doc }
+}
+
+const LISTEN: Key = key("listen", Kind::Listen, "Addresses to listen on; [] is none.");
+const AT: Key = key("at", Kind::Seams, "Where this function is, if it runs in another process.");
+
+/// The keys outside of all sections.
+pub const TOP: &[Key] = &[
+    key("domain", Kind::Domain, "The home network's domain, TS 23.003 §13.2."),
+    key("store", Kind::Path, "The file that keeps subscribers and registrations."),
+    key("roles", Kind::Roles, "The functions that this process runs."),
+];
+
+/// The sections and their keys.
+pub const SECTIONS: &[(&str, &[Key])] = &[
+    ("hss", &[LISTEN, AT]),
+    (
+        "media",
+        &[
+            LISTEN,
+            AT,
+            key("addresses", Kind::Addresses, "Addresses of the relay, the preferred one first."),
+            key("ports", Kind::Ports, "The relay's UDP ports."),
+            key("anchor", Kind::Switch, "Whether calls go through the relay."),
+        ],
+    ),
+    ("scscf", &[LISTEN, AT]),
+    ("icscf", &[LISTEN, AT]),
+    ("pcscf", &[LISTEN, AT]),
+    ("trust", &[key("networks", Kind::Networks, "Networks of other network functions, RFC 3325.")]),
+    (
+        "registration",
+        &[
+            key("min_expires", Kind::Seconds, "The shortest registration in seconds."),
+            key("max_expires", Kind::Seconds, "The longest registration in seconds."),
+        ],
+    ),
+];
+
+/// The keys of a section; `""` is outside of all.
+pub fn section(name: &str) -> Option<&'static [Key]> {
+    if name.is_empty() {
+        return Some(TOP);
+    }
+    SECTIONS.iter().find(|(section, _)| *section == name).map(|(_, keys)| *keys)
+}
+
+/// The JSON schema (draft 2020-12) of the configuration, for editors.
+pub fn schema() -> Value {
+    let object = |properties: Map<String, Value>| json!({ "type": "object", "additionalProperties": false, "properties": properties });
+    let properties = |keys: &[Key]| -> Map<String, Value> {
+        keys.iter().map(|key| (key.name.to_owned(), of_kind(key))).collect()
+    };
+    let mut top = properties(TOP);
+    for (name, keys) in SECTIONS {
+        top.insert((*name).to_owned(), object(properties(keys)));
+    }
+    let mut schema = object(top);
+    schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    schema["title"] = json!("Strowger's configuration");
+    schema
+}
+
+fn of_kind(key: &Key) -> Value {
+    let list = |item: Value| json!({ "type": "array", "items": item });
+    let text = || json!({ "type": "string" });
+    let mut schema = match key.kind {
+        Kind::Domain | Kind::Path => text(),
+        Kind::Roles => list(json!({ "enum": Role::ALL.map(Role::as_str) })),
+        Kind::Listen | Kind::Seams => json!({ "anyOf": [text(), list(text())] }),
+        Kind::Addresses | Kind::Networks => list(text()),
+        Kind::Ports => json!({ "type": "string", "pattern": "^[0-9]{1,5}-[0-9]{1,5}$" }),
+        Kind::Seconds => json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX }),
+        Kind::Switch => json!({ "type": "boolean" }),
+    };
+    schema["description"] = json!(key.doc);
+    schema
+}

@@ -1,0 +1,360 @@
+//! Reads the configuration's text and tells everything that is wrong with it.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use base::Transport;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{Config, Problem, keys, nearest};
+use crate::plan::{Plan, Role, Seam};
+
+type Value<'a> = Spanned<DeValue<'a>>;
+
+/// Reads a text.
+pub(super) fn read(text: &str) -> Result<Config, Vec<Problem>> {
+    let table = DeTable::parse(text).map_err(|error| {
+        let span = error.span().unwrap_or(0..0);
+        let message = error.message().trim_end().replace('\n', ", ");
+        vec![Problem { span, message, help: advice(text, error.message()) }]
+    })?;
+    let mut reader = Reader::default();
+    for (key, value) in table.get_ref() {
+        let (name, span) = (&**key.get_ref(), key.span());
+        match (keys::section(name).filter(|_| !name.is_empty()), value.get_ref()) {
+            (Some(_), DeValue::Table(section)) => {
+                for (key, value) in section {
+                    reader.key(name, key.get_ref(), key.span(), value);
+                }
+            }
+            (Some(_), _) => {
+                let help = format!("write `[{name}]` on a line of its own, its keys below it");
+                reader.wrong(value.span(), format!("`{name}` is a section"), help);
+            }
+            (None, _) => reader.key("", name, span, value),
+        }
+    }
+    reader.together();
+    if reader.problems.is_empty() {
+        return Ok(reader.config);
+    }
+    reader.problems.sort_by_key(|problem| problem.span.start);
+    Err(reader.problems)
+}
+
+fn advice(text: &str, message: &str) -> String {
+    if message.contains("duplicate") {
+        "each key and section stands once".to_owned()
+    } else if text.contains('\u{201c}') || text.contains('\u{201d}') {
+        "texts stand between straight quotes: \"…\"".to_owned()
+    } else {
+        "a line is `key = value`, `[section]`, or a comment that begins with #".to_owned()
+    }
+}
+
+#[derive(Default)]
+struct Reader {
+    config: Config,
+    problems: Vec<Problem>,
+    /// Where things stand that are compared at the end.
+    roles: Vec<(Role, Range<usize>)>,
+    at: Vec<(Role, Range<usize>)>,
+    listeners: Vec<(SocketAddr, Role, Range<usize>)>,
+    expires: Range<usize>,
+}
+
+impl Reader {
+    fn wrong(&mut self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
+        self.problems.push(Problem { span, message: message.into(), help: help.into() });
+    }
+
+    fn key(&mut self, section: &str, name: &str, span: Range<usize>, value: &Value<'_>) {
+        let role = Role::parse(section);
+        match (section, name) {
+            ("", "domain") => self.config.domain = self.domain(value),
+            ("", "store") => self.config.store = self.text(value).map(PathBuf::from),
+            ("", "roles") => self.read_roles(value),
+            ("media", "addresses") => self.config.media = self.media(value),
+            ("media", "ports") => self.config.media_ports = self.ports(value),
+            ("media", "anchor") => match value.get_ref() {
+                DeValue::Boolean(anchor) => self.config.anchor_media = Some(*anchor),
+                _ => self.kind(value, "true or false", "write `anchor = true`"),
+            },
+            ("trust", "networks") => self.networks(value),
+            ("registration", "min_expires") => self.config.min_expires = self.seconds(value),
+            ("registration", "max_expires") => self.config.max_expires = self.seconds(value),
+            (_, "listen") if role.is_some() => {
+                role.into_iter().for_each(|role| self.listen(role, value));
+            }
+            (_, "at") if role.is_some() => {
+                role.into_iter().for_each(|role| self.seams(role, value))
+            }
+            _ => self.unknown(section, name, span),
+        }
+    }
+
+    fn unknown(&mut self, section: &str, name: &str, span: Range<usize>) {
+        let place = if section.is_empty() { String::new() } else { format!(" in `[{section}]`") };
+        let mut known: Vec<&str> =
+            keys::section(section).unwrap_or_default().iter().map(|key| key.name).collect();
+        if section.is_empty() {
+            known.extend(keys::SECTIONS.iter().map(|(name, _)| *name));
+        }
+        let elsewhere = || {
+            let has = |keys: &[keys::Key]| keys.iter().any(|key| key.name == name);
+            let found = keys::SECTIONS.iter().find(|(_, keys)| has(keys)).map(|(name, _)| *name);
+            found.or_else(|| has(keys::TOP).then_some(""))
+        };
+        let help = match (nearest(name, known.iter().copied()), elsewhere()) {
+            (_, Some("")) => format!("`{name}` stands above all sections"),
+            (_, Some(found)) if found != section => format!("`{name}` belongs below `[{found}]`"),
+            (Some(near), _) => format!("did you mean `{near}`?"),
+            (None, _) => format!("known are {}", known.join(", ")),
+        };
+        self.wrong(span, format!("unknown key `{name}`{place}"), help);
+    }
+
+    fn kind(&mut self, value: &Value<'_>, expected: &str, help: &str) {
+        let found = value.get_ref().type_str();
+        self.wrong(value.span(), format!("expected {expected}, found {found}"), help);
+    }
+
+    fn text(&mut self, value: &Value<'_>) -> Option<String> {
+        match value.get_ref() {
+            DeValue::String(text) if !text.is_empty() => return Some(text.to_string()),
+            DeValue::String(_) => {
+                self.wrong(value.span(), "the text is empty", "leave the key out for the default");
+            }
+            _ => self.kind(value, "a text", "texts stand between quotes: \"…\""),
+        }
+        None
+    }
+
+    /// A text or a list of texts.
+    fn texts(&mut self, value: &Value<'_>) -> Vec<(String, Range<usize>)> {
+        match value.get_ref() {
+            DeValue::Array(list) => list
+                .iter()
+                .filter_map(|item| self.text(item).map(|text| (text, item.span())))
+                .collect(),
+            DeValue::String(_) => {
+                self.text(value).map(|text| (text, value.span())).into_iter().collect()
+            }
+            _ => {
+                self.kind(value, "a text or a list of texts", "write [\"…\", \"…\"]");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Texts that are all of a type.
+    fn parsed<T: FromStr>(
+        &mut self,
+        value: &Value<'_>,
+        what: &str,
+        help: &str,
+    ) -> Vec<(T, Range<usize>)> {
+        let texts = self.texts(value);
+        let mut out = Vec::new();
+        for (text, span) in texts {
+            match text.parse() {
+                Ok(parsed) => out.push((parsed, span)),
+                Err(_) => self.wrong(span, format!("{text:?} is not {what}"), help),
+            }
+        }
+        out
+    }
+
+    fn domain(&mut self, value: &Value<'_>) -> Option<String> {
+        let text = self.text(value)?.to_ascii_lowercase();
+        let label = |label: &str| {
+            let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+            (1..=63).contains(&label.len()) && label.bytes().all(legal)
+        };
+        // Room for the longest function name before it.
+        if text.len() <= 240 && text.split('.').all(label) && text.parse::<IpAddr>().is_err() {
+            return Some(text);
+        }
+        let help = "a host name such as \"ims.mnc001.mcc001.3gppnetwork.org\": labels of letters, \
+                    digits and hyphens with dots between them";
+        self.wrong(value.span(), format!("{text:?} is not a domain"), help);
+        None
+    }
+
+    fn read_roles(&mut self, value: &Value<'_>) {
+        let mut roles = BTreeSet::new();
+        for (word, span) in self.texts(value) {
+            match Role::parse(&word) {
+                Some(role) if roles.insert(role) => self.roles.push((role, span)),
+                Some(_) => self.wrong(span, format!("{word:?} stands twice"), "leave one out"),
+                None => {
+                    self.wrong(span, format!("there is no function {word:?}"), role_help(&word));
+                }
+            }
+        }
+        if roles.is_empty() && self.problems.is_empty() {
+            self.wrong(value.span(), "no function would run", "leave `roles` out to run them all");
+        }
+        self.config.roles = Some(roles);
+    }
+
+    fn listen(&mut self, role: Role, value: &Value<'_>) {
+        let help = format!(
+            "an IP address and a port, such as \"127.0.0.1:{0}\" or \"[::1]:{0}\"; names are not looked \
+             up",
+            role.default_port()
+        );
+        let found = self.parsed::<SocketAddr>(value, "an address to listen on", &help);
+        for (addr, span) in &found {
+            let clash = self.listeners.iter().find(|(other, of, _)| {
+                other == addr && addr.port() != 0 && of.transports()[0] == role.transports()[0]
+            });
+            if let Some((_, of, _)) = clash {
+                let message = format!("{addr} is taken by `{of}` already");
+                self.wrong(span.clone(), message, "give each function a port of its own");
+            }
+            self.listeners.push((*addr, role, span.clone()));
+        }
+        self.config.listen.insert(role, found.into_iter().map(|(addr, _)| addr).collect());
+    }
+
+    fn seams(&mut self, role: Role, value: &Value<'_>) {
+        let texts = self.texts(value);
+        let mut seams = Vec::new();
+        for (text, span) in texts {
+            match seam(role, &text) {
+                Ok(seam) => seams.push(seam),
+                Err(help) => {
+                    self.wrong(span, format!("{text:?} is not where `{role}` can be"), help)
+                }
+            }
+        }
+        self.at.push((role, value.span()));
+        self.config.at.insert(role, seams);
+    }
+
+    fn media(&mut self, value: &Value<'_>) -> Option<Vec<IpAddr>> {
+        let help = "an IP address of this machine that telephones can reach, such as \"192.0.2.1\"";
+        let found = self.parsed::<IpAddr>(value, "an IP address", help);
+        for (_, span) in found.iter().filter(|(ip, _)| ip.is_unspecified()) {
+            let message = "telephones cannot send media to the unspecified address";
+            self.wrong(span.clone(), message, help);
+        }
+        if found.is_empty() && matches!(value.get_ref(), DeValue::Array(list) if list.is_empty()) {
+            self.wrong(value.span(), "the relay needs an address", help);
+        }
+        Some(found.into_iter().map(|(ip, _)| ip).collect())
+    }
+
+    fn ports(&mut self, value: &Value<'_>) -> Option<(u16, u16)> {
+        let text = self.text(value)?;
+        let parsed = text.split_once('-').and_then(|(first, last)| {
+            Some((first.trim().parse::<u16>().ok()?, last.trim().parse::<u16>().ok()?))
+        });
+        match parsed {
+            // A call takes two pairs of ports at least.
+            Some((first, last)) if first >= 1024 && last >= first.saturating_add(3) => parsed,
+            Some(_) => {
+                let help = "first port at least 1024, last at least three more";
+                self.wrong(value.span(), format!("{text:?} is no usable range of ports"), help);
+                None
+            }
+            None => {
+                let help = "write first and last port: \"30000-30999\"";
+                self.wrong(value.span(), format!("{text:?} is not a range of ports"), help);
+                None
+            }
+        }
+    }
+
+    fn networks(&mut self, value: &Value<'_>) {
+        for (text, span) in self.texts(value) {
+            match network(&text) {
+                Some(network) => self.config.trusted.push(network),
+                None => {
+                    let help = "an address and a number of bits: \"10.0.0.0/8\", \"2001:db8::/32\"";
+                    self.wrong(span, format!("{text:?} is not a network"), help);
+                }
+            }
+        }
+    }
+
+    fn seconds(&mut self, value: &Value<'_>) -> Option<u32> {
+        let help = "seconds, from 1 to 4294967295, without quotes";
+        let DeValue::Integer(integer) = value.get_ref() else {
+            self.kind(value, "a number of seconds", help);
+            return None;
+        };
+        let digits = integer.as_str();
+        let seconds = u32::from_str_radix(digits, integer.radix()).ok().filter(|s| *s > 0);
+        if seconds.is_none() {
+            self.wrong(value.span(), format!("{digits} is out of range"), help);
+        } else if value.span().start > self.expires.start {
+            self.expires = value.span();
+        }
+        seconds
+    }
+
+    /// What is only wrong together.
+    fn together(&mut self) {
+        for (role, span) in std::mem::take(&mut self.at) {
+            if self.roles.iter().any(|(here, _)| *here == role) {
+                let help = format!("take `{role}` out of `roles`, or this line away");
+                self.wrong(span, format!("`{role}` is in `roles` and elsewhere too"), help);
+            }
+        }
+        let plan = Plan::all_in_one("x");
+        let min = self.config.min_expires.unwrap_or(plan.min_expires);
+        let max = self.config.max_expires.unwrap_or(plan.max_expires);
+        if min > max && self.problems.is_empty() {
+            let message = format!("min_expires ({min}) is more than max_expires ({max})");
+            self.wrong(self.expires.clone(), message, "no registration could be both");
+        }
+    }
+}
+
+/// What to say about a word that names no function.
+pub(crate) fn role_help(word: &str) -> String {
+    let known = Role::ALL.map(Role::as_str);
+    match nearest(word, known) {
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None => format!("known are {}", known.join(", ")),
+    }
+}
+
+fn seam(role: Role, text: &str) -> Result<Seam, String> {
+    let words = [("udp", Transport::Udp), ("tcp", Transport::Tcp)];
+    let allowed = || words.into_iter().filter(|(_, t)| role.transports().contains(t));
+    let address = |text: &str| {
+        text.parse::<SocketAddr>()
+            .ok()
+            .filter(|addr| addr.port() != 0 && !addr.ip().is_unspecified())
+    };
+    let prefixed = words.iter().find_map(|(word, transport)| {
+        Some((*transport, text.strip_prefix(word)?.strip_prefix(':')?))
+    });
+    let (transport, rest) = prefixed.unwrap_or((role.transports()[0], text));
+    let example = || {
+        let words: Vec<_> =
+            allowed().map(|(w, _)| format!("\"{w}:192.0.2.1:{}\"", role.default_port())).collect();
+        format!("write {}; names are not looked up", words.join(" or "))
+    };
+    match address(rest) {
+        Some(address) if role.transports().contains(&transport) => Ok(Seam { transport, address }),
+        _ => Err(example()),
+    }
+}
+
+fn network(text: &str) -> Option<(IpAddr, u8)> {
+    let (ip, bits) = match text.split_once('/') {
+        Some((ip, bits)) => (ip.parse::<IpAddr>().ok()?, Some(bits.parse::<u8>().ok()?)),
+        None => (text.parse::<IpAddr>().ok()?, None),
+    };
+    let most = if ip.is_ipv4() { 32 } else { 128 };
+    let bits = bits.unwrap_or(most);
+    (bits <= most).then_some((ip, bits))
+}

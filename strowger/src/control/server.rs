@@ -1,0 +1,136 @@
+//! The door: accepts its owner's connections and answers them, each on a thread of its own.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::wire::{Request, Response};
+use super::{Desk, MAX_LINE};
+
+/// Connections at a time.
+const CONNECTIONS: usize = 16;
+/// How long a client may be silent.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// The open door. It is taken away when this is dropped.
+#[derive(Debug)]
+pub struct Door {
+    path: PathBuf,
+}
+
+/// Why there is no door.
+#[derive(Debug, thiserror::Error)]
+pub enum DoorError {
+    /// Somebody answers there.
+    #[error(
+        "another strowger runs with the same state ({path}): stop it, or give this one --state DIR"
+    )]
+    InUse {
+        /// The socket.
+        path: String,
+    },
+    /// The system said no.
+    #[error("the control socket {path} cannot be opened: {error}")]
+    Io {
+        /// The socket.
+        path: String,
+        /// What it said.
+        error: io::Error,
+    },
+}
+
+impl Door {
+    /// Opens the door and answers on other threads.
+    ///
+    /// # Errors
+    /// With advice.
+    pub fn open(path: &Path, desk: Arc<Desk>) -> Result<Door, DoorError> {
+        let named = || path.display().to_string();
+        let failed = |error| DoorError::Io { path: named(), error };
+        if UnixStream::connect(path).is_ok() {
+            return Err(DoorError::InUse { path: named() });
+        }
+        // What is left of a process that died.
+        let _ = fs::remove_file(path);
+        let listener = bind_private(path).map_err(failed)?;
+        let accept = move || {
+            let open = Arc::new(AtomicUsize::new(0));
+            for stream in listener.incoming().flatten() {
+                if open.fetch_add(1, Ordering::Relaxed) >= CONNECTIONS {
+                    open.fetch_sub(1, Ordering::Relaxed);
+                    let _ = answer(&stream, Err("too many connections; try again".to_owned()));
+                    continue;
+                }
+                let (desk, count) = (Arc::clone(&desk), Arc::clone(&open));
+                let serve = move || {
+                    // A connection that breaks is its client's business.
+                    let _ = serve(&stream, &desk);
+                    count.fetch_sub(1, Ordering::Relaxed);
+                };
+                if std::thread::Builder::new().name("control".into()).spawn(serve).is_err() {
+                    open.fetch_sub(1, Ordering::Relaxed);
+                }
+            }
+        };
+        std::thread::Builder::new().name("door".into()).spawn(accept).map_err(failed)?;
+        Ok(Door { path: path.to_owned() })
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Binds in a folder of its owner's and moves the socket out once it has its rights.
+fn bind_private(path: &Path) -> io::Result<UnixListener> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let own = folder.unwrap_or(Path::new(".")).join(format!(".door-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&own);
+    DirBuilder::new().mode(0o700).create(&own)?;
+    let inner = own.join("s");
+    let bound = UnixListener::bind(&inner).and_then(|listener| {
+        fs::set_permissions(&inner, Permissions::from_mode(0o600))?;
+        fs::rename(&inner, path)?;
+        Ok(listener)
+    });
+    let _ = fs::remove_dir_all(&own);
+    bound
+}
+
+fn serve(stream: &UnixStream, desk: &Desk) -> io::Result<()> {
+    stream.set_read_timeout(Some(IDLE))?;
+    stream.set_write_timeout(Some(IDLE))?;
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut line = Vec::new();
+        let length = reader.by_ref().take(MAX_LINE + 1).read_until(b'\n', &mut line)?;
+        if length == 0 {
+            return Ok(());
+        }
+        if length as u64 > MAX_LINE {
+            return answer(stream, Err("the request is too long".to_owned()));
+        }
+        let request = serde_json::from_slice::<Request>(&line)
+            .map_err(|error| format!("not a request: {error}"));
+        let result = request
+            .and_then(Request::ask)
+            .and_then(|ask| desk.ask(ask).map_err(|error| error.to_string()));
+        answer(stream, result)?;
+    }
+}
+
+fn answer(
+    mut stream: &UnixStream,
+    result: Result<crate::provision::Found, String>,
+) -> io::Result<()> {
+    let mut line = serde_json::to_vec(&Response::of(result)).map_err(io::Error::other)?;
+    line.push(b'\n');
+    stream.write_all(&line)
+}

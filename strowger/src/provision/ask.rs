@@ -1,0 +1,232 @@
+//! What a person asks about subscribers, decided from stored records.
+//!
+//! [`decide`] is pure: it says which records it still needs, or what to write, or the answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use base::Bytes;
+use base::store::{Change, StoreError, Table};
+use hss::Subscriber;
+use hss::import::Imported;
+use hss::records::{IDENTITY, SUBSCRIBER, parse_identity, parse_subscriber, sqn_record};
+use hss::subscriber::canonical;
+
+/// The most subscribers of one [`Ask::Put`] or one page of [`Ask::List`].
+pub const PAGE: usize = 200;
+
+/// What is asked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Ask {
+    /// Write these subscribers, all or none.
+    Put {
+        /// At most [`PAGE`].
+        subscribers: Vec<Imported>,
+        /// Whether subscribers of the same private identities may be replaced.
+        replace: bool,
+    },
+    /// Remove the first subscriber that one of these names belongs to.
+    Remove(Vec<String>),
+    /// Show the first subscriber that one of these names belongs to.
+    Show(Vec<String>),
+    /// A page of subscribers in the order of their private identities.
+    List {
+        /// The last private identity of the page before.
+        after: Option<String>,
+    },
+}
+
+/// What was done or found.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Found {
+    /// The subscribers that were written, removed or asked for.
+    pub subscribers: Vec<Subscriber>,
+    /// There are more after the last one.
+    pub more: bool,
+}
+
+/// Why it was not done.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Refusal {
+    /// Nobody has this name.
+    #[error("there is no subscriber {0:?}; `strowger sub list` shows all of them")]
+    Unknown(String),
+    /// The private identity is taken.
+    #[error("{0} is there already; --replace writes over it")]
+    Exists(String),
+    /// A public identity belongs to somebody else.
+    #[error("{impu} belongs to {impi} already; remove that one first, or use another number")]
+    Taken {
+        /// The public identity.
+        impu: String,
+        /// Whose it is.
+        impi: String,
+    },
+    /// Too many at once.
+    #[error("more than {PAGE} subscribers at once")]
+    TooMany,
+    /// A stored record cannot be read.
+    #[error("the stored record of {0} cannot be used: {1}")]
+    Damaged(String, String),
+    /// The disk.
+    #[error("{0}: check the disk's space and rights")]
+    Store(#[from] StoreError),
+}
+
+type Key = (Table, Bytes);
+/// Records that were loaded; `None` is one that is not there.
+pub(super) type Loaded = BTreeMap<Key, Option<Bytes>>;
+
+/// What comes next.
+pub(super) enum Decision {
+    /// These records first.
+    Need(Vec<Key>),
+    /// Write this, then answer.
+    Write(Vec<Change>, Found),
+    /// The answer.
+    Answer(Result<Found, Refusal>),
+}
+
+/// A record that is not loaded yet, or why there is no answer.
+enum Stop {
+    Need(Vec<Key>),
+    Refuse(Refusal),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Stop {
+        Stop::Refuse(refusal)
+    }
+}
+
+/// Decides what comes next. `impis` are the private identities of all subscribers.
+pub(super) fn decide(ask: &Ask, impis: &BTreeSet<String>, loaded: &Loaded) -> Decision {
+    let decided = match ask {
+        Ask::Put { subscribers, replace } => put(subscribers, *replace, loaded),
+        Ask::Show(names) => find(names, loaded).map(|subscriber| {
+            Decision::Answer(Ok(Found { subscribers: vec![subscriber], more: false }))
+        }),
+        Ask::Remove(names) => find(names, loaded).map(|subscriber| {
+            let changes = hss::removal(&subscriber);
+            Decision::Write(changes, Found { subscribers: vec![subscriber], more: false })
+        }),
+        Ask::List { after } => list(after.as_deref(), impis, loaded),
+    };
+    match decided {
+        Ok(decision) => decision,
+        Err(Stop::Need(keys)) => Decision::Need(keys),
+        Err(Stop::Refuse(refusal)) => Decision::Answer(Err(refusal)),
+    }
+}
+
+fn key(table: Table, name: &str) -> Key {
+    (table, Bytes::copy_from_slice(name.as_bytes()))
+}
+
+/// Asks for all keys that are not loaded.
+fn need(keys: impl Iterator<Item = Key>, loaded: &Loaded) -> Result<(), Stop> {
+    let missing: Vec<Key> = keys.filter(|key| !loaded.contains_key(key)).collect();
+    if missing.is_empty() { Ok(()) } else { Err(Stop::Need(missing)) }
+}
+
+fn get(table: Table, name: &str, loaded: &Loaded) -> Option<Bytes> {
+    loaded.get(&key(table, name)).cloned().flatten()
+}
+
+fn stored(impi: &str, loaded: &Loaded) -> Result<Option<Subscriber>, Refusal> {
+    let parse = |value: Bytes| {
+        parse_subscriber(&value).map_err(|e| Refusal::Damaged(impi.to_owned(), e.to_string()))
+    };
+    get(SUBSCRIBER, impi, loaded).map(parse).transpose()
+}
+
+fn owner(impu: &str, loaded: &Loaded) -> Result<Option<String>, Refusal> {
+    let parse = |value: Bytes| {
+        parse_identity(&value).map_err(|e| Refusal::Damaged(impu.to_owned(), e.to_string()))
+    };
+    get(IDENTITY, impu, loaded).map(parse).transpose()
+}
+
+fn put(subscribers: &[Imported], replace: bool, loaded: &Loaded) -> Result<Decision, Stop> {
+    if subscribers.len() > PAGE {
+        return Err(Refusal::TooMany.into());
+    }
+    let keys = subscribers.iter().flat_map(|Imported { subscriber, .. }| {
+        let identities = subscriber.identities().map(|identity| key(IDENTITY, &identity.uri));
+        std::iter::once(key(SUBSCRIBER, &subscriber.impi)).chain(identities)
+    });
+    need(keys, loaded)?;
+    let mut changes = Vec::new();
+    // Identities of this very batch are not in the store yet.
+    let mut batch: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut impis = BTreeSet::new();
+    for Imported { subscriber, seq } in subscribers {
+        let old = stored(&subscriber.impi, loaded)?;
+        if !impis.insert(&subscriber.impi) || (old.is_some() && !replace) {
+            return Err(Refusal::Exists(subscriber.impi.clone()).into());
+        }
+        for identity in subscriber.identities() {
+            let impu = identity.uri.as_str();
+            let here = batch.insert(impu, &subscriber.impi).map(str::to_owned);
+            let other = here.or(owner(impu, loaded)?).filter(|impi| *impi != subscriber.impi);
+            if let Some(impi) = other {
+                return Err(Refusal::Taken { impu: impu.to_owned(), impi }.into());
+            }
+        }
+        changes.extend(match &old {
+            Some(old) => hss::replacement(old, subscriber),
+            None => hss::records(subscriber),
+        });
+        changes.extend(seq.map(|seq| sqn_record(&subscriber.impi, seq)));
+    }
+    let subscribers = subscribers.iter().map(|imported| imported.subscriber.clone()).collect();
+    Ok(Decision::Write(changes, Found { subscribers, more: false }))
+}
+
+fn find(names: &[String], loaded: &Loaded) -> Result<Subscriber, Stop> {
+    let place = |name: &String| match canonical(name) {
+        Some(impu) => key(IDENTITY, &impu),
+        None => key(SUBSCRIBER, name),
+    };
+    need(names.iter().map(place), loaded)?;
+    for name in names {
+        let impi = match canonical(name) {
+            Some(impu) => owner(&impu, loaded)?,
+            None => Some(name.clone()),
+        };
+        let Some(impi) = impi else { continue };
+        need([key(SUBSCRIBER, &impi)].into_iter(), loaded)?;
+        if let Some(subscriber) = stored(&impi, loaded)? {
+            return Ok(subscriber);
+        }
+    }
+    Err(Refusal::Unknown(names.first().cloned().unwrap_or_default()).into())
+}
+
+fn list(after: Option<&str>, impis: &BTreeSet<String>, loaded: &Loaded) -> Result<Decision, Stop> {
+    let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+    let mut rest = impis.range::<str, _>((start, Bound::Unbounded));
+    let page: Vec<&String> = rest.by_ref().take(PAGE).collect();
+    need(page.iter().map(|impi| key(SUBSCRIBER, impi)), loaded)?;
+    let mut subscribers = Vec::new();
+    for impi in page {
+        subscribers.extend(stored(impi, loaded)?);
+    }
+    Ok(Decision::Answer(Ok(Found { subscribers, more: rest.next().is_some() })))
+}
+
+/// The names that `who` may mean, most likely first: an identity as it stands, a telephone number,
+/// an IMSI or a name in `domain`.
+pub fn names(who: &str, domain: &str) -> Vec<String> {
+    let mut names = vec![who.to_owned()];
+    let digits = who.strip_prefix('+').unwrap_or(who);
+    if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) {
+        names.push(format!("tel:+{digits}"));
+    }
+    if !who.contains(['@', ':']) {
+        names.push(format!("{who}@{domain}"));
+    } else if !who.contains(':') {
+        names.push(format!("sip:{who}"));
+    }
+    names
+}

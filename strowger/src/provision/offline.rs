@@ -1,0 +1,115 @@
+//! The provisioner on a store file that no process runs.
+
+use base::machine::{Function, Input, Order};
+use base::store::StoreError;
+use base::{Instant, Output};
+use engine::DiskStore;
+use engine::shard::Store;
+
+use super::{Answer, Ask, Found, Provisioner, Refusal, Request, TABLES};
+
+/// Drives a [`Provisioner`] by hand.
+pub struct Offline {
+    store: DiskStore,
+    provisioner: Provisioner,
+}
+
+impl Offline {
+    /// Takes an open store.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn new(mut store: DiskStore) -> Result<Offline, StoreError> {
+        let mut provisioner = Provisioner::default();
+        for table in TABLES {
+            store.restore(*table, &mut |key, value| {
+                let table = *table;
+                provisioner.handle(Instant::EPOCH, Input::Restored { table, key, value });
+            })?;
+        }
+        Ok(Offline { store, provisioner })
+    }
+
+    /// Does or finds what is asked.
+    ///
+    /// # Errors
+    /// Why it was not done.
+    pub fn ask(&mut self, ask: Ask) -> Result<Found, Refusal> {
+        let now = Instant::EPOCH;
+        self.provisioner.handle(now, Input::Order(Order(Box::new(Request { number: 0, ask }))));
+        while let Some(output) = self.provisioner.poll() {
+            match output {
+                Output::Load { load, table, key } => {
+                    let value = self.store.load(table, &key);
+                    self.provisioner.handle(now, Input::Loaded { load, value });
+                }
+                Output::Store { durability, changes, commit } => {
+                    self.store.write(now, durability, changes);
+                    let result = self.store.commit(now);
+                    if let Some(commit) = commit {
+                        self.provisioner.handle(now, Input::Committed { commit, result });
+                    }
+                }
+                Output::Report(report) => {
+                    if let Ok(answer) = report.0.downcast::<Answer>() {
+                        return answer.result;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Err(Refusal::Store(StoreError::Failed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base::redact::Secret;
+    use base::store::{Change, Durability};
+    use engine::store::SimulatedDisk;
+    use hss::Subscriber;
+    use hss::import::Imported;
+    use hss::records::SUBSCRIBER;
+
+    fn alice(name: &str, number: &str) -> Imported {
+        let password = Secret::new("p".to_owned());
+        let numbers = [number.to_owned()];
+        let subscriber = Subscriber::with_password(name, &password, &numbers, "ex.org").unwrap();
+        Imported { subscriber, seq: Some(7) }
+    }
+
+    fn put(subscribers: Vec<Imported>) -> Ask {
+        Ask::Put { subscribers, replace: false }
+    }
+
+    #[test]
+    fn a_batch_is_written_as_a_whole_or_not_at_all() {
+        let store = DiskStore::simulated(SimulatedDisk::new(1));
+        let mut offline = Offline::new(store).unwrap();
+        let list = Ask::List { after: None };
+        let clash = put(vec![alice("a", "491"), alice("b", "491")]);
+        let taken = Refusal::Taken { impu: "sip:+491@ex.org".into(), impi: "a@ex.org".into() };
+        assert_eq!(offline.ask(clash), Err(taken));
+        let twice = put(vec![alice("a", "491"), alice("a", "492")]);
+        assert_eq!(offline.ask(twice), Err(Refusal::Exists("a@ex.org".into())));
+        let many = vec![alice("a", "491"); super::super::PAGE + 1];
+        assert_eq!(offline.ask(put(many)), Err(Refusal::TooMany));
+        assert_eq!(offline.ask(list.clone()), Ok(Found::default()));
+        offline.ask(put(vec![alice("a", "491"), alice("b", "492")])).unwrap();
+        assert_eq!(offline.ask(list).unwrap().subscribers.len(), 2);
+        let seq = offline.store.load(hss::records::SQN, b"a@ex.org").unwrap().unwrap();
+        assert_eq!(hss::records::parse_sqn(&seq).unwrap(), 7);
+    }
+
+    #[test]
+    fn a_damaged_record_is_named() {
+        let mut store = DiskStore::simulated(SimulatedDisk::new(1));
+        let (key, value) = ("x@ex.org".into(), "{".into());
+        let change = Change::Put { table: SUBSCRIBER, key, value };
+        store.write(Instant::EPOCH, Durability::Before, vec![change]);
+        let mut offline = Offline::new(store).unwrap();
+        let refusal = offline.ask(Ask::Show(vec!["x@ex.org".into()])).unwrap_err();
+        assert!(matches!(refusal, Refusal::Damaged(whose, _) if whose == "x@ex.org"));
+    }
+}

@@ -1,0 +1,207 @@
+//! Runs a plan: store, functions, relay, provisioner, control door, and who hears what they say.
+//!
+//! [`Process::build`] takes everything in and opens the listeners; [`Process::run`] runs it on the
+//! calling thread until it is told to end through [`Process::handle`].
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use base::{Event, Report, Severity};
+use engine::net::{ListenError, Notice, notices};
+use engine::shard::{Store, Tap};
+use engine::{FunctionId, FunctionSpec, Handle, Listener, Live, LiveConfig, RelayConfig};
+
+use crate::assembly;
+use crate::control::{Desk, Door, DoorError};
+use crate::framing::framings;
+use crate::log::Log;
+use crate::plan::{Plan, Role};
+use crate::provision::{Provisioner, Started, TABLES};
+use crate::relay::RtpForward;
+
+/// Notices that may wait for the dispatcher.
+const NOTICES: usize = 65_536;
+
+/// Why a process does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener cannot be opened.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The control door cannot be opened.
+    #[error(transparent)]
+    Door(#[from] DoorError),
+    /// The system refuses what every program needs.
+    #[error("the system refuses: {0}")]
+    System(#[from] io::Error),
+}
+
+/// Hears reports that are nobody else's: the function's name and the report.
+pub type Listen = Box<dyn FnMut(&str, Report) + Send>;
+
+/// A process that is ready to run.
+pub struct Process {
+    live: Live,
+    functions: BTreeMap<Role, FunctionId>,
+    desk: Arc<Desk>,
+    log: Log,
+    door: Option<Door>,
+    started: Option<Box<dyn FnOnce() + Send>>,
+    listen: Option<Listen>,
+}
+
+impl Process {
+    /// Takes in the functions of a plan and opens their listeners.
+    ///
+    /// # Errors
+    /// With advice for a person.
+    pub fn build(
+        plan: &Plan,
+        store: impl Store + Send + 'static,
+        log: Log,
+    ) -> Result<Process, StartError> {
+        let mut live = Live::new(LiveConfig { framings, ..LiveConfig::default() })?;
+        live.store(store);
+        for (name, service, places) in assembly::topology(plan) {
+            live.topology(&name, Some(service), places);
+        }
+        let mut functions = BTreeMap::new();
+        for role in Role::ALL.into_iter().filter(|role| plan.here.contains_key(role)) {
+            let spec = assembly::function(plan, role, live.random());
+            let id = live.add(spec)?;
+            let (plan, mut random) = (plan.clone(), live.random());
+            let rebuild = move || assembly::function(&plan, role, random.fork()).function;
+            live.rebuild(id, Box::new(rebuild));
+            functions.insert(role, id);
+        }
+        if functions.contains_key(&Role::Media) {
+            let ports = plan.media_ports.clone();
+            live.relay(RelayConfig { ports, ..RelayConfig::default() }, RtpForward::default())?;
+        }
+        // The last one, so that all others are started when it is.
+        let provisioner = live.add(FunctionSpec {
+            name: "provisioner".to_owned(),
+            hosts: Vec::new(),
+            function: Box::new(Provisioner::default()),
+            listeners: Vec::new(),
+            tables: TABLES,
+        })?;
+        live.rebuild(provisioner, Box::new(|| Box::new(Provisioner::default())));
+        let desk = Arc::new(Desk::new(live.handle(), provisioner));
+        Ok(Process { live, functions, desk, log, door: None, started: None, listen: None })
+    }
+
+    /// The loop, for functions beyond the plan, and for where it listens.
+    pub fn live(&mut self) -> &mut Live {
+        &mut self.live
+    }
+
+    /// The functions of the plan.
+    pub fn functions(&self) -> &BTreeMap<Role, FunctionId> {
+        &self.functions
+    }
+
+    /// For other threads.
+    pub fn handle(&self) -> Handle {
+        self.live.handle()
+    }
+
+    /// Asks the provisioner, from other threads while the process runs.
+    pub fn desk(&self) -> Arc<Desk> {
+        Arc::clone(&self.desk)
+    }
+
+    /// Where the process listens: the function's name and the listener with its real port.
+    pub fn listening(&self) -> Vec<(&'static str, Listener)> {
+        let name = |id: FunctionId| {
+            let found = self.functions.iter().find(|(_, other)| **other == id);
+            found.map_or("?", |(role, _)| role.as_str())
+        };
+        self.live.listening().iter().map(|(id, listener)| (name(*id), *listener)).collect()
+    }
+
+    /// Opens the control door.
+    ///
+    /// # Errors
+    /// With advice.
+    pub fn door(&mut self, path: &std::path::Path) -> Result<(), StartError> {
+        self.door = Some(Door::open(path, self.desk())?);
+        Ok(())
+    }
+
+    /// What is to happen once all functions are started.
+    pub fn on_started(&mut self, started: impl FnOnce() + Send + 'static) {
+        self.started = Some(Box::new(started));
+    }
+
+    /// Who hears reports that are not the provisioner's.
+    pub fn on_report(&mut self, listen: impl FnMut(&str, Report) + Send + 'static) {
+        self.listen = Some(Box::new(listen));
+    }
+
+    /// Runs until the handle says stop, or a drain is over.
+    ///
+    /// # Errors
+    /// If the system no longer tells of events.
+    pub fn run(self, tap: impl Tap) -> io::Result<()> {
+        let Process { live, desk, log, door, started, listen, .. } = self;
+        let (console, receiver) = notices(NOTICES);
+        let at_desk = Arc::clone(&desk);
+        let dispatch = move || dispatch(&receiver, log, &at_desk, started, listen);
+        let dispatcher = std::thread::Builder::new().name("dispatcher".into()).spawn(dispatch)?;
+        // The dispatcher ends with the console, which the loop owns.
+        let result = live.run(tap, console);
+        drop(door);
+        desk.close();
+        let _ = dispatcher.join();
+        result
+    }
+}
+
+/// Writes log lines and hands reports to those who wait for them.
+fn dispatch(
+    receiver: &Receiver<Notice>,
+    log: Log,
+    desk: &Desk,
+    mut started: Option<Box<dyn FnOnce() + Send>>,
+    mut listen: Option<Listen>,
+) {
+    let mut last = base::Instant::EPOCH;
+    for notice in receiver {
+        match notice {
+            Notice::Log { at, from, event } => {
+                last = at;
+                log.write(at, &from, &event);
+            }
+            Notice::Report { at, name, report, .. } => {
+                last = at;
+                let Some(report) = desk.report(report) else { continue };
+                if report.0.is::<Started>() {
+                    started.take().into_iter().for_each(|started| started());
+                } else if let Some(listen) = &mut listen {
+                    listen(&name, report);
+                }
+            }
+            Notice::Lost(lines) => {
+                let text =
+                    format!("{lines} log lines or reports were lost: standard error is slow");
+                log.write(last, "engine", &Event::new(Severity::Warning, "log.lost", text));
+            }
+        }
+    }
+}
+
+/// The file that is read when none is named.
+pub const FILE: &str = "strowger.toml";
+
+/// The configuration file: the one that is named, else `$STROWGER_CONFIG`, else `strowger.toml` of
+/// the current folder if it is there.
+pub fn config_file(option: Option<PathBuf>) -> Option<PathBuf> {
+    let variable = || std::env::var_os("STROWGER_CONFIG").filter(|v| !v.is_empty());
+    option
+        .or_else(|| variable().map(PathBuf::from))
+        .or_else(|| Some(PathBuf::from(FILE)).filter(|path| path.is_file()))
+}

@@ -1,0 +1,326 @@
+//! The program as a person starts it: child processes, real files, free ports.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::UdpSocket;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// A folder of its own, which is the current one of all programs that it starts.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Folder {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path =
+            std::env::temp_dir().join(format!("strowger-cli-{}-{number}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir(&path).unwrap();
+        Folder(path)
+    }
+
+    fn command(&self, args: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_strowger"));
+        command.args(args.split_whitespace()).current_dir(&self.0).env_remove("STROWGER_CONFIG");
+        command.env_remove("STATE_DIRECTORY").stdin(Stdio::null());
+        command
+    }
+
+    fn output(&self, args: &str) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Standard output of a command that works.
+    fn works(&self, args: &str) -> String {
+        let output = self.output(args);
+        assert!(output.status.success(), "{args}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Standard error of a command that fails.
+    fn fails(&self, args: &str, code: i32) -> String {
+        let output = self.output(args);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{args}: {text}");
+        text
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.0.join(name), text).unwrap();
+    }
+
+    /// A running process with these functions on free ports, once it is ready.
+    fn run(&self, args: &str) -> Running {
+        self.start(&format!("run --grace 0 {args}"))
+    }
+
+    /// A running process that takes its time to end.
+    fn patient(&self, args: &str) -> Running {
+        self.start(&format!("run --grace 600 {args}"))
+    }
+
+    fn start(&self, args: &str) -> Running {
+        let mut child =
+            self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut said = Vec::new();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            let line = line.unwrap();
+            said.push(line.clone());
+            if line.starts_with("ready in ") {
+                return Running { child, said };
+            }
+        }
+        let output = child.wait_with_output().unwrap();
+        panic!("{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+struct Running {
+    child: Child,
+    said: Vec<String>,
+}
+
+impl Running {
+    fn terminate(&self) {
+        let kill = format!("kill -TERM {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    /// Ends it as a service manager does; what it wrote to standard error.
+    fn end(self) -> String {
+        self.terminate();
+        let output = self.child.wait_with_output().unwrap();
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{:?}: {log}", output.status);
+        log
+    }
+}
+
+const FREE: &str = "store = \"s/x.redb\"\n\
+    [pcscf]\nlisten = [\"127.0.0.1:0\"]\n[hss]\nlisten = \"127.0.0.1:0\"\n[media]\nlisten = []\n[scscf]\nlisten = []\n";
+const KEYS: &str = "--k 465b5ce8b199b49faa5f0a2ee238a6bc --op cdc202d5123e20f62b6d676ac72cb318";
+const DOMAIN: &str = "ims.mnc001.mcc001.3gppnetwork.org";
+
+/// What holds with and without a running process.
+fn subscribers(folder: &Folder) {
+    let sim = folder.works(&format!("sub add --imsi 001010000000001 --msisdn 491701 {KEYS}"));
+    assert!(sim.contains(&format!("public identity    sip:+491701@{DOMAIN}\n")), "{sim}");
+    assert!(sim.contains("only to register") && !sim.contains("cd63cb"), "{sim}");
+    folder.works("sub add --name alice --password open --msisdn 491702");
+    let again = folder.fails("sub add --name alice --password open", 1);
+    assert!(again.contains("--replace writes over it"), "{again}");
+    let taken = folder.fails("sub add --name bob --password open --msisdn 491701", 1);
+    assert!(taken.contains(&format!("belongs to 001010000000001@{DOMAIN} already")), "{taken}");
+    folder.works("sub add --name alice --password open --replace --msisdn 491703");
+    assert!(folder.fails("sub show 491702", 1).contains("there is no subscriber \"491702\""));
+    for who in ["491701", "+491701", "tel:+491701", "001010000000001"] {
+        assert!(folder.works(&format!("sub show {who}")).contains("IMSI"), "{who}");
+    }
+    assert!(folder.works("sub show alice").contains("H(A1)              <secret>"));
+    // OPc of TS 35.208 §4.3.1.
+    let secrets = folder.works("sub show 491701 --with-secrets");
+    assert!(secrets.contains("cd63cb71954a9f4e48a5994e37a02baf"), "{secrets}");
+    assert_eq!(folder.works("sub list").lines().count(), 2);
+    let export = folder.works("sub export");
+    folder.works("sub rm 491701 alice");
+    assert_eq!(folder.works("sub list"), "");
+    folder.write("all.csv", &export);
+    assert_eq!(folder.works("sub import all.csv"), "2 subscribers are there now\n");
+    assert_eq!(folder.works("sub export"), export);
+    folder.works("sub rm 491701 491703");
+    let rows: String = (0..450).map(|n| format!("user{n:03},pass\n")).collect();
+    folder.write("many.csv", &format!("name,password\n{rows}"));
+    folder.works("sub import many.csv");
+    assert_eq!(folder.works("sub list").lines().count(), 450);
+    folder.write("bad.csv", "imsi,k,opc\n1,2,3\n");
+    let bad = folder.fails("sub import bad.csv", 1);
+    assert!(bad.contains("bad.csv:2:3: K must be 32 hexadecimal digits"), "{bad}");
+    assert!(bad.contains("nothing was written"), "{bad}");
+}
+
+#[test]
+fn subscribers_without_a_process() {
+    let folder = Folder::new();
+    folder.write("strowger.toml", FREE);
+    subscribers(&folder);
+    let mode = fs::metadata(folder.0.join("s/x.redb")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn subscribers_of_a_running_process() {
+    let folder = Folder::new();
+    folder.write("strowger.toml", FREE);
+    let running = folder.run("");
+    let door = folder.0.join("s/control.sock");
+    assert_eq!(fs::metadata(&door).unwrap().permissions().mode() & 0o777, 0o600);
+    subscribers(&folder);
+    let said = running.said.join("\n");
+    assert!(said.contains("pcscf listens on udp:127.0.0.1:"), "{said}");
+    assert!(said.contains("icscf is reached within this process only"), "{said}");
+    let second = folder.fails("run", 1);
+    assert!(second.contains("in use by another process"), "{second}");
+    nonsense(&door);
+    let log = running.end();
+    assert!(log.contains("[strowger.end]"), "{log}");
+    assert!(!door.exists());
+    // What was written is there, and another process finds it too.
+    assert_eq!(folder.works("sub list").lines().count(), 450);
+    let running = folder.run("--role hss --log json");
+    assert_eq!(folder.works("sub list").lines().count(), 450);
+    let log = running.end();
+    let line: serde_json::Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+    assert_eq!(line["counter"], "strowger.end");
+}
+
+/// Whatever comes through the door is answered, and the door stays open.
+fn nonsense(door: &Path) {
+    let mut stream = UnixStream::connect(door).unwrap();
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    for line in
+        ["what", "{\"put\":{\"subscribers\":[{\"subscriber\":{}}]}}", "{\"list\":{\"x\":1}}"]
+    {
+        writeln!(stream, "{line}").unwrap();
+        let mut answer = String::new();
+        reader.read_line(&mut answer).unwrap();
+        assert!(answer.starts_with("{\"error\":"), "{answer}");
+    }
+    writeln!(stream, "{{\"list\":{{}}}}").unwrap();
+    let mut answer = String::new();
+    reader.read_line(&mut answer).unwrap();
+    let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["ok"]["more"], true);
+}
+
+#[test]
+fn a_port_in_use_names_its_holder() {
+    let folder = Folder::new();
+    let other = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let addr = other.local_addr().unwrap();
+    folder.write("strowger.toml", &format!("roles = [\"pcscf\"]\n[pcscf]\nlisten = \"{addr}\"\n"));
+    let said = folder.fails("run --state s", 1);
+    let holder = format!("(process {})", std::process::id());
+    assert!(said.contains(&holder) && said.contains("help: stop that one"), "{said}");
+}
+
+#[test]
+fn a_stale_door_is_no_obstacle() {
+    let folder = Folder::new();
+    folder.write("strowger.toml", FREE);
+    let mut running = folder.run("--role hss");
+    running.child.kill().unwrap();
+    running.child.wait().unwrap();
+    assert!(folder.0.join("s/control.sock").exists());
+    assert_eq!(folder.works("sub list"), "");
+    folder.run("--role hss").end();
+}
+
+/// What a running process is told takes effect at once: a telephone that is added is challenged.
+#[test]
+fn a_telephone_that_was_added_while_it_runs_is_challenged() {
+    let folder = Folder::new();
+    folder.write("strowger.toml", FREE);
+    let running = folder.run("");
+    folder.works("sub add --name alice --password open");
+    let phone = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let here = phone.local_addr().unwrap();
+    let listens = |line: &String| line.strip_prefix("pcscf listens on udp:").map(str::to_owned);
+    let pcscf = running.said.iter().find_map(listens).unwrap();
+    phone.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let register = |who: &str, branch: &str| {
+        format!(
+            "REGISTER sip:{DOMAIN} SIP/2.0\r\n\
+             Via: SIP/2.0/UDP {here};branch=z9hG4bK{branch};rport\r\n\
+             Max-Forwards: 70\r\n\
+             From: <sip:{who}@{DOMAIN}>;tag=1\r\n\
+             To: <sip:{who}@{DOMAIN}>\r\n\
+             Call-ID: {branch}@{here}\r\n\
+             CSeq: 1 REGISTER\r\n\
+             Contact: <sip:{who}@{here}>\r\n\
+             Authorization: Digest username=\"{who}@{DOMAIN}\", realm=\"{DOMAIN}\", nonce=\"\", \
+             uri=\"sip:{DOMAIN}\", response=\"\"\r\n\
+             Expires: 600\r\n\
+             Content-Length: 0\r\n\r\n"
+        )
+    };
+    let mut answers = Vec::new();
+    for who in ["alice", "nobody"] {
+        phone.send_to(register(who, who).as_bytes(), &pcscf).unwrap();
+        let answer = loop {
+            let mut room = [0; 4096];
+            let length = phone.recv(&mut room).unwrap();
+            let text = String::from_utf8_lossy(&room[..length]).into_owned();
+            if !text.starts_with("SIP/2.0 1") {
+                break text;
+            }
+        };
+        answers.push(answer);
+    }
+    let log = running.end();
+    assert!(answers[0].starts_with("SIP/2.0 401 "), "{}\n{log}", answers[0]);
+    assert!(answers[0].contains(&format!("realm=\"{DOMAIN}\"")), "{}", answers[0]);
+    assert!(answers[1].starts_with("SIP/2.0 403 "), "{}\n{log}", answers[1]);
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let folder = Folder::new();
+    folder.write("strowger.toml", FREE);
+    let mut running = folder.run("--role scscf");
+    let said = running.said.join("\n");
+    assert!(said.contains(&format!("hss is looked up in DNS as hss.{DOMAIN}")), "{said}");
+    running.terminate();
+    assert!(running.child.wait().unwrap().success());
+    let mut running = folder.patient("--role hss");
+    running.terminate();
+    let log = BufReader::new(running.child.stderr.take().unwrap()).lines();
+    assert!(log.map_while(Result::ok).any(|line| line.contains("a second signal ends it")));
+    running.terminate();
+    assert_eq!(running.child.wait().unwrap().code(), Some(1));
+}
+
+#[test]
+fn configurations() {
+    let folder = Folder::new();
+    assert!(folder.works("config init here.toml").contains("strowger run -c here.toml"));
+    assert!(folder.fails("config init here.toml", 1).contains("--force writes over it"));
+    folder.works("config init here.toml --force");
+    assert!(folder.works("config check here.toml").contains("is right; it runs hss, "));
+    assert!(folder.fails("config check", 1).contains("strowger.toml cannot be read"));
+    folder.write("strowger.toml", "[pcsf]\nlisten = []\n");
+    for args in ["config check", "run", "sub list"] {
+        let said = folder.fails(args, 1);
+        assert!(said.contains("--> strowger.toml:1:2"), "{said}");
+        assert!(said.contains("help: did you mean `pcscf`?"), "{said}");
+    }
+    let schema: serde_json::Value = serde_json::from_str(&folder.works("config schema")).unwrap();
+    assert_eq!(schema["additionalProperties"], false);
+}
+
+#[test]
+fn what_is_not_understood() {
+    let folder = Folder::new();
+    assert!(folder.works("--help").contains("strowger help COMMAND"));
+    assert!(folder.works("help run").contains("Examples:"));
+    assert!(folder.fails("ru", 2).contains("'run'"));
+    assert!(folder.fails("run --role pscf", 2).contains("did you mean pcscf?"));
+    assert!(folder.fails("sub add", 2).contains("--imsi"));
+    let add = |rest: &str, code| folder.fails(&format!("sub add --state s {rest}"), code);
+    let no_opc = add("--imsi 001010000000001 --k 465b5ce8b199b49faa5f0a2ee238a6bc", 1);
+    assert!(no_opc.contains("help: give --opc, or --op"), "{no_opc}");
+    assert!(add(&format!("--imsi 12 {KEYS}"), 1).contains("an IMSI is 6 to 15 decimal digits"));
+    assert!(add("--imsi 001010000000001 --k 46 --op 1", 1).contains("these are 2 characters"));
+    assert!(!folder.0.join("s").exists(), "nothing is written before all is right");
+}

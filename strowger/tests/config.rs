@@ -1,0 +1,164 @@
+//! The configuration: what it takes, and what it says about what it does not take.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use strowger::config::{Config, SAMPLE, keys};
+use strowger::plan::{Plan, Role};
+
+/// Every key once.
+const FULL: &str = r#"
+domain = "ims.example.org"
+store = "s.redb"
+roles = ["pcscf", "scscf"]
+[hss]
+at = "tcp:192.0.2.1:3868"
+[media]
+at = ["udp:192.0.2.1:2223"]
+listen = []
+addresses = ["192.0.2.9", "2001:db8::9"]
+ports = "40000-41000"
+anchor = false
+[scscf]
+listen = "127.0.0.1:5062"
+[icscf]
+at = ["192.0.2.2:5060", "tcp:[2001:db8::2]:5060"]
+listen = []
+[pcscf]
+listen = ["127.0.0.1:5060"]
+[trust]
+networks = ["10.0.0.0/8", "2001:db8::/32", "192.0.2.7"]
+[registration]
+min_expires = 30
+max_expires = 0x1000
+"#;
+
+fn complaint(text: &str) -> String {
+    let problems = Config::parse(text).expect_err(text);
+    problems.iter().map(|problem| problem.show("strowger.toml", text)).collect()
+}
+
+fn loopback() -> [IpAddr; 1] {
+    [IpAddr::from([127, 0, 0, 1])]
+}
+
+#[test]
+fn the_sample_says_what_the_defaults_are() {
+    assert!(SAMPLE.lines().count() < 20);
+    let both = [IpAddr::from([127, 0, 0, 1]), "::1".parse().unwrap()];
+    let sample = Config::parse(SAMPLE).unwrap().plan(None, &both);
+    assert_eq!(sample, Config::default().plan(None, &both));
+    let commented = SAMPLE.replace("\n# [", "\n[").replace("\n# at", "\nat");
+    let roles = commented.replace("roles = [\"hss\", ", "roles = [");
+    let plan = Config::parse(&roles).unwrap().plan(None, &both);
+    assert_eq!(plan.elsewhere[&Role::Hss][0].address, "10.0.0.2:3868".parse().unwrap());
+}
+
+#[test]
+fn every_key_is_taken_and_in_the_schema() {
+    let config = Config::parse(FULL).unwrap();
+    assert_eq!(config.trusted.len(), 3);
+    assert_eq!(config.max_expires, Some(4096));
+    assert_eq!(config.at[&Role::Icscf].len(), 2);
+    let schema = keys::schema();
+    for (name, section) in keys::SECTIONS.iter().copied().chain([("", keys::TOP)]) {
+        let pointer = if name.is_empty() { String::new() } else { format!("/properties/{name}") };
+        for key in section {
+            let at = format!("{pointer}/properties/{}/description", key.name);
+            assert!(schema.pointer(&at).is_some(), "{at}");
+        }
+    }
+}
+
+#[test]
+fn a_stray_key_is_refused_at_every_level() {
+    for sample in [SAMPLE, FULL] {
+        Config::parse(sample).unwrap();
+        let headers = sample.lines().filter(|line| line.starts_with('['));
+        for header in headers {
+            let text = sample.replacen(header, &format!("{header}\nstray = 1"), 1);
+            let said = complaint(&text);
+            assert!(said.starts_with("error: unknown key `stray` in `["), "{said}");
+        }
+        assert!(complaint(&format!("stray = 1\n{sample}")).contains("strowger.toml:1:1"));
+        assert!(complaint(&format!("{sample}\n[stray]\nx = 1")).contains("unknown key `stray`"));
+    }
+}
+
+#[test]
+fn errors_point_at_the_spot() {
+    assert_eq!(
+        complaint("# a file\n[pcscf]\nlisen = [\"127.0.0.1:5060\"]\n"),
+        "error: unknown key `lisen` in `[pcscf]`\n\
+         \x20--> strowger.toml:3:1\n\
+         \x20 |\n\
+         3 | lisen = [\"127.0.0.1:5060\"]\n\
+         \x20 | ^^^^^\n\
+         \x20 = help: did you mean `listen`?\n"
+    );
+    assert_eq!(
+        complaint("[pcscf]\nlisten = [\"localhost:5060\"]\n"),
+        "error: \"localhost:5060\" is not an address to listen on\n\
+         \x20--> strowger.toml:2:11\n\
+         \x20 |\n\
+         2 | listen = [\"localhost:5060\"]\n\
+         \x20 |           ^^^^^^^^^^^^^^^^\n\
+         \x20 = help: an IP address and a port, such as \"127.0.0.1:5060\" or \"[::1]:5060\"; names \
+         are not looked up\n"
+    );
+}
+
+#[test]
+fn everything_wrong_is_told_with_advice() {
+    let cases = [
+        ("domain = 5", "expected a text, found integer"),
+        ("domain = \"a b\"", "\"a b\" is not a domain"),
+        ("domain = \"192.0.2.1\"", "is not a domain"),
+        ("roles = [\"pscf\"]", "did you mean \"pcscf\"?"),
+        ("roles = [\"hss\", \"hss\"]", "stands twice"),
+        ("roles = []", "no function would run"),
+        ("hss = 1", "write `[hss]` on a line of its own"),
+        ("listen = \"1.1.1.1:1\"", "`listen` belongs below `[hss]`"),
+        ("[pcscf]\ndomain = \"x\"", "`domain` stands above all sections"),
+        ("[hss]\nat = \"udp:10.0.0.1:3868\"", "write \"tcp:192.0.2.1:3868\""),
+        ("roles = [\"hss\"]\n[hss]\nat = \"10.0.0.1:1\"", "is in `roles` and elsewhere too"),
+        ("[pcscf]\nlisten=\"1.1.1.1:1\"\n[icscf]\nlisten=\"1.1.1.1:1\"", "is taken by"),
+        ("[media]\naddresses = [\"0.0.0.0\"]", "unspecified"),
+        ("[media]\naddresses = []", "needs an address"),
+        ("[media]\nports = \"5000\"", "write first and last port"),
+        ("[media]\nports = \"5000-4000\"", "no usable range"),
+        ("[media]\nanchor = \"yes\"", "expected true or false, found string"),
+        ("[trust]\nnetworks = [\"10.0.0.0/33\"]", "is not a network"),
+        ("[registration]\nmin_expires = 0", "0 is out of range"),
+        ("[registration]\nmin_expires = 99\nmax_expires = 9", "min_expires (99) is more than"),
+        ("domain = \u{201c}x\u{201d}", "straight quotes"),
+        ("domain = \"a\"\ndomain = \"b\"", "each key and section stands once"),
+    ];
+    for (text, expected) in cases {
+        let said = complaint(text);
+        assert!(said.contains(expected), "{text}\n{said}");
+        assert!(said.contains("= help: "), "{said}");
+    }
+    let said = complaint("domain = 5\n[x]\n[pcscf]\ny = 1\n");
+    assert_eq!(said.matches("error: ").count(), 3, "{said}");
+}
+
+#[test]
+fn who_listens_without_being_told() {
+    let ports = |plan: &Plan, role| plan.here[&role].iter().map(|a| a.port()).collect::<Vec<_>>();
+    let config = Config::default();
+    let all = config.plan(None, &loopback());
+    assert_eq!(ports(&all, Role::Pcscf), [5060]);
+    assert_eq!(ports(&all, Role::Hss), [3868]);
+    assert_eq!(ports(&all, Role::Media), [2223]);
+    assert!(all.here[&Role::Icscf].is_empty() && all.here[&Role::Scscf].is_empty());
+    let alone = config.plan(Some(&BTreeSet::from([Role::Scscf])), &loopback());
+    assert_eq!(ports(&alone, Role::Scscf), [5060]);
+    assert_eq!(alone.here.len(), 1);
+    let split = Config::parse("[hss]\nat = \"10.0.0.2:3868\"").unwrap();
+    assert!(!split.plan(None, &loopback()).here.contains_key(&Role::Hss));
+    // The command line's choice comes before the file's places.
+    let here = split.plan(Some(&BTreeSet::from([Role::Hss])), &loopback());
+    assert!(here.elsewhere.is_empty() && here.here.contains_key(&Role::Hss));
+}
