@@ -124,5 +124,5 @@ impl Control {
 fn ntp(now: Instant) -> u64 {
     let micros = now.unix_micros();
     let seconds = (micros / 1_000_000 + NTP_OFFSET) & 0xffff_ffff;
-    seconds << 32 | (micros % 1_000_000) * (1 << 32) / 1_000_000
+    (seconds << 32) | ((micros % 1_000_000) * (1 << 32) / 1_000_000)
 }
