@@ -367,7 +367,8 @@ fn texts_and_questions() {
     world.order(0, UeOrder::Message { to: to(), text: "Grüße".into(), token: 3 });
     world.order(0, UeOrder::Options { to: to(), token: 4 });
     world.seconds(1);
-    let ok = |w: &What| matches!(w, What::MessageResult { token: 3, status: 200, .. }).then_some(());
+    let ok =
+        |w: &What| matches!(w, What::MessageResult { token: 3, status: 200, .. }).then_some(());
     world.told(0, ok);
     let text = world.told(1, |w| match w {
         What::MessageReceived { body, from, .. } => Some((body.clone(), from.clone())),

@@ -24,11 +24,8 @@ const K: [u8; 16] = [0x46; 16];
 const OPC: [u8; 16] = [0xcd; 16];
 
 fn challenge(request: &Message, status: u16, challenge: &Challenge) -> Message {
-    let name = if status == 401 {
-        HeaderName::WwwAuthenticate
-    } else {
-        HeaderName::ProxyAuthenticate
-    };
+    let name =
+        if status == 401 { HeaderName::WwwAuthenticate } else { HeaderName::ProxyAuthenticate };
     answer(request, status).with(name, challenge.to_string())
 }
 
@@ -372,4 +369,68 @@ fn an_invite_is_challenged() {
     world.seconds(1);
     assert_eq!((world.ended(0).0, world.ended(0).1), (By::Local, 200));
     assert_eq!(world.count(0, "BYE"), 2, "challenged as well");
+}
+
+/// RFC 5626 §4.3, TS 24.229 §5.1.2A.1.1: the P-CSCF is the first route, and it is reached by the flow
+/// that it knows the phone from; so is its Record-Route.
+#[test]
+fn everything_goes_through_the_proxy_by_the_registrations_flow() {
+    let proxy = base::machine::Name {
+        service: base::Service::Sip,
+        host: "10.0.0.9".into(),
+        port: Some(5060),
+        transport: Some(base::Transport::Udp),
+    };
+    let mut world = alone(|c| c.proxy = Some(proxy), |_, _| unreachable!());
+    world.script = Box::new(|request, _| match request.method().unwrap() {
+        Method::Register => vec![registered(request, 3600)],
+        Method::Subscribe => vec![answer(request, 489)],
+        Method::Ack => Vec::new(),
+        Method::Invite => {
+            let routes: Vec<_> = request.lines(HeaderName::Route).collect();
+            assert_eq!(routes, ["<sip:10.0.0.9:5060;lr>", "<sip:orig@scscf.ims.test;lr>"]);
+            vec![
+                answer(request, 200)
+                    .with(HeaderName::RecordRoute, "<sip:mo@10.0.0.9:5060;lr>")
+                    .with(HeaderName::Contact, "<sip:bob@192.0.2.77>")
+                    .with_body(
+                        "application/sdp",
+                        "v=0\r\nc=IN IP4 10.0.0.9\r\nm=audio 4000 RTP/AVP 8\r\n",
+                    ),
+            ]
+        }
+        _ => {
+            assert_eq!(request.uri(), "sip:bob@192.0.2.77");
+            vec![answer(request, 200)]
+        }
+    });
+    world.lose = Box::new(|line, _| line == "RTP");
+    world.order(0, UeOrder::Register);
+    world.seconds(1);
+    world.order(0, UeOrder::Call { to: "tel:+492".into(), token: 1 });
+    world.seconds(1);
+    let call = world.call(0);
+    world.order(0, UeOrder::Hangup(call));
+    world.seconds(1);
+    assert_eq!(world.ended(0).1, 200);
+    assert_eq!(world.asked, ["10.0.0.9"], "only the REGISTER looked for it");
+}
+
+/// An order that comes while a REGISTER is under way is carried out after it.
+#[test]
+fn the_registration_can_be_ended_while_it_is_made() {
+    let mut world = alone(
+        |_| {},
+        |request, _| {
+            registered(request, request.get(HeaderName::Expires).unwrap().parse().unwrap())
+        },
+    );
+    world.order(0, UeOrder::Register);
+    world.order(0, UeOrder::Deregister);
+    world.seconds(1);
+    assert_eq!(world.count(0, "REGISTER"), 2);
+    world.told(0, |w| (*w == What::Deregistered { event: None }).then_some(()));
+    world.order(0, UeOrder::Register);
+    world.seconds(1);
+    assert!(world.phones[0].is_registered());
 }

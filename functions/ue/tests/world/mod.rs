@@ -36,6 +36,8 @@ pub struct World {
     sockets: BTreeMap<SocketAddr, (usize, Flow)>,
     next: u64,
     pub latency: Duration,
+    /// Names that were asked for.
+    pub asked: Vec<String>,
 }
 
 pub fn addr(text: &str) -> SocketAddr {
@@ -73,6 +75,7 @@ impl World {
             sockets: BTreeMap::new(),
             next: 0,
             latency: Duration::from_millis(5),
+            asked: Vec::new(),
         };
         for n in 0..world.phones.len() {
             let local = addr(&format!("10.0.0.{}:5060", n + 1));
@@ -136,6 +139,7 @@ impl World {
                     self.input(phone, Input::OpenFailed { open, error });
                 }
                 Output::Resolve { query, name } => {
+                    self.asked.push(name.host.clone());
                     let ip = name.host.parse().unwrap_or(addr(SERVER).ip());
                     let endpoint = Endpoint::Ip((ip, name.port.unwrap_or(5060)).into());
                     let targets = vec![Target { transport: Transport::Udp, endpoint }];
