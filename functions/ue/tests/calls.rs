@@ -406,3 +406,22 @@ fn a_talk_limit_ends_the_talk_and_not_the_call() {
     world.seconds(1);
     assert_eq!(world.ended(0).3.stats.sent, 50);
 }
+
+/// RFC 3261 §15: the callee must not send a BYE before the ACK came or will never come.
+#[test]
+fn a_callee_hangs_up_after_the_ack() {
+    let mut world = pair(plain);
+    world.lose = Box::new(|line, _| line.starts_with("ACK"));
+    world.dial();
+    world.seconds(2);
+    world.told(1, |w| matches!(w, What::Answered { .. }).then_some(()));
+    let call = world.call(1);
+    world.order(1, UeOrder::Hangup(call));
+    world.seconds(2);
+    assert_eq!(world.count(1, "BYE"), 0);
+    world.lose = Box::new(|_, _| false);
+    world.seconds(5);
+    assert_eq!(world.count(1, "BYE"), 1);
+    assert_eq!((world.ended(1).0, world.ended(1).1), (By::Local, 200));
+    assert_eq!(world.ended(0).0, By::Remote);
+}

@@ -188,7 +188,7 @@ fn aka(mut seq: u64, key: [u8; 16]) -> impl FnMut(&Message, Instant) -> Message 
 fn aka_authenticates_both_ways() {
     let mut world = alone(|c| sim(c, Sqn::new(10, 0)), aka(10, K));
     world.order(0, UeOrder::Register);
-    world.seconds(4000);
+    world.seconds(3100);
     assert!(is_registered(&world).is_some());
     assert_eq!(world.count(0, "REGISTER"), 3, "challenged once, refreshed at 3000 s");
 }

@@ -156,6 +156,30 @@ fn an_offer_may_come_late() {
     }
 }
 
+/// RFC 3262 §3: a PRACK that acknowledges nothing of ours gets a 481.
+#[test]
+fn only_the_right_prack_is_taken() {
+    let mut world = phone();
+    world.serve(0, request("INVITE", "Supported: 100rel\r\n", OFFER));
+    world.run(Duration::from_millis(20));
+    let ringing = last(&world);
+    let rseq: u32 = ringing.get(HeaderName::RSeq).unwrap().parse().unwrap();
+    let to = ringing.get(HeaderName::To).unwrap();
+    let cases = [(rseq + 1, 1, 481), (rseq, 2, 481), (rseq, 1, 200), (rseq, 1, 481)];
+    for (number, (rseq, cseq, status)) in (2..).zip(cases) {
+        let prack = Message::request(Method::Prack, "sip:alice@10.0.0.1")
+            .with(HeaderName::Via, format!("SIP/2.0/UDP 10.0.0.9;branch=z9hG4bKp{number}"))
+            .with(HeaderName::From, "<sip:bob@ims.test>;tag=f")
+            .with(HeaderName::To, to)
+            .with(HeaderName::CallId, "raw-INVITE")
+            .with(HeaderName::CSeq, format!("{number} PRACK"))
+            .with(HeaderName::RAck, format!("{rseq} {cseq} INVITE"));
+        world.serve(0, prack.to_bytes());
+        world.run(Duration::from_millis(20));
+        assert_eq!(last(&world).status(), status, "{number}");
+    }
+}
+
 /// Two forks ring and both answer: the first one is the call, the other one gets ACK and BYE.
 #[test]
 fn of_two_forks_the_first_wins() {
