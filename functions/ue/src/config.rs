@@ -160,7 +160,7 @@ impl Default for Audio {
 pub struct MediaConfig {
     /// Without media no socket is opened and nothing is said, though it is described.
     pub enabled: bool,
-    /// Our address for RTP and RTCP.
+    /// Our address for RTP and RTCP: a real one, since it is described to the other side.
     pub address: IpAddr,
     /// No packet is sent later than this in a call; `None` sends as long as it lasts.
     pub talk: Option<Duration>,

@@ -71,6 +71,7 @@ impl Ue {
             registration.expires = self.core.config.expires.max(1);
         }
         registration.state = State::Trying { since: now };
+        self.core.disarm(TimerKey::Register);
         let expires = registration.expires;
         self.send_register(now, expires);
     }
