@@ -115,6 +115,9 @@ pub struct Options {
     pub early_media: bool,
     /// Subscribe to the own registration's state, RFC 3680.
     pub reg_event: bool,
+    /// Requests take the flow of the registration to the proxy (RFC 5626 §4.3), large ones too;
+    /// otherwise large ones go over TCP where the proxy takes it (RFC 3261 §18.1.1).
+    pub same_flow: bool,
     /// `+sip.instance`, a URN without brackets, such as `urn:gsma:imei:90420156-025763-0`.
     pub instance: Option<String>,
     /// `+g.3gpp.smsip`, TS 24.341.
@@ -130,6 +133,7 @@ impl Default for Options {
             session_timer: 1800,
             early_media: false,
             reg_event: true,
+            same_flow: true,
             instance: None,
             smsip: true,
         }
@@ -156,7 +160,7 @@ impl Default for Audio {
 pub struct MediaConfig {
     /// Without media no socket is opened and nothing is said, though it is described.
     pub enabled: bool,
-    /// Our address for RTP and RTCP.
+    /// Our address for RTP and RTCP: a real one, since it is described to the other side.
     pub address: IpAddr,
     /// No packet is sent later than this in a call; `None` sends as long as it lasts.
     pub talk: Option<Duration>,

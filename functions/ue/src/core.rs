@@ -8,7 +8,7 @@ use base::slots::Slot;
 use base::time::Duration;
 use base::timer::Timers;
 use base::{
-    Deadline, Event as LogEvent, FlowId, Instant, Output, Random, Report, Severity, Transport,
+    Deadline, Event as LogEvent, Flow, FlowId, Instant, Output, Random, Report, Severity, Transport,
 };
 use sip::dialog::Dialog;
 use sip::header::{CSeq, NameAddr};
@@ -120,6 +120,8 @@ pub(crate) struct Home {
     pub(crate) routes: Vec<String>,
     /// P-Associated-URI, RFC 7315 §4.1.
     pub(crate) associated: Vec<String>,
+    /// The flow that the registration was made over, RFC 5626 §4.3.
+    pub(crate) flow: Option<Flow>,
 }
 
 pub(crate) struct Core {
@@ -283,13 +285,29 @@ impl Core {
         let proxy =
             || self.config.proxy.clone().or_else(|| sip::stack::name_of(&self.config.registrar));
         let fallback = || Hop::Name(proxy().unwrap_or_else(|| nowhere(&self.config.realm)));
-        Stack::hop(uri).unwrap_or_else(fallback)
+        match (Stack::hop(uri), &self.config.proxy) {
+            (Some(Hop::Name(name)), Some(own))
+                if (&name.host, name.port) == (&own.host, own.port) =>
+            {
+                self.proxy(own)
+            }
+            (Some(hop), _) => hop,
+            (None, _) => fallback(),
+        }
+    }
+
+    /// The proxy, by the flow that it knows us from if there is one.
+    fn proxy(&self, proxy: &Name) -> Hop {
+        let flow = self.service.flow.filter(|_| self.config.options.same_flow);
+        flow.map_or_else(|| Hop::Name(proxy.clone()), Hop::Flow)
     }
 
     /// Where requests outside dialogs go to: the proxy, else the first route, else the URI.
     pub(crate) fn first_hop(&self, request: &Message) -> Hop {
         if let Some(proxy) = &self.config.proxy {
-            return Hop::Name(proxy.clone());
+            // A REGISTER looks for the proxy anew, so that it finds another one if ours is gone.
+            let register = request.method() == Some(&Method::Register);
+            return if register { Hop::Name(proxy.clone()) } else { self.proxy(proxy) };
         }
         let route = request.list(HeaderName::Route).next().and_then(NameAddr::parse);
         self.hop_to(route.map_or(request.uri(), |r| r.uri))

@@ -13,7 +13,7 @@ pub enum UeOrder {
     Call {
         /// A `sip:` or `tel:` URI, `user@host`, or a number or name of the home domain.
         to: String,
-        /// Comes back in [`crate::UeReport::Calling`], together with the call's name.
+        /// Comes back in [`crate::What::Calling`], together with the call's name.
         token: u64,
     },
     /// Answer a call that rings here.
@@ -44,14 +44,14 @@ pub enum UeOrder {
         to: String,
         /// The text.
         text: String,
-        /// Comes back in [`crate::UeReport::MessageResult`].
+        /// Comes back in [`crate::What::MessageResult`].
         token: u64,
     },
     /// Ask what somebody can, RFC 3261 §11.
     Options {
         /// As in a call.
         to: String,
-        /// Comes back in [`crate::UeReport::OptionsResult`].
+        /// Comes back in [`crate::What::OptionsResult`].
         token: u64,
     },
 }

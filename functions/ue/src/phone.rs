@@ -535,7 +535,8 @@ impl Function for Ue {
             }
             Input::Closed { flow, error } => {
                 let text = format!("media to {}: {error}", flow.remote);
-                self.core.log(Severity::Info, "ue.media_unreachable", text);
+                // One for each packet, perhaps.
+                self.core.log(Severity::Debug, "ue.media_unreachable", text);
             }
             Input::Resolved { query, targets } => self.core.stack.resolved(now, query, targets),
             Input::Order(order) => match order.0.downcast::<UeOrder>() {

@@ -18,11 +18,16 @@ pub(crate) struct Subscription {
     dialog: Option<Dialog>,
     /// A SUBSCRIBE is under way.
     busy: bool,
+    /// The registration that it was for is gone; only its last NOTIFY is still taken.
+    stale: bool,
 }
 
 impl Ue {
     /// Subscribes, unless a subscription lives already.
     pub(crate) fn subscribe(&mut self, now: Instant) {
+        if self.subscription.stale {
+            self.subscription = Subscription::default();
+        }
         if self.subscription.dialog.is_none() && !self.subscription.busy {
             let identity = self.core.identity().to_owned();
             let mut request = self.core.request(Method::Subscribe, &identity, &identity);
@@ -66,6 +71,10 @@ impl Ue {
 
     /// The final answer to a SUBSCRIBE.
     pub(crate) fn subscribe_response(&mut self, now: Instant, response: &Message) {
+        let own = self.subscription.request.as_ref().and_then(|r| r.get(HeaderName::CallId));
+        if self.subscription.stale || own != response.get(HeaderName::CallId) {
+            return;
+        }
         self.subscription.busy = false;
         if !(200..300).contains(&response.status()) {
             return self.subscribe_failed(now, response.status());
@@ -85,6 +94,9 @@ impl Ue {
 
     /// No subscription: a registrar that does not know the event is left in peace.
     pub(crate) fn subscribe_failed(&mut self, now: Instant, status: u16) {
+        if self.subscription.stale {
+            return;
+        }
         self.subscription.busy = false;
         let had_one = self.subscription.dialog.take().is_some();
         self.subscription.request = None;
@@ -102,9 +114,9 @@ impl Ue {
         );
     }
 
-    /// The registration is gone, and the subscription with it.
+    /// The registration is gone, and the subscription with it; the notifier still says so.
     pub(crate) fn unsubscribe(&mut self) {
-        self.subscription = Subscription::default();
+        self.subscription.stale = true;
         self.core.disarm(TimerKey::Subscribe);
     }
 
@@ -130,7 +142,8 @@ impl Ue {
             return self.deregistered_by_network(now, event, again);
         }
         if ended {
-            self.unsubscribe();
+            self.subscription = Subscription::default();
+            self.core.disarm(TimerKey::Subscribe);
             if self.registration.is_registered() {
                 let wait = self.core.spread(Duration::from_secs(2));
                 self.core.arm(TimerKey::Subscribe, now + wait);

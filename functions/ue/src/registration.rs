@@ -25,11 +25,12 @@ enum State {
     #[default]
     Idle,
     /// A REGISTER is under way since then.
-    Trying { since: Instant },
+    Trying {
+        since: Instant,
+    },
     /// To be tried again when the timer says so.
     Waiting,
-    /// Registered over this flow.
-    Registered { flow: Flow },
+    Registered,
     /// A REGISTER that ends it is under way.
     Leaving,
 }
@@ -50,7 +51,7 @@ pub(crate) struct Registration {
 
 impl Registration {
     pub(crate) fn is_registered(&self) -> bool {
-        matches!(self.state, State::Registered { .. })
+        matches!(self.state, State::Registered)
     }
 
     fn is_busy(&self) -> bool {
@@ -70,6 +71,7 @@ impl Ue {
             registration.expires = self.core.config.expires.max(1);
         }
         registration.state = State::Trying { since: now };
+        self.core.disarm(TimerKey::Register);
         let expires = registration.expires;
         self.send_register(now, expires);
     }
@@ -84,7 +86,7 @@ impl Ue {
                 self.core.disarm(TimerKey::Register);
                 self.core.report(now, What::Deregistered { event: None });
             }
-            State::Registered { .. } => {
+            State::Registered => {
                 registration.state = State::Leaving;
                 self.core.disarm(TimerKey::Register);
                 self.send_register(now, 0);
@@ -159,15 +161,15 @@ impl Ue {
         if expires == 0 {
             return self.register_failed(now, 500, "registered for no time at all".into(), None);
         }
-        let first = self.core.service.associated.is_empty() && self.core.service.routes.is_empty();
         let list = |name| response.list(name).map(str::to_owned).collect::<Vec<_>>();
         self.core.service.routes = list(HeaderName::ServiceRoute);
         let uri = |element: &String| NameAddr::parse(element).map(|a| a.uri.to_owned());
         let associated: Vec<_> = list(HeaderName::PAssociatedUri).iter().filter_map(uri).collect();
-        if !associated.is_empty() || first {
+        if !associated.is_empty() {
             self.core.service.associated = associated.clone();
         }
-        self.registration.state = State::Registered { flow };
+        self.core.service.flow = Some(flow);
+        self.registration.state = State::Registered;
         self.registration.failures = 0;
         // TS 24.229 §5.1.1.4.1.
         let refresh = if expires > 1200 { expires - 600 } else { (expires / 2).max(1) };
@@ -236,13 +238,14 @@ impl Ue {
 
     /// The flow of the registration is gone: another one is needed at once, RFC 5626 §4.2.
     pub(crate) fn registration_flow_closed(&mut self, now: Instant, flow: Flow) {
-        let State::Registered { flow: own } = self.registration.state else { return };
-        if own.id == flow.id && own.remote == flow.remote {
-            self.core.log(
-                Severity::Warning,
-                "ue.flow_closed",
-                format!("the flow to {} is gone; registering again", flow.remote),
-            );
+        let same = |own: Flow| own.id == flow.id && own.remote == flow.remote;
+        if !self.core.service.flow.is_some_and(same) {
+            return;
+        }
+        self.core.service.flow = None;
+        if self.registration.is_registered() {
+            let text = format!("the flow to {} is gone; registering again", flow.remote);
+            self.core.log(Severity::Warning, "ue.flow_closed", text);
             self.register(now);
         }
     }

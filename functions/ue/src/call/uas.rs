@@ -201,6 +201,7 @@ impl Call {
         let early_media = core.config.options.early_media;
         let Phase::Incoming(incoming) = &mut self.phase else { return };
         incoming.ringing = true;
+        self.progress.get_or_insert(now);
         let (reliable, offered) = (incoming.reliable, description(&incoming.request).is_some());
         let request = incoming.request.clone();
         let mut response = self.tagged(&request, 180);
