@@ -33,6 +33,9 @@ const MARGIN: usize = 11;
 /// Least columns between two lifelines.
 const NARROWEST: usize = 6;
 
+/// Longest name of a participant.
+const MOST_LABEL: usize = 24;
+
 /// Least width that is drawn for.
 const LEAST_WIDTH: usize = 40;
 
@@ -118,7 +121,7 @@ impl Page {
         self.write(row);
         let mut rows = [Row::new(), Row::new(), Row::new()];
         for (at, participant) in ladder.participants.iter().enumerate() {
-            let label = cut(&participant.label, self.room(at));
+            let label = cut(&participant.label, self.room(at, ladder));
             let inner = label.chars().count() + 2;
             let left = self.lines[at] - inner.div_ceil(2);
             let below: String = (0..inner)
@@ -133,12 +136,18 @@ impl Page {
         rows.into_iter().for_each(|row| self.write(row));
     }
 
-    /// Characters that fit into a box.
-    fn room(&self, at: usize) -> usize {
-        let line = self.lines[at];
-        let left = at.checked_sub(1).map_or(2 * (line - MARGIN), |i| line - self.lines[i]);
-        let right = self.lines.get(at + 1).map_or(2 * (self.width - line), |next| next - line);
-        left.min(right).saturating_sub(5).max(1)
+    /// Characters that fit into a box: all, unless it would touch its neighbour.
+    fn room(&self, at: usize, ladder: &Ladder) -> usize {
+        let length = |at: usize| ladder.participants[at].label.chars().count();
+        let mut room = MOST_LABEL.min(length(at));
+        for next in [at.checked_sub(1), Some(at + 1)].into_iter().flatten() {
+            let Some(line) = self.lines.get(next) else { continue };
+            let gap = line.abs_diff(self.lines[at]);
+            if (length(at).min(MOST_LABEL) + length(next).min(MOST_LABEL)).div_ceil(2) + 5 > gap {
+                room = room.min(gap.saturating_sub(5).max(1));
+            }
+        }
+        room
     }
 
     fn pause(&mut self, pause: Duration) {
@@ -287,7 +296,7 @@ fn put(row: &mut Row, at: usize, text: &str, style: Style) {
 /// asks for.
 fn columns(ladder: &Ladder, width: usize) -> Vec<usize> {
     let labels: Vec<usize> =
-        ladder.participants.iter().map(|p| p.label.chars().count().min(24)).collect();
+        ladder.participants.iter().map(|p| p.label.chars().count().min(MOST_LABEL)).collect();
     let Some((first, last)) = labels.first().zip(labels.last()) else { return Vec::new() };
     let least = |gap: usize| ((labels[gap] + labels[gap + 1]) / 2 + 6).max(NARROWEST + 4);
     let mut gaps: Vec<usize> = (0..labels.len() - 1).map(least).collect();
