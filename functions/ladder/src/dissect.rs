@@ -82,10 +82,10 @@ impl Summary {
         self.answer.is_none() && !self.verb.is_empty()
     }
 
-    /// Whether it is an answer that tells of a failure.
+    /// Whether it is an answer that tells of a failure; a challenge is none.
     pub fn is_failure(&self) -> bool {
         match (self.protocol, self.answer) {
-            (Service::Sip, Some(code)) => code >= 400,
+            (Service::Sip, Some(code)) => code >= 400 && !matches!(code, 401 | 407),
             (Service::Diameter, Some(code)) => code / 1000 != 2,
             (Service::Ng, Some(_)) => self.title.contains("error"),
             _ => false,

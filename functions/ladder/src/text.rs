@@ -11,7 +11,8 @@ use crate::ladder::{Arrow, Ladder, utc};
 /// How a ladder is drawn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Options {
-    /// Columns of the terminal. Lines are never longer.
+    /// Columns of the terminal. Lines are longer only below 40, or if the participants would stand
+    /// closer than three columns.
     pub width: usize,
     /// Colours by protocol, red for failures: ANSI escape sequences.
     pub colour: bool,
@@ -31,7 +32,10 @@ impl Default for Options {
 const MARGIN: usize = 11;
 
 /// Least columns between two lifelines.
-const NARROWEST: usize = 6;
+const NARROWEST: usize = 3;
+
+/// Longest name of a participant.
+const MOST_LABEL: usize = 24;
 
 /// Least width that is drawn for.
 const LEAST_WIDTH: usize = 40;
@@ -96,6 +100,8 @@ type Row = Vec<(char, Style)>;
 
 struct Page {
     width: usize,
+    /// Longest label of a participant.
+    label: usize,
     colour: bool,
     /// The columns of the lifelines.
     lines: Vec<usize>,
@@ -104,9 +110,12 @@ struct Page {
 
 impl Page {
     fn new(ladder: &Ladder, options: &Options) -> Page {
+        let number = ladder.participants.len();
         let width = options.width.max(LEAST_WIDTH);
-        let lines = columns(ladder, width);
-        Page { width, colour: options.colour, lines, text: String::new() }
+        let label = (width / (number + 2)).clamp(1, MOST_LABEL);
+        let width = width.max(MARGIN + label + 2 + NARROWEST * number);
+        let lines = columns(ladder, width, label);
+        Page { width, label, colour: options.colour, lines, text: String::new() }
     }
 
     fn head(&mut self, ladder: &Ladder) {
@@ -118,7 +127,7 @@ impl Page {
         self.write(row);
         let mut rows = [Row::new(), Row::new(), Row::new()];
         for (at, participant) in ladder.participants.iter().enumerate() {
-            let label = cut(&participant.label, self.room(at));
+            let label = cut(&participant.label, self.room(at, ladder));
             let inner = label.chars().count() + 2;
             let left = self.lines[at] - inner.div_ceil(2);
             let below: String = (0..inner)
@@ -133,12 +142,18 @@ impl Page {
         rows.into_iter().for_each(|row| self.write(row));
     }
 
-    /// Characters that fit into a box.
-    fn room(&self, at: usize) -> usize {
-        let line = self.lines[at];
-        let left = at.checked_sub(1).map_or(2 * (line - MARGIN), |i| line - self.lines[i]);
-        let right = self.lines.get(at + 1).map_or(2 * (self.width - line), |next| next - line);
-        left.min(right).saturating_sub(5).max(1)
+    /// Characters that fit into a box: all, unless it would touch its neighbour.
+    fn room(&self, at: usize, ladder: &Ladder) -> usize {
+        let length = |at: usize| ladder.participants[at].label.chars().count().min(self.label);
+        let mut room = length(at);
+        for next in [at.checked_sub(1), Some(at + 1)].into_iter().flatten() {
+            let Some(line) = self.lines.get(next) else { continue };
+            let gap = line.abs_diff(self.lines[at]);
+            if (length(at) + length(next)).div_ceil(2) + 5 > gap {
+                room = room.min(gap.saturating_sub(5).max(1));
+            }
+        }
+        room
     }
 
     fn pause(&mut self, pause: Duration) {
@@ -285,11 +300,11 @@ fn put(row: &mut Row, at: usize, text: &str, style: Style) {
 
 /// Where the lifelines stand: as far apart as their labels and arrows want, as close as the width
 /// asks for.
-fn columns(ladder: &Ladder, width: usize) -> Vec<usize> {
+fn columns(ladder: &Ladder, width: usize, label: usize) -> Vec<usize> {
     let labels: Vec<usize> =
-        ladder.participants.iter().map(|p| p.label.chars().count().min(24)).collect();
+        ladder.participants.iter().map(|p| p.label.chars().count().min(label)).collect();
     let Some((first, last)) = labels.first().zip(labels.last()) else { return Vec::new() };
-    let least = |gap: usize| ((labels[gap] + labels[gap + 1]) / 2 + 6).max(NARROWEST + 4);
+    let least = |gap: usize| ((labels[gap] + labels[gap + 1]) / 2 + 6).max(10);
     let mut gaps: Vec<usize> = (0..labels.len() - 1).map(least).collect();
     let left = MARGIN + (first + 4) / 2;
     let room = width.saturating_sub(left + (last + 4) / 2 + 1);

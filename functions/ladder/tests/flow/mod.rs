@@ -1,6 +1,12 @@
 //! A registration and a call as they cross the seams of an IMS: phones on UDP, functions on wires.
 
-#![allow(dead_code, clippy::unwrap_used, reason = "each test uses its part, and may fail")]
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "each test uses its part, and may fail"
+)]
 
 use base::time::Duration;
 use base::{Bytes, Endpoint, Instant, Service, Transport, WireId};
@@ -413,8 +419,8 @@ pub fn call(net: &mut Net) {
     net.wait(500_000);
     net.send(Service::Sip, "alice", "pcscf", retransmitted);
     answer(net, &Sip { start: "SIP/2.0 100 Trying", body: "", ..base }, 0..1);
-    for hop in 1..WAY.len() - 1 {
-        if WAY[hop] == "icscf" {
+    for (hop, from) in WAY.iter().enumerate().take(WAY.len() - 1).skip(1) {
+        if *from == "icscf" {
             net.cx(
                 "icscf",
                 "hss",
