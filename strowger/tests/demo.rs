@@ -63,6 +63,9 @@ fn everything_is_as_it_should_be() {
     assert_eq!(outcome.failures, Vec::<String>::new());
     assert!(outcome.files.iter().all(|(_, path)| path.exists()));
     assert_eq!(outcome.files.len(), 4);
+    let capture = std::fs::read(&outcome.files[2].1).expect("the capture");
+    let text = String::from_utf8_lossy(&capture);
+    assert!(text.contains("ck=\"xxxx") && text.contains("ik=\"xxxx"), "keys are masked");
     let ladder = strowger::demo::screen::ladder(&outcome, 120, false);
     for arrow in ["INVITE", "PRACK", "UPDATE", "Cx LIR", "NG offer", "NG answer", "BYE"] {
         assert!(ladder.contains(arrow), "{arrow} in\n{ladder}");

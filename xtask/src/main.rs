@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, reason = "a command line speaks to a person")]
 
 mod dist;
+mod fuzz;
 mod peers;
 mod run;
 mod test;
@@ -13,6 +14,7 @@ The project's own commands.
 
     cargo xtask test     everything that CI runs: format, lints, tests, real peers
     cargo xtask peers    install the foreign programs that the tests drive (Debian, root)
+    cargo xtask fuzz [S] every fuzz target for S seconds (30)
     cargo xtask dist     the binary that is shipped: static, stripped, checked
 ";
 
@@ -22,6 +24,10 @@ fn main() -> ExitCode {
         Some("test") => test::all(),
         Some("peers") => peers::install(),
         Some("dist") => dist::build(),
+        Some("fuzz") => match std::env::args().nth(2).unwrap_or("30".to_owned()).parse() {
+            Ok(seconds) => fuzz::all(seconds),
+            Err(_) => Err("fuzz takes a number of seconds for each target".to_owned()),
+        },
         _ => {
             print!("{HELP}");
             return ExitCode::from(2);

@@ -293,7 +293,7 @@ impl Stage {
     }
 
     fn collect(&mut self) {
-        self.kept.extend(self.seen.try_iter());
+        self.kept.extend(self.seen.try_iter().map(masked));
     }
 
     fn records(&mut self) -> Vec<Record> {
@@ -305,7 +305,7 @@ impl Stage {
     fn end(mut self) -> Vec<Record> {
         let _ = self.handle.stop();
         let _ = self.thread.join();
-        self.kept.extend(self.seen.iter());
+        self.kept.extend(self.seen.iter().map(masked));
         self.kept
     }
 
@@ -341,6 +341,12 @@ fn tap(see: &SyncSender<Record>, now: base::Instant, crossing: &Crossing<'_>) {
     };
     // A full channel loses the ladder's end, never the call.
     let _ = see.try_send(record);
+}
+
+/// Key material is overwritten before anything is shown or written.
+fn masked(mut record: Record) -> Record {
+    ladder::redact(&mut record);
+    record
 }
 
 fn write_files(out: &Path, outcome: &mut Outcome) -> Result<(), DemoError> {

@@ -1,0 +1,24 @@
+//! Any bytes: the parser must not panic, and what it takes it must write back readably.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use sip::header::{Challenge, Credentials, HeaderName, NameAddr, Via};
+use sip::{Message, Uri};
+
+fuzz_target!(|bytes: &[u8]| {
+    let _ = sip::framing::frame(bytes);
+    let _ = Message::salvage(base::Bytes::copy_from_slice(bytes));
+    let Ok(mut message) = Message::parse(base::Bytes::copy_from_slice(bytes)) else { return };
+    for (_, value) in message.headers() {
+        let _ = Via::parse(value);
+        let _ = NameAddr::parse(value).and_then(|a| a.parsed_uri().map(|u| u.aor()));
+        let _ = Challenge::parse(value);
+        let _ = Credentials::parse(value);
+        let _ = Uri::parse(value).map(|uri| uri.to_string());
+    }
+    message.pop_element(HeaderName::Route);
+    message.tag_to("t");
+    message.set_element(HeaderName::Via, "SIP/2.0/UDP a;branch=z9hG4bKb");
+    let again = Message::parse(message.to_bytes()).expect("what is written can be read");
+    assert_eq!(again.to_bytes(), message.to_bytes());
+});
