@@ -2,6 +2,7 @@
 
 mod clock;
 mod dns;
+mod entropy;
 mod holder;
 mod mmsg;
 mod notices;
@@ -213,9 +214,7 @@ impl Live {
     pub fn new(config: LiveConfig) -> io::Result<Live> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed).map_err(io::Error::from)?;
-        let mut random = Random::new(seed);
+        let mut random = Random::new(entropy::seed()?);
         let (sender, commands) = sync_channel(config.orders);
         let shard = Shard::new(config.limits);
         let sockets = Sockets::new(poll.registry().try_clone()?, config, random.fork());
