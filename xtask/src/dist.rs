@@ -26,3 +26,25 @@ pub(crate) fn build() -> Result<(), String> {
     println!("{}: {size} bytes, static", binary.display());
     Ok(())
 }
+
+/// Runs the demonstration with the shipped binary as an ordinary user, in an otherwise empty root.
+pub(crate) fn demonstrate() -> Result<(), String> {
+    let jail = root().join("target/jail");
+    let home = jail.join("home");
+    let prepare = || -> std::io::Result<()> {
+        if jail.exists() {
+            std::fs::remove_dir_all(&jail)?;
+        }
+        std::fs::create_dir_all(&home)?;
+        std::os::unix::fs::chown(&home, Some(NOBODY), Some(NOBODY))?;
+        let binary = root().join("target").join(TARGET).join("release/strowger");
+        std::fs::copy(binary, jail.join("strowger")).map(drop)
+    };
+    prepare().map_err(|e| format!("an empty root in {} (needs root): {e}", jail.display()))?;
+    let mut demo = Command::new("chroot");
+    demo.arg(format!("--userspec={NOBODY}:{NOBODY}")).arg(&jail);
+    step("demonstration in an empty root", demo.args(["/strowger", "demo", "--out", "/home/demo"]))
+}
+
+/// The user that owns nothing.
+const NOBODY: u32 = 65_534;

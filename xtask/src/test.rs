@@ -1,7 +1,7 @@
 //! `cargo xtask test`.
 
-use crate::peers;
 use crate::run::{cargo, step};
+use crate::{dist, peers};
 
 /// Everything that CI runs.
 pub(crate) fn all() -> Result<(), String> {
@@ -12,6 +12,8 @@ pub(crate) fn all() -> Result<(), String> {
     step("tests", &mut cargo(&["test", "--workspace", "--quiet"]))?;
     let documentation = ["doc", "--workspace", "--no-deps", "--quiet"];
     step("documentation", cargo(&documentation).env("RUSTDOCFLAGS", "-D warnings"))?;
+    dist::build()?;
+    dist::demonstrate()?;
     let interop = ["test", "--quiet", "--package", "strowger-tests", "--features", "interop"];
     step("real peers", cargo(&interop).args(["--", "--test-threads=1"]))
 }
