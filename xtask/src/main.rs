@@ -1,6 +1,7 @@
 //! `cargo xtask`: the one door to everything that is done to this project.
 #![allow(clippy::print_stdout, reason = "a command line speaks to a person")]
 
+mod bench;
 mod dist;
 mod fuzz;
 mod peers;
@@ -14,6 +15,7 @@ The project's own commands.
 
     cargo xtask test     everything that CI runs: format, lints, tests, real peers
     cargo xtask peers    install the foreign programs that the tests drive (Debian, root)
+    cargo xtask bench [N] server CPU per unit of work, ours and Kamailio's, N runs of each (3)
     cargo xtask fuzz [S] every fuzz target for S seconds (30)
     cargo xtask dist     the binary that is shipped: static, stripped, checked
 ";
@@ -23,6 +25,10 @@ fn main() -> ExitCode {
     let result = match command.as_deref() {
         Some("test") => test::all(),
         Some("peers") => peers::install(),
+        Some("bench") => match std::env::args().nth(2).unwrap_or("3".to_owned()).parse() {
+            Ok(repeats @ 1..) => bench::all(repeats),
+            _ => Err("bench takes a number of repeats".to_owned()),
+        },
         Some("dist") => dist::build(),
         Some("fuzz") => match std::env::args().nth(2).unwrap_or("30".to_owned()).parse() {
             Ok(seconds) => fuzz::all(seconds),
