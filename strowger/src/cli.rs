@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod run;
 mod sub;
+mod trace;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -28,6 +29,7 @@ use crate::state::{State, StateError};
         strowger demo                       see a call within a second\n  \
         strowger run                        all functions, on loopback\n  \
         strowger sub add --name alice --password secret\n  \
+        strowger trace                      what crosses, live\n  \
         strowger config init strowger.toml  a file to start from\n\n\
         `strowger help COMMAND` tells more about each command."
 )]
@@ -42,6 +44,7 @@ enum Command {
     Run(run::Args),
     Config(config::Args),
     Sub(sub::Args),
+    Trace(trace::Args),
 }
 
 /// Where the configuration and the state are.
@@ -103,6 +106,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args, begin),
         Command::Config(args) => config::run(args),
         Command::Sub(args) => sub::run(args),
+        Command::Trace(args) => trace::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,15 +6,26 @@
 //! {"show":{"names":["tel:+491701"]}}   {"remove":{"names":[…]}}   {"list":{"after":null}}
 //! {"ok":{"subscribers":[…],"more":false}}   {"error":"there is no subscriber …"}
 //! ```
+//!
+//! One request is answered with many lines: messages that crossed, as [`ladder::json`] writes them.
+//!
+//! ```json
+//! {"trace":{"who":"tel:+491701","follow":false,"secrets":false}}
+//! {"at":…,"service":"sip",…}   {"end":{"forgotten":0,"lost":0}}
+//! {"trace":{"follow":true}}
+//! {"following":{}}   {"at":…}   {"lost":3}   {"at":…}   … until the client closes
+//! ```
 
 mod client;
 mod desk;
 mod server;
+mod watch;
 mod wire;
 
-pub use client::{Client, ClientError};
+pub use client::{Client, ClientError, Told, Watching};
 pub use desk::{Asked, Desk};
 pub use server::{Door, DoorError};
+pub use watch::Watch;
 
 /// The longest line in bytes: a full page of subscribers with long filter criteria fits.
 const MAX_LINE: u64 = 16 << 20;

@@ -11,7 +11,7 @@ use std::sync::mpsc::Receiver;
 
 use base::{Event, Report, Severity};
 use engine::net::{ListenError, Notice, notices};
-use engine::shard::{Store, Tap};
+use engine::shard::{Crossing, Store, Tap};
 use engine::{FunctionId, FunctionSpec, Handle, Listener, Live, LiveConfig, RelayConfig};
 
 use crate::assembly;
@@ -20,6 +20,7 @@ use crate::framing::framings;
 use crate::log::Log;
 use crate::plan::{Plan, Role};
 use crate::provision::{Provisioner, Started, TABLES};
+use crate::recorder::{LIMITS, Recorder};
 use crate::relay::RtpForward;
 
 /// Notices that may wait for the dispatcher.
@@ -47,6 +48,7 @@ pub struct Process {
     live: Live,
     functions: BTreeMap<Role, FunctionId>,
     desk: Arc<Desk>,
+    recorder: Recorder,
     log: Log,
     door: Option<Door>,
     started: Option<Box<dyn FnOnce() + Send>>,
@@ -91,7 +93,9 @@ impl Process {
         })?;
         live.rebuild(provisioner, Box::new(|| Box::new(Provisioner::default())));
         let desk = Arc::new(Desk::new(live.handle(), provisioner));
-        Ok(Process { live, functions, desk, log, door: None, started: None, listen: None })
+        let recorder = Recorder::start(LIMITS)?;
+        let (door, started, listen) = (None, None, None);
+        Ok(Process { live, functions, desk, recorder, log, door, started, listen })
     }
 
     /// The loop, for functions beyond the plan, and for where it listens.
@@ -114,6 +118,11 @@ impl Process {
         Arc::clone(&self.desk)
     }
 
+    /// What crossed, for other threads while the process runs.
+    pub fn recorder(&self) -> Recorder {
+        self.recorder.clone()
+    }
+
     /// Where the process listens: the function's name and the listener with its real port.
     pub fn listening(&self) -> Vec<(&'static str, Listener)> {
         let name = |id: FunctionId| {
@@ -128,7 +137,7 @@ impl Process {
     /// # Errors
     /// With advice.
     pub fn door(&mut self, path: &std::path::Path) -> Result<(), StartError> {
-        self.door = Some(Door::open(path, self.desk())?);
+        self.door = Some(Door::open(path, self.desk(), self.recorder())?);
         Ok(())
     }
 
@@ -142,19 +151,25 @@ impl Process {
         self.listen = Some(Box::new(listen));
     }
 
-    /// Runs until the handle says stop, or a drain is over.
+    /// Runs until the handle says stop, or a drain is over. The tap sees what the recorder sees.
     ///
     /// # Errors
     /// If the system no longer tells of events.
-    pub fn run(self, tap: impl Tap) -> io::Result<()> {
-        let Process { live, desk, log, door, started, listen, .. } = self;
+    pub fn run(self, mut tap: impl Tap) -> io::Result<()> {
+        let Process { live, desk, recorder, log, door, started, listen, .. } = self;
         let (console, receiver) = notices(NOTICES);
         let at_desk = Arc::clone(&desk);
         let dispatch = move || dispatch(&receiver, log, &at_desk, started, listen);
         let dispatcher = std::thread::Builder::new().name("dispatcher".into()).spawn(dispatch)?;
         // The dispatcher ends with the console, which the loop owns.
-        let result = live.run(tap, console);
+        let mut record = recorder.tap();
+        let both = move |now, crossing: &Crossing<'_>| {
+            record.message(now, crossing);
+            tap.message(now, crossing);
+        };
+        let result = live.run(both, console);
         drop(door);
+        recorder.close();
         desk.close();
         let _ = dispatcher.join();
         result

@@ -136,6 +136,17 @@ impl Correlation {
         self.threads.iter().filter(|t| t.keys.iter().any(is_theirs)).collect()
     }
 
+    /// All identities of a subscriber that registrations and Cx told of, in alphabetical order.
+    pub fn identities(&self, subscriber: &str) -> Vec<String> {
+        let wanted = Wanted::parse(subscriber);
+        let all: Vec<(&String, usize)> = self.subscribers.iter().collect();
+        let sets: BTreeSet<usize> =
+            all.iter().filter(|(identity, _)| wanted.is(identity)).map(|(_, set)| *set).collect();
+        let theirs = all.into_iter().filter(|(_, set)| sets.contains(set));
+        let found: BTreeSet<String> = theirs.map(|(identity, _)| identity.clone()).collect();
+        found.into_iter().collect()
+    }
+
     /// The ladder of one thread.
     pub fn ladder(&self, thread: &Thread) -> Ladder {
         self.ladder_of([thread])

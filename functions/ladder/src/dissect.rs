@@ -134,7 +134,7 @@ pub fn full_text(record: &Record) -> String {
 }
 
 /// Control characters, which could move a terminal's cursor, become question marks.
-pub(crate) fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     // Characters that turn the direction of writing are as harmful as escape sequences.
     let harmful = |c: char| {
         c.is_control()

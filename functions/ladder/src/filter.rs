@@ -20,6 +20,11 @@ pub struct Filter {
     pub call: Option<String>,
     /// Only what belongs to a subscriber: `sip:…`, `tel:…`, an IMPI, IMSI or MSISDN.
     pub subscriber: Option<String>,
+    /// Other identities of this subscriber, as [`Correlation::identities`] tells them: what was
+    /// learned before the subscription began.
+    ///
+    /// [`Correlation::identities`]: crate::Correlation::identities
+    pub aliases: Vec<String>,
 }
 
 /// Ties beyond this number are not learned: a guard against a peer that invents them.
@@ -32,7 +37,7 @@ const CAUSE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Follow {
     filter: Filter,
-    wanted: Option<Wanted>,
+    wanted: Vec<Wanted>,
     ties: BTreeSet<Key>,
     /// Identities of the call's SIP requests, and when they were last seen.
     identities: BTreeSet<Key>,
@@ -41,7 +46,8 @@ pub(crate) struct Follow {
 
 impl Follow {
     pub(crate) fn new(filter: Filter) -> Follow {
-        let wanted = filter.subscriber.as_deref().map(Wanted::parse);
+        let wanted =
+            filter.subscriber.iter().chain(&filter.aliases).map(|w| Wanted::parse(w)).collect();
         let ties = filter.call.iter().map(|id| Key::CallId(id.clone())).collect();
         Follow { filter, wanted, ties, identities: BTreeSet::new(), last: Instant::EPOCH }
     }
@@ -57,11 +63,11 @@ impl Follow {
     }
 
     fn belongs(&mut self, record: &Record, summary: &Summary) -> bool {
-        if self.filter.call.is_none() && self.wanted.is_none() {
+        if self.filter.call.is_none() && self.wanted.is_empty() {
             return true;
         }
         let tied = summary.keys.iter().any(|key| self.ties.contains(key));
-        let wanted = |key: &Key| self.wanted.as_ref().is_some_and(|w| w.is_key(key));
+        let wanted = |key: &Key| self.wanted.iter().any(|w| w.is_key(key));
         let caused = summary.protocol == Service::Diameter
             && summary.is_request()
             && record.at.since(self.last) <= CAUSE
@@ -88,7 +94,7 @@ impl Follow {
                 Key::CallId(_) | Key::Icid(_) | Key::SessionId(_) => {
                     self.ties.insert(key.clone());
                 }
-                Key::Impi(_) if self.wanted.is_some() && summary.verb == "REGISTER" => {
+                Key::Impi(_) if !self.wanted.is_empty() && summary.verb == "REGISTER" => {
                     self.ties.insert(key.clone());
                 }
                 Key::Impu(_) if summary.protocol == Service::Sip && self.filter.call.is_some() => {

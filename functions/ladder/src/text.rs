@@ -44,20 +44,51 @@ const LEAST_WIDTH: usize = 40;
 pub fn render(ladder: &Ladder, options: &Options) -> String {
     let mut page = Page::new(ladder, options);
     page.head(ladder);
-    let mut before = Duration::ZERO;
-    for arrow in &ladder.arrows {
-        let pause = arrow.offset.saturating_sub(before);
-        if pause >= options.pause && !options.pause.is_zero() {
-            page.pause(pause);
-        }
-        before = arrow.offset;
-        page.arrow(arrow);
-        if options.detail {
-            page.detail(arrow);
-        }
-    }
+    page.arrows(&ladder.arrows, Duration::ZERO, options);
     page.foot(ladder);
     page.text
+}
+
+/// Draws a ladder while it grows: each time what is new. The boxes are drawn again when somebody
+/// joins; until then the lifelines stay where they are.
+#[derive(Clone, Debug)]
+pub struct Growing {
+    options: Options,
+    labels: Vec<String>,
+    lines: Vec<usize>,
+    drawn: usize,
+    before: Duration,
+}
+
+impl Growing {
+    /// Nothing is drawn yet.
+    pub fn new(options: Options) -> Growing {
+        Growing { options, labels: Vec::new(), lines: Vec::new(), drawn: 0, before: Duration::ZERO }
+    }
+
+    /// The arrows of the ladder that have not been drawn. It must be the same ladder as before with
+    /// arrows added at its end; participants may have joined or become known better.
+    pub fn draw(&mut self, ladder: &Ladder) -> String {
+        let new = ladder.arrows.get(self.drawn..).unwrap_or_default();
+        let Some(last) = new.last() else { return String::new() };
+        let mut page = Page::new(ladder, &self.options);
+        let labels = ladder.participants.iter().map(|p| &p.label);
+        if labels.clone().eq(&self.labels) {
+            page.lines.clone_from(&self.lines);
+        } else {
+            if self.drawn == 0 {
+                page.head(ladder);
+            } else {
+                page.boxes(ladder);
+            }
+            self.labels = labels.cloned().collect();
+            self.lines.clone_from(&page.lines);
+        }
+        page.arrows(new, self.before, &self.options);
+        self.drawn = ladder.arrows.len();
+        self.before = last.offset;
+        page.text
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -125,6 +156,10 @@ impl Page {
         let mut row = Row::new();
         put(&mut row, 0, &cut(&utc(ladder.started), self.width), Style::Dim);
         self.write(row);
+        self.boxes(ladder);
+    }
+
+    fn boxes(&mut self, ladder: &Ladder) {
         let mut rows = [Row::new(), Row::new(), Row::new()];
         for (at, participant) in ladder.participants.iter().enumerate() {
             let label = cut(&participant.label, self.room(at, ladder));
@@ -140,6 +175,20 @@ impl Page {
         }
         put(&mut rows[2], MARGIN - 3, "ms", Style::Dim);
         rows.into_iter().for_each(|row| self.write(row));
+    }
+
+    fn arrows(&mut self, arrows: &[Arrow], mut before: Duration, options: &Options) {
+        for arrow in arrows {
+            let pause = arrow.offset.saturating_sub(before);
+            if pause >= options.pause && !options.pause.is_zero() {
+                self.pause(pause);
+            }
+            before = arrow.offset;
+            self.arrow(arrow);
+            if options.detail {
+                self.detail(arrow);
+            }
+        }
     }
 
     /// Characters that fit into a box: all, unless it would touch its neighbour.

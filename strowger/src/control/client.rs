@@ -5,7 +5,11 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use ladder::Record;
+use serde::Deserialize;
+
 use super::MAX_LINE;
+use super::watch::{Remark, Watch};
 use super::wire::{Request, Response};
 use crate::provision::{Ask, Found};
 
@@ -67,5 +71,89 @@ impl Client {
         }
         let response: Response = serde_json::from_slice(&line).map_err(io::Error::from)?;
         response.found().map_err(ClientError::Refused)
+    }
+
+    /// Asks for messages that crossed.
+    ///
+    /// # Errors
+    /// If the connection broke.
+    pub fn watch(mut self, watch: &Watch) -> Result<Watching, ClientError> {
+        let mut line =
+            serde_json::to_vec(&Request::Trace(watch.clone())).map_err(io::Error::from)?;
+        line.push(b'\n');
+        self.stream.get_mut().write_all(&line)?;
+        Ok(Watching { stream: self.stream, line: Vec::new() })
+    }
+}
+
+/// The answer to a [`Watch`].
+#[derive(Debug)]
+pub struct Watching {
+    stream: BufReader<UnixStream>,
+    /// The part of a line that has come.
+    line: Vec<u8>,
+}
+
+/// One thing that a running process tells.
+#[derive(Debug)]
+pub enum Told {
+    /// A message.
+    Record(Box<Record>),
+    /// This is all there is now.
+    End {
+        /// Older messages that had to go.
+        forgotten: u64,
+        /// Messages that the process could not record.
+        lost: u64,
+    },
+    /// What crosses from now on is told.
+    Following,
+    /// Messages that this client was too slow for.
+    Lost(u64),
+    /// Nothing was told for so long.
+    Nothing,
+    /// The process has ended.
+    Closed,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Remark(Remark),
+    Response(Response),
+}
+
+impl Watching {
+    /// The next thing, if it comes within this time.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn next(&mut self, patience: Duration) -> Result<Told, ClientError> {
+        self.stream.get_ref().set_read_timeout(Some(patience))?;
+        let room = (MAX_LINE + 1).saturating_sub(self.line.len() as u64);
+        match self.stream.by_ref().take(room).read_until(b'\n', &mut self.line) {
+            Ok(_) if self.line.ends_with(b"\n") => {}
+            Ok(_) => return Ok(Told::Closed),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Told::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                return Ok(Told::Closed);
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let line = String::from_utf8_lossy(&self.line).into_owned();
+        self.line.clear();
+        if !line.starts_with("{\"at\"") {
+            return match serde_json::from_str(&line).map_err(io::Error::from)? {
+                Line::Remark(Remark::End { forgotten, lost }) => Ok(Told::End { forgotten, lost }),
+                Line::Remark(Remark::Following {}) => Ok(Told::Following),
+                Line::Remark(Remark::Lost(count)) => Ok(Told::Lost(count)),
+                Line::Response(Response::Error(text)) => Err(ClientError::Refused(text)),
+                Line::Response(Response::Ok { .. }) => {
+                    Err(ClientError::Refused("it answers something else".to_owned()))
+                }
+            };
+        }
+        let record = ladder::json::parse(&line).map_err(io::Error::other)?;
+        Ok(Told::Record(Box::new(record)))
     }
 }

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::wire::{Request, Response};
-use super::{Desk, MAX_LINE};
+use super::{Desk, MAX_LINE, watch};
+use crate::recorder::Recorder;
 
 /// Connections at a time.
 const CONNECTIONS: usize = 16;
@@ -49,7 +50,7 @@ impl Door {
     ///
     /// # Errors
     /// With advice.
-    pub fn open(path: &Path, desk: Arc<Desk>) -> Result<Door, DoorError> {
+    pub fn open(path: &Path, desk: Arc<Desk>, recorder: Recorder) -> Result<Door, DoorError> {
         let named = || path.display().to_string();
         let failed = |error| DoorError::Io { path: named(), error };
         if UnixStream::connect(path).is_ok() {
@@ -67,9 +68,10 @@ impl Door {
                     continue;
                 }
                 let (desk, count) = (Arc::clone(&desk), Arc::clone(&open));
+                let recorder = recorder.clone();
                 let serve = move || {
                     // A connection that breaks is its client's business.
-                    let _ = serve(&stream, &desk);
+                    let _ = serve(&stream, &desk, &recorder);
                     count.fetch_sub(1, Ordering::Relaxed);
                 };
                 if std::thread::Builder::new().name("control".into()).spawn(serve).is_err() {
@@ -104,7 +106,7 @@ fn bind_private(path: &Path) -> io::Result<UnixListener> {
     bound
 }
 
-fn serve(stream: &UnixStream, desk: &Desk) -> io::Result<()> {
+fn serve(stream: &UnixStream, desk: &Desk, recorder: &Recorder) -> io::Result<()> {
     stream.set_read_timeout(Some(IDLE))?;
     stream.set_write_timeout(Some(IDLE))?;
     let mut reader = BufReader::new(stream);
@@ -119,6 +121,10 @@ fn serve(stream: &UnixStream, desk: &Desk) -> io::Result<()> {
         }
         let request = serde_json::from_slice::<Request>(&line)
             .map_err(|error| format!("not a request: {error}"));
+        if let Ok(Request::Trace(watch)) = &request {
+            watch::tell(stream, recorder, watch)?;
+            continue;
+        }
         let result = request
             .and_then(Request::ask)
             .and_then(|ask| desk.ask(ask).map_err(|error| error.to_string()));

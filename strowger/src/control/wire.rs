@@ -6,6 +6,7 @@ use hss::import::Imported;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::watch::Watch;
 use crate::provision::{Ask, Found};
 
 #[derive(Serialize, Deserialize)]
@@ -26,6 +27,7 @@ pub(super) enum Request {
         #[serde(default)]
         after: Option<String>,
     },
+    Trace(Watch),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -73,6 +75,7 @@ impl Request {
             Request::Remove { names } => Ask::Remove(names),
             Request::Show { names } => Ask::Show(names),
             Request::List { after } => Ask::List { after },
+            Request::Trace(_) => return Err("the provisioner knows no messages".to_owned()),
         })
     }
 }
