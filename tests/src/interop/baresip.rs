@@ -35,7 +35,7 @@ impl Baresip {
         // baresip hangs up at the end of the file.
         let mut samples = vec![0; 8000];
         samples.extend(prompt(says));
-        samples.extend([0; 240_000]);
+        samples.resize(samples.len() + 240_000, 0);
         write("says.wav", &rtp::wav::write(8000, &samples).expect("a WAV file"));
         write("silence.wav", &rtp::wav::write(8000, &[0; 8000]).expect("a WAV file"));
         let control = port + 100;
