@@ -15,7 +15,7 @@ pub struct Process {
     child: Child,
     orders: ChildStdin,
     reports: Receiver<Value>,
-    past: Vec<Value>,
+    unread: Vec<Value>,
 }
 
 impl Process {
@@ -43,7 +43,7 @@ impl Process {
                 }
             }
         });
-        let mut process = Process { child, orders, reports, past: Vec::new() };
+        let mut process = Process { child, orders, reports, unread: Vec::new() };
         process.order(&serde_json::to_string(spec).expect("a spec is JSON"));
         process.hears("the network to listen", |report| (report["what"] == "ready").then_some(()));
         process
@@ -57,22 +57,27 @@ impl Process {
         writeln!(self.orders, "{line}").expect("the network lives");
     }
 
-    /// Waits for a report in particular, from now on.
+    /// Waits for a report in particular, unless it came already. No report is found twice.
     ///
     /// # Panics
     /// If it does not come in time, or the process ends.
     pub fn hears<T>(&mut self, what: &str, mut wanted: impl FnMut(&Value) -> Option<T>) -> T {
+        for at in 0..self.unread.len() {
+            if let Some(found) = wanted(&self.unread[at]) {
+                self.unread.remove(at);
+                return found;
+            }
+        }
         let end = Instant::now() + PATIENCE;
         loop {
             match self.reports.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Ok(report) => {
-                    let found = wanted(&report);
-                    self.past.push(report);
-                    if let Some(found) = found {
+                    if let Some(found) = wanted(&report) {
                         return found;
                     }
+                    self.unread.push(report);
                 }
-                Err(RecvTimeoutError::Timeout) => panic!("waited for {what}: {:?}", self.past),
+                Err(RecvTimeoutError::Timeout) => panic!("waited for {what}: {:?}", self.unread),
                 Err(RecvTimeoutError::Disconnected) => panic!("the network ended before {what}"),
             }
         }
@@ -101,8 +106,7 @@ impl Process {
         self.phone(name, "registered");
     }
 
-    /// Lets the current call go on until so many packets were heard by a phone of ours: `words` of
-    /// sound at 50 packets a second, at least.
+    /// Lets the current call go on until the longest prompt was said.
     pub fn talk(&mut self) {
         self.order("talk");
         self.hears("the words to be said", |report| (report["what"] == "talked").then_some(()));
