@@ -25,7 +25,7 @@ pub const HERE: &str = "10.9.0.1";
 pub const DOMAIN: &str = "ims.test";
 
 /// How long a condition may take to come true.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Plays a scenario in a fresh namespace; what fails is tried once more, and that is said.
 pub fn scenario(name: &str, play: impl Fn(&Namespace)) {
