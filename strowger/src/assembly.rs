@@ -137,9 +137,11 @@ fn node(plan: &Plan, role: Role) -> NodeConfig {
     node
 }
 
-/// The seams' hosts and the configured networks.
+/// The SIP seams' hosts and the configured networks.
 fn trust(plan: &Plan) -> TrustDomain {
-    let seams = plan.elsewhere.values().flatten().map(|seam| {
+    // A relay or an HSS speaks no SIP: whoever sends SIP from its address is not it.
+    let sip = plan.elsewhere.iter().filter(|(role, _)| role.service() == Service::Sip);
+    let seams = sip.flat_map(|(_, seams)| seams).map(|seam| {
         let ip = seam.address.ip();
         (ip, if ip.is_ipv4() { 32 } else { 128 })
     });

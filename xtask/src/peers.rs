@@ -3,11 +3,21 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::run::step;
+use crate::run::{root, step};
 
 /// Debian packages and a program of each that shows that it is there.
-const PACKAGES: &[(&str, &str)] =
-    &[("sip-tester", "/usr/bin/sipp"), ("baresip", "/usr/bin/baresip"), ("iproute2", "/sbin/ip")];
+const PACKAGES: &[(&str, &str)] = &[
+    ("sip-tester", "/usr/bin/sipp"),
+    ("baresip", "/usr/bin/baresip"),
+    ("iproute2", "/sbin/ip"),
+    ("rtpengine-daemon", "/usr/bin/rtpengine"),
+    ("kamailio", "/usr/sbin/kamailio"),
+    ("tshark", "/usr/bin/tshark"),
+    ("python3-venv", "/usr/share/doc/python3-venv"),
+];
+
+/// PyPI packages, in an environment of their own below `target`.
+const PYPI: &[&str] = &["python-diameter==0.9.0"];
 
 /// Installs what is missing; without root it says what is missing and fails.
 pub(crate) fn install() -> Result<(), String> {
@@ -17,7 +27,7 @@ pub(crate) fn install() -> Result<(), String> {
         .map(|(package, _)| *package)
         .collect();
     if missing.is_empty() {
-        return Ok(());
+        return python();
     }
     let list = missing.join(" ");
     let root = Command::new("id").arg("-u").output().is_ok_and(|out| out.stdout == b"0\n");
@@ -27,5 +37,20 @@ pub(crate) fn install() -> Result<(), String> {
     step("package lists", Command::new("apt-get").args(["update", "-qq"]))?;
     let mut install = Command::new("apt-get");
     install.env("DEBIAN_FRONTEND", "noninteractive");
-    step("peers", install.args(["install", "-y", "-qq", "--no-install-recommends"]).args(missing))
+    step("peers", install.args(["install", "-y", "-qq", "--no-install-recommends"]).args(missing))?;
+    python()
+}
+
+/// Installs the PyPI packages, unless these very ones are there.
+fn python() -> Result<(), String> {
+    let environment = root().join("target/peers");
+    let list = environment.join("packages.txt");
+    let wanted = PYPI.join("\n");
+    if std::fs::read_to_string(&list).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    step("python", Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
+    let mut pip = Command::new(environment.join("bin/pip"));
+    step("python peers", pip.args(["install", "--quiet"]).args(PYPI))?;
+    std::fs::write(&list, wanted).map_err(|e| format!("{}: {e}", list.display()))
 }

@@ -1,0 +1,269 @@
+//! A network and phones of ours as a process of its own: its first line on standard input is a
+//! [`Spec`], the others are orders (`NAME register`, `NAME call URI`, `NAME hangup`, `NAME
+//! deregister`, `talk`, `quit`); on standard output it reports, one line of JSON each.
+#![allow(clippy::print_stdout, reason = "the other end of the pipe reads it")]
+
+use std::collections::BTreeMap;
+use std::io::BufRead;
+use std::net::SocketAddr;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use auth::milenage::opc;
+use base::flow::Service;
+use base::machine::{Name, Order};
+use base::redact::Secret;
+use base::{Bytes, Transport};
+use engine::net::Notice;
+use engine::shard::Crossing;
+use engine::{FunctionId, FunctionSpec, Listener, Live, LiveConfig, RelayConfig};
+use hss::Subscriber;
+use hss::subscriber::OperatorKey;
+use ladder::{Party, Record};
+use serde_json::{Value, json};
+use strowger::plan::{Plan, Role, Seam};
+use strowger::provision::{Provision, Provisioned, Provisioner};
+use strowger_tests::interop::spec::{AMF, K, OP, PASSWORD, PhoneSpec, key};
+use strowger_tests::interop::{DOMAIN, HERE, Spec, prompt};
+use ue::{Audio, CallId, Credential, Incoming, UeConfig, UeOrder, UeReport, What};
+
+type Calls = Arc<Mutex<BTreeMap<String, CallId>>>;
+
+fn main() {
+    let mut lines = std::io::stdin().lock().lines().map_while(Result::ok);
+    let spec = lines.next().expect("a spec");
+    let spec: Spec = serde_json::from_str(&spec).expect("a legal spec");
+    let framings = strowger::framing::framings;
+    let mut live = Live::new(LiveConfig { framings, ..LiveConfig::default() }).expect("a loop");
+    let mut random = live.random();
+    let plan = plan(&spec);
+    let provisioner = FunctionSpec {
+        name: "provisioner".to_owned(),
+        hosts: Vec::new(),
+        function: Box::<Provisioner>::default(),
+        listeners: Vec::new(),
+        tables: &[],
+    };
+    let provisioner = live.add(provisioner).expect("no listener can fail");
+    for function in strowger::assembly::functions(&plan, &mut random) {
+        live.add(function).unwrap_or_else(|e| panic!("{e}"));
+    }
+    for (name, service, places) in strowger::assembly::topology(&plan) {
+        live.topology(&name, Some(service), places);
+    }
+    live.relay(RelayConfig::default(), Box::<strowger::relay::RtpForward>::default())
+        .expect("a relay");
+    let mut phones = BTreeMap::new();
+    for phone in &spec.phones {
+        let id = live.add(phone_function(phone, random.fork())).unwrap_or_else(|e| panic!("{e}"));
+        phones.insert(phone.name.clone(), id);
+    }
+    let (see, seen) = channel();
+    let tap = move |now: base::Instant, crossing: &Crossing<'_>| {
+        if crossing.service != Service::Rtp {
+            let _ = see.send(record(now, crossing));
+        }
+    };
+    let (console, notices) = engine::net::notices(65_536);
+    let handle = live.handle();
+    let shard = std::thread::spawn(move || live.run(tap, console));
+    let changes = subscribers(&spec).iter().flat_map(hss::records).collect();
+    let provision = Order(Box::new(Provision { number: 1, changes }));
+    handle.order(provisioner, provision).expect("the loop runs");
+    let calls = Calls::default();
+    let reporting = Arc::clone(&calls);
+    let reporter = std::thread::spawn(move || report(&notices, &reporting));
+    for line in lines {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            ["quit"] => break,
+            ["talk"] => {
+                // Sound takes its time: no condition comes earlier than the end of the words.
+                let longest = ["alice", "bob"].map(|name| prompt(name).len()).into_iter().max();
+                let length = Duration::from_millis(longest.unwrap_or(0) as u64 / 8 + 700);
+                std::thread::spawn(move || {
+                    std::thread::sleep(length);
+                    say(&json!({"what": "talked"}));
+                });
+            }
+            [name, order @ ..] => {
+                let order = phone_order(order, calls.lock().expect("no panic").get(*name));
+                let phone: FunctionId = phones[*name];
+                handle.order(phone, Order(Box::new(order))).expect("the loop runs");
+            }
+            [] => {}
+        }
+    }
+    handle.stop().expect("the loop runs");
+    shard.join().expect("the loop does not panic").expect("the loop ends well");
+    reporter.join().expect("the reporter does not panic");
+    if let Some(path) = &spec.capture {
+        // As they are: a decoder shall see what others see.
+        let records: Vec<Record> = seen.iter().collect();
+        let correlation = ladder::Correlation::new(records);
+        let capture = ladder::pcapng::write(correlation.records());
+        std::fs::write(path, capture).expect("the capture is written");
+    }
+}
+
+fn plan(spec: &Spec) -> Plan {
+    let mut plan = Plan::all_in_one(DOMAIN);
+    let here: std::net::IpAddr = HERE.parse().expect("an address");
+    plan.here.insert(Role::Pcscf, vec![(here, 5060).into()]);
+    plan.media = vec![here];
+    let role = |word: &str| Role::parse(word).expect("a role");
+    if let Some(roles) = &spec.here {
+        plan.here = roles.iter().map(|(word, at)| (role(word), at.clone())).collect();
+    }
+    for (word, address) in &spec.elsewhere {
+        plan.here.remove(&role(word));
+        let seam = Seam { transport: role(word).transports()[0], address: *address };
+        plan.elsewhere.insert(role(word), vec![seam]);
+    }
+    plan
+}
+
+fn subscribers(spec: &Spec) -> Vec<Subscriber> {
+    let password = Secret::new(PASSWORD.to_owned());
+    let passwords = spec.passwords.iter().map(|(name, number)| {
+        Subscriber::with_password(name, &password, std::slice::from_ref(number), DOMAIN)
+    });
+    let sims = spec.sims.iter().map(|(imsi, number)| {
+        let operator = OperatorKey::Op(key(OP));
+        Subscriber::from_sim(imsi, std::slice::from_ref(number), key(K), operator, AMF, DOMAIN)
+    });
+    passwords.chain(sims).map(|subscriber| subscriber.expect("a legal subscriber")).collect()
+}
+
+fn phone_function(phone: &PhoneSpec, random: base::Random) -> FunctionSpec {
+    let at = SocketAddr::new(HERE.parse().expect("an address"), phone.port);
+    let (k, op) = (key(K), key(OP));
+    let sqn = auth::sqn::Sqn::new(0, 0);
+    let identity = format!("sip:{}@{DOMAIN}", phone.user);
+    let (username, credential) = if phone.sim {
+        let username = format!("{}@{DOMAIN}", phone.user);
+        (username, Credential::Sim { opc: opc(&k, &op), k, amf: AMF, sqn })
+    } else {
+        (phone.user.clone(), Credential::Password(Secret::new(PASSWORD.to_owned())))
+    };
+    let mut config = UeConfig::new(&username, &identity, credential, DOMAIN);
+    let transport = if phone.tcp { Transport::Tcp } else { Transport::Udp };
+    config.transport = transport;
+    config.contact = at.to_string();
+    config.media.address = at.ip();
+    config.audio = Audio { samples: prompt(&phone.says).into(), repeat: false };
+    config.incoming = Incoming::Answer { ring: base::time::Duration::from_millis(300) };
+    config.proxy = Some(Name {
+        service: Service::Sip,
+        host: phone.proxy.ip().to_string(),
+        port: Some(phone.proxy.port()),
+        transport: Some(transport),
+    });
+    let listener = |transport| Listener { service: Service::Sip, transport, addr: at };
+    FunctionSpec {
+        name: phone.name.clone(),
+        hosts: Vec::new(),
+        function: Box::new(ue::Ue::new(config, random)),
+        listeners: vec![listener(Transport::Udp), listener(Transport::Tcp)],
+        tables: &[],
+    }
+}
+
+fn phone_order(words: &[&str], call: Option<&CallId>) -> UeOrder {
+    match (words, call) {
+        (["register"], _) => UeOrder::Register,
+        (["deregister"], _) => UeOrder::Deregister,
+        (["call", to], _) => UeOrder::Call { to: (*to).to_owned(), token: 1 },
+        (["hangup"], Some(call)) => UeOrder::Hangup(*call),
+        _ => panic!("no order: {words:?}"),
+    }
+}
+
+fn report(notices: &Receiver<Notice>, calls: &Calls) {
+    for notice in notices {
+        match notice {
+            Notice::Log { from, event, .. } => eprintln!("{from}: {event:?}"),
+            Notice::Report { name, report, .. } => match report.0.downcast::<UeReport>() {
+                Ok(report) => phone_report(&name, &report.what, calls),
+                Err(other) => {
+                    if let Some(done) = other.downcast_ref::<Provisioned>() {
+                        done.result.as_ref().expect("the subscribers are stored");
+                        say(&json!({"what": "ready"}));
+                    }
+                }
+            },
+            Notice::Lost(lost) => eprintln!("{lost} notices lost"),
+        }
+    }
+}
+
+fn phone_report(name: &str, what: &What, calls: &Calls) {
+    eprintln!("{name}: {}", brief(what));
+    let current = |call: &CallId| {
+        calls.lock().expect("no panic").insert(name.to_owned(), *call);
+    };
+    let word = match what {
+        What::Registered { .. } => "registered",
+        What::RegistrationFailed { .. } => "registration failed",
+        What::Deregistered { .. } => "deregistered",
+        What::Calling { call, .. } => {
+            current(call);
+            "calling"
+        }
+        What::Ringing { .. } => "ringing",
+        What::Incoming { call, .. } => {
+            current(call);
+            "incoming"
+        }
+        What::Answered { .. } => "answered",
+        What::MediaFlowing { .. } => "media",
+        What::OrderRefused { .. } => "refused",
+        What::Ended { by, status, reason, media, .. } => {
+            let like = |spoken: &str| {
+                let likeness = rtp::likeness::compare(&prompt(spoken), &media.recording);
+                eprintln!("{name} heard {spoken}: {:?} {:.3}", likeness.verdict(), likeness.worst);
+                Value::from(format!("{:?}", likeness.verdict()))
+            };
+            let heard = json!({"alice": like("alice"), "bob": like("bob")});
+            let by = format!("{by:?}");
+            let (sent, received) = (media.stats.sent, media.stats.received);
+            let stats = json!({"sent": sent, "received": received, "lost": media.stats.lost});
+            return say(&json!({
+                "phone": name, "what": "ended", "by": by, "status": status, "reason": reason,
+                "heard": heard, "stats": stats,
+            }));
+        }
+        _ => "other",
+    };
+    say(&json!({"phone": name, "what": word, "text": brief(what)}));
+}
+
+fn brief(what: &What) -> String {
+    match what {
+        What::Ended { by, status, reason, media, .. } => {
+            format!("Ended {by:?} {status} {reason} {:?}", media.stats)
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+fn say(value: &Value) {
+    println!("{value}");
+}
+
+fn record(now: base::Instant, crossing: &Crossing<'_>) -> Record {
+    let party = |party: &engine::shard::Party<'_>| Party {
+        endpoint: party.endpoint,
+        name: party.name.map(str::to_owned),
+    };
+    Record {
+        at: now,
+        service: crossing.service,
+        transport: crossing.transport,
+        from: party(&crossing.from),
+        to: party(&crossing.to),
+        bytes: Bytes::clone(crossing.bytes),
+        flow: crossing.flow.0,
+    }
+}

@@ -1,0 +1,109 @@
+//! A network of its own for one test.
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::HERE;
+
+/// A network namespace with one interface, and a folder for files; both go with it.
+#[derive(Debug)]
+pub struct Namespace {
+    name: String,
+    folder: PathBuf,
+}
+
+impl Namespace {
+    /// A namespace whose one address is [`HERE`]. A veth pair, because baresip ignores loopback.
+    ///
+    /// # Panics
+    /// If the system refuses: this needs root.
+    pub fn new() -> Namespace {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("strowger-t-{}-{number}", std::process::id());
+        let root = Command::new("id").arg("-u").output().is_ok_and(|out| out.stdout == b"0\n");
+        assert!(root, "tests with real peers need root: they make network namespaces (ip netns)");
+        let folder = std::env::temp_dir().join(&name);
+        std::fs::create_dir_all(&folder).expect("a temporary folder");
+        let namespace = Namespace { name, folder };
+        ip(&["netns", "add", &namespace.name]);
+        let inside = |args: &[&str]| ip(&[&["-n", &namespace.name], args].concat());
+        inside(&["link", "set", "lo", "up"]);
+        inside(&["link", "add", "v0", "type", "veth", "peer", "name", "v1"]);
+        inside(&["addr", "add", &format!("{HERE}/24"), "dev", "v0"]);
+        inside(&["link", "set", "v0", "up"]);
+        inside(&["link", "set", "v1", "up"]);
+        namespace
+    }
+
+    /// A folder for the test's files.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A program that will run in here.
+    pub fn command(&self, program: impl AsRef<Path>) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name]).arg(program.as_ref());
+        command.current_dir(&self.folder);
+        command
+    }
+
+    /// Waits until somebody has a UDP port.
+    ///
+    /// # Panics
+    /// If nobody takes it in time.
+    pub fn bound(&self, port: u16) {
+        let wanted = format!(":{port:04X} 00000000:0000");
+        super::until(&format!("UDP port {port} to be bound"), || {
+            let sockets = self.inside(|| std::fs::read_to_string("/proc/thread-self/net/udp"));
+            sockets.ok()?.contains(&wanted).then_some(())
+        });
+    }
+
+    /// Does something on a thread whose sockets are in here.
+    ///
+    /// # Panics
+    /// If it panics, or the thread cannot enter.
+    pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let file = File::open(Path::new("/run/netns").join(&self.name)).expect("the namespace");
+        let enter_and_work = move || {
+            #[allow(unsafe_code, reason = "std has no way to enter a namespace")]
+            // SAFETY: `setns` takes two integers; the descriptor is open until after the call, and
+            // only this thread changes its network.
+            let entered = unsafe { libc::setns(file.as_raw_fd(), libc::CLONE_NEWNET) };
+            assert_eq!(entered, 0, "the thread enters the namespace");
+            work()
+        };
+        std::thread::scope(|scope| match scope.spawn(enter_and_work).join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
+    }
+}
+
+impl Default for Namespace {
+    fn default() -> Namespace {
+        Namespace::new()
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["netns", "del", &self.name]).status();
+        if std::thread::panicking() {
+            eprintln!("the files of the failed attempt are in {}", self.folder.display());
+        } else {
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
+    }
+}
+
+fn ip(args: &[&str]) {
+    let out = Command::new("ip").args(args).output().expect("ip (Debian package iproute2) runs");
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "ip {}: {said}", args.join(" "));
+}

@@ -1,0 +1,84 @@
+//! baresip: registers with passwords, calls another one through our relay, and a SIM phone of ours.
+#![cfg(feature = "interop")]
+
+use rtp::likeness::{Verdict, compare};
+use strowger_tests::interop::{
+    Baresip, HERE, Namespace, Process, Spec, assert_heard, prompt, scenario,
+};
+
+const NETWORK: &str = env!("CARGO_BIN_EXE_network");
+
+fn baresip(namespace: &Namespace, user: &str, port: u16, says: &str) -> Baresip {
+    Baresip::start(namespace, user, &format!("sip:{HERE}:5060"), port, says)
+}
+
+fn assert_recorded(baresip: Baresip, says: &str) {
+    let likeness = compare(&prompt(says), &baresip.heard());
+    let numbers = (likeness.worst, likeness.heard, likeness.presence);
+    assert_eq!(likeness.verdict(), Verdict::Same, "{says} is heard: {numbers:?}");
+}
+
+#[test]
+fn two_baresips_call_and_hear_each_other() {
+    scenario("two baresips", |namespace| {
+        let spec = Spec::default().password("alice", "4930100").password("bob", "4930101");
+        let mut network = Process::start(namespace, NETWORK, &spec);
+        let mut alice = baresip(namespace, "alice", 6000, "alice");
+        let mut bob = baresip(namespace, "bob", 6200, "bob");
+        alice.command("dial", "sip:bob@ims.test");
+        bob.event("CALL_ESTABLISHED");
+        alice.event("CALL_ESTABLISHED");
+        // A second of silence comes before the words.
+        network.talk();
+        network.talk();
+        alice.command("hangup", "");
+        bob.event("CALL_CLOSED");
+        assert_recorded(alice, "bob");
+        assert_recorded(bob, "alice");
+    });
+}
+
+#[test]
+fn a_baresip_calls_a_sim_phone() {
+    scenario("baresip calls a SIM phone", |namespace| {
+        let spec = Spec::default().password("bob", "4930101").sim_phone(
+            "carol",
+            "001010000000001",
+            "4930200",
+            5070,
+        );
+        let mut network = Process::start(namespace, NETWORK, &spec);
+        network.register("carol");
+        let mut bob = baresip(namespace, "bob", 6200, "bob");
+        bob.command("dial", "sip:+4930200@ims.test;user=phone");
+        bob.event("CALL_ESTABLISHED");
+        network.phone("carol", "answered");
+        network.talk();
+        network.talk();
+        bob.command("hangup", "");
+        assert_heard(&network.phone("carol", "ended"), "bob");
+        assert_recorded(bob, "alice");
+    });
+}
+
+#[test]
+fn a_sim_phone_calls_a_baresip() {
+    scenario("a SIM phone calls baresip", |namespace| {
+        let spec = Spec::default().password("bob", "4930101").sim_phone(
+            "carol",
+            "001010000000001",
+            "4930200",
+            5070,
+        );
+        let mut network = Process::start(namespace, NETWORK, &spec);
+        network.register("carol");
+        let bob = baresip(namespace, "bob", 6200, "bob");
+        network.order("carol call tel:+4930101");
+        network.phone("carol", "answered");
+        network.talk();
+        network.talk();
+        network.order("carol hangup");
+        assert_heard(&network.phone("carol", "ended"), "bob");
+        assert_recorded(bob, "alice");
+    });
+}

@@ -1,0 +1,49 @@
+//! python-diameter asks our HSS over Cx.
+#![cfg(feature = "interop")]
+
+use std::path::Path;
+
+use strowger_tests::interop::{DOMAIN, HERE, Peer, Process, Spec, peer_file, scenario};
+
+const NETWORK: &str = env!("CARGO_BIN_EXE_network");
+
+/// Where `cargo xtask peers` installs python-diameter.
+fn python() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the root folder");
+    let python = root.join("target/peers/bin/python3");
+    assert!(python.exists(), "python-diameter is missing: run cargo xtask peers");
+    python.display().to_string()
+}
+
+#[test]
+fn python_diameter_asks_the_hss() {
+    scenario("python-diameter", |namespace| {
+        let mut spec = Spec::default().here(&[("hss", Some(3868))]);
+        spec.sims.push(("001010000000001".to_owned(), "4930200".to_owned()));
+        let _network = Process::start(namespace, NETWORK, &spec);
+        let script = peer_file("diameter/cx.py").display().to_string();
+        let hss = format!("hss.{DOMAIN}");
+        let impi = format!("001010000000001@{DOMAIN}");
+        let scscf = format!("sip:scscf.{DOMAIN}");
+        let args = [&script, HERE, "3868", DOMAIN, &hss, &impi, &scscf];
+        let said = Peer::start(namespace, &python(), args).succeeds();
+        for line in [
+            "CEA ok",
+            // DIAMETER_ERROR_IDENTITY_NOT_REGISTERED, TS 29.229 §6.2.2.3.
+            "LIA-before 5003",
+            // DIAMETER_FIRST_REGISTRATION, TS 29.229 §6.2.1.1.
+            "UAA 2001",
+            "MAA 2001",
+            // SIP-Authenticate carries RAND and AUTN, SIP-Authorization XRES.
+            "MAA avp 609 32",
+            "MAA avp 610 8",
+            "SAA 2001",
+            &format!("LIA 2001 {scscf}"),
+            // DIAMETER_ERROR_USER_UNKNOWN, TS 29.229 §6.2.2.1.
+            "MAA-unknown 5001",
+        ] {
+            assert!(said.lines().any(|l| l.trim_end() == line), "{line:?} is missing in:\n{said}");
+        }
+        assert!(said.contains("<PrivateID>001010000000001@ims.test</PrivateID>"), "{said}");
+    });
+}

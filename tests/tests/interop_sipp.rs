@@ -1,0 +1,93 @@
+//! SIPp: registers with passwords and with a SIM, calls a phone of ours and is called by one.
+#![cfg(feature = "interop")]
+
+use strowger_tests::interop::peer_file;
+use strowger_tests::interop::{HERE, Namespace, Peer, Process, Spec, assert_heard, scenario};
+
+const NETWORK: &str = env!("CARGO_BIN_EXE_network");
+
+/// One run of a scenario, from the port that the registration names.
+fn sipp(namespace: &Namespace, file: &str, more: &[&str]) -> Peer {
+    let file = peer_file(&format!("sipp/{file}.xml"));
+    let fixed = ["-sf", file.to_str().expect("UTF-8"), "-m", "1", "-i", HERE, "-p", "5070"];
+    let media = ["-mi", HERE, "-mp", "7000", "-nostdin", "-trace_err", "-timeout", "20"];
+    let target = format!("{HERE}:5060");
+    let all = fixed.iter().chain(&media).chain(more).copied().chain([target.as_str()]);
+    Peer::start(namespace, "/usr/bin/sipp", all)
+}
+
+#[test]
+fn sipp_registers_with_a_password_over_udp_and_tcp() {
+    scenario("sipp digest", |namespace| {
+        let spec = Spec::default().password("alice", "4930100");
+        let _network = Process::start(namespace, NETWORK, &spec);
+        sipp(namespace, "register-digest", &[]).succeeds();
+        sipp(namespace, "register-digest", &["-t", "t1"]).succeeds();
+    });
+}
+
+#[test]
+fn sipp_registers_with_a_sim() {
+    scenario("sipp AKA", |namespace| {
+        let mut spec = Spec::default();
+        spec.sims.push(("001010000000001".to_owned(), "4930200".to_owned()));
+        let _network = Process::start(namespace, NETWORK, &spec);
+        sipp(namespace, "register-aka", &[]).succeeds();
+        sipp(namespace, "register-aka", &["-t", "t1"]).succeeds();
+    });
+}
+
+#[test]
+fn sipp_is_refused_with_a_wrong_password() {
+    scenario("sipp wrong password", |namespace| {
+        // The scenario is alice's: bob's network does not know her.
+        let spec = Spec::default().password("bob", "4930100");
+        let _network = Process::start(namespace, NETWORK, &spec);
+        let mut sipp = sipp(namespace, "register-digest", &[]);
+        assert!(!sipp.ends().success(), "{}", sipp.said());
+    });
+}
+
+fn with_carol() -> Spec {
+    Spec::default().password("alice", "4930100").sim_phone(
+        "carol",
+        "001010000000001",
+        "4930200",
+        6060,
+    )
+}
+
+#[test]
+fn sipp_calls_a_sim_phone_with_preconditions() {
+    scenario("sipp calls", |namespace| {
+        let mut network = Process::start(namespace, NETWORK, &with_carol());
+        network.register("carol");
+        sipp(namespace, "register-digest", &[]).succeeds();
+        let sipp = sipp(namespace, "uac", &["-rtp_echo", "-key", "callee", "4930200"]);
+        network.phone("carol", "answered");
+        network.phone("carol", "media");
+        network.talk();
+        network.order("carol hangup");
+        // SIPp gives every word back.
+        assert_heard(&network.phone("carol", "ended"), "alice");
+        sipp.succeeds();
+    });
+}
+
+#[test]
+fn sipp_is_called_by_a_sim_phone_with_preconditions() {
+    scenario("sipp is called", |namespace| {
+        let mut network = Process::start(namespace, NETWORK, &with_carol());
+        network.register("carol");
+        sipp(namespace, "register-digest", &[]).succeeds();
+        let sipp = sipp(namespace, "uas", &["-rtp_echo"]);
+        namespace.bound(5070);
+        network.order("carol call tel:+4930100");
+        network.phone("carol", "answered");
+        network.phone("carol", "media");
+        network.talk();
+        network.order("carol hangup");
+        assert_heard(&network.phone("carol", "ended"), "alice");
+        sipp.succeeds();
+    });
+}
