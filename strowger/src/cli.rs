@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod run;
 mod sub;
+mod ue;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -28,7 +29,8 @@ use crate::state::{State, StateError};
         strowger demo                       see a call within a second\n  \
         strowger run                        all functions, on loopback\n  \
         strowger sub add --name alice --password secret\n  \
-        strowger config init strowger.toml  a file to start from\n\n\
+        strowger config init strowger.toml  a file to start from\n  \
+        strowger ue register --user alice --password secret --domain example.org\n\n\
         `strowger help COMMAND` tells more about each command."
 )]
 struct Cli {
@@ -42,6 +44,7 @@ enum Command {
     Run(run::Args),
     Config(config::Args),
     Sub(sub::Args),
+    Ue(ue::Args),
 }
 
 /// Where the configuration and the state are.
@@ -103,6 +106,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args, begin),
         Command::Config(args) => config::run(args),
         Command::Sub(args) => sub::run(args),
+        Command::Ue(args) => ue::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
