@@ -224,7 +224,8 @@ struct Telling(Sender<News>);
 
 impl Console for Telling {
     fn log(&mut self, _: Instant, from: &str, event: Event) {
-        if event.severity >= Severity::Warning {
+        // A failed registration is reported, too.
+        if event.severity >= Severity::Warning && event.counter != "ue.registration_failed" {
             let _ = self.0.send(News::Log(from.to_owned(), event));
         }
     }

@@ -46,30 +46,24 @@ enum Command {
     --no-ims\n  \
     strowger ue register --imsi 001010000000001 --k HEX --opc HEX --count 200 --for 60 --json -")]
 struct Register {
+    /// How many seconds the registration is kept
+    #[arg(long = "for", value_name = "SECONDS", default_value_t = 0.0, value_parser = seconds)]
+    stay: f64,
     #[command(flatten)]
     account: Account,
     #[command(flatten)]
     tell: Tell,
-    /// How many seconds the registration is kept
-    #[arg(long = "for", value_name = "SECONDS", default_value_t = 0.0, value_parser = seconds)]
-    stay: f64,
 }
 
 /// Call somebody, talk, and hang up
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     strowger ue call +15550102 --imsi 001010000000001 --k HEX --opc HEX --expect bob\n  \
-    strowger ue call bob{n} --count 50 --user alice{n} --password secret --domain example.org \
+    strowger ue call bob{N} --count 50 --user alice{N} --password secret --domain example.org \
     --for 10")]
 struct Call {
-    /// A sip: or tel: URI, user@host, a number or a name; {n} is the phone's number
+    /// A sip: or tel: URI, user@host, a number or a name; {N} is the phone's number
     to: String,
-    #[command(flatten)]
-    account: Account,
-    #[command(flatten)]
-    sound: Sound,
-    #[command(flatten)]
-    tell: Tell,
     /// How many seconds the call lasts from the answer on [default: as long as --say or --expect]
     #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]
     length: Option<f64>,
@@ -79,6 +73,12 @@ struct Call {
     /// Call without registering
     #[arg(long)]
     no_register: bool,
+    #[command(flatten)]
+    account: Account,
+    #[command(flatten)]
+    sound: Sound,
+    #[command(flatten)]
+    tell: Tell,
 }
 
 /// Register and answer calls
@@ -87,12 +87,6 @@ struct Call {
     strowger ue answer --user bob --password secret --domain example.org --calls 1\n  \
     strowger ue answer --user bob --password secret --domain example.org --reject 486")]
 struct Answer {
-    #[command(flatten)]
-    account: Account,
-    #[command(flatten)]
-    sound: Sound,
-    #[command(flatten)]
-    tell: Tell,
     /// How many milliseconds it rings
     #[arg(long, value_name = "MS", default_value_t = 500)]
     ring: u64,
@@ -108,6 +102,12 @@ struct Answer {
     /// Answer without registering
     #[arg(long)]
     no_register: bool,
+    #[command(flatten)]
+    account: Account,
+    #[command(flatten)]
+    sound: Sound,
+    #[command(flatten)]
+    tell: Tell,
 }
 
 /// Send a text
@@ -115,17 +115,17 @@ struct Answer {
 #[command(after_help = "Example:\n  \
     strowger ue message +15550102 'Hello Bob' --imsi 001010000000001 --k HEX --opc HEX")]
 struct Message {
-    /// A sip: or tel: URI, user@host, a number or a name; {n} is the phone's number
+    /// A sip: or tel: URI, user@host, a number or a name; {N} is the phone's number
     to: String,
     /// The text
     text: String,
+    /// Send without registering
+    #[arg(long)]
+    no_register: bool,
     #[command(flatten)]
     account: Account,
     #[command(flatten)]
     tell: Tell,
-    /// Send without registering
-    #[arg(long)]
-    no_register: bool,
 }
 
 /// Who is told what.

@@ -66,6 +66,8 @@ pub(super) struct Driver<'a> {
     outcome: Outcome,
     /// Nothing new is begun.
     stopping: bool,
+    /// It was told to stop before it was done.
+    cut_short: bool,
     /// The loop is gone.
     ended: bool,
 }
@@ -89,7 +91,17 @@ impl<'a> Driver<'a> {
         let timers = (0..setup.phones.len()).map(|n| Reverse((at(n), n, Timer::Begin))).collect();
         let phones = setup.phones.iter().map(phone).collect();
         let outcome = Outcome::default();
-        Driver { setup, handle, progress, phones, timers, outcome, stopping: false, ended: false }
+        Driver {
+            setup,
+            handle,
+            progress,
+            phones,
+            timers,
+            outcome,
+            stopping: false,
+            cut_short: false,
+            ended: false,
+        }
     }
 
     /// Until every phone is done.
@@ -146,7 +158,8 @@ impl<'a> Driver<'a> {
         let calls = outcome.calls.iter().all(|call| call.ok);
         let messages = outcome.messages.iter().all(|m| (200..300).contains(&m.status));
         let registered = !self.setup.register || registered == all;
-        outcome.ok = registered && whole && worked && calls && messages && !self.ended;
+        outcome.ok = registered && whole && worked && calls && messages;
+        outcome.ok &= !self.ended && !self.cut_short;
         self.outcome
     }
 
@@ -222,16 +235,13 @@ impl<'a> Driver<'a> {
         }
         (self.progress)("hangs up and deregisters");
         self.outcome.interrupted = true;
-        let endless = match &self.setup.work {
+        // Ending what would not end by itself is the regular end.
+        self.cut_short = !match &self.setup.work {
             Work::Register(_) => true,
             Work::Answer { calls, .. } => calls.is_none(),
             Work::Call { .. } | Work::Message { .. } => false,
         };
         for number in 0..self.phones.len() {
-            let phone = &mut self.phones[number];
-            if phone.state == State::Waiting || (!endless && phone.state == State::Working) {
-                phone.result.problems.push("interrupted".to_owned());
-            }
             self.leave(number);
         }
     }

@@ -17,8 +17,8 @@ use super::{seconds, wrong};
 use crate::cli::Failure;
 use crate::phones::Phone;
 
-/// Many phones differ by their number: the IMSI counts up, and {n} in --user, --auth-user,
-/// --password, --identity and TO is the number, {n:4} with at least four digits.
+/// Many phones differ by their number: the IMSI counts up, and `{n}` in patterns is the number. Help
+/// texts write `{N}`: clap would break the line at the other.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Identity")]
 pub(super) struct Account {
@@ -40,7 +40,7 @@ pub(super) struct Account {
     /// The sequence number that the SIM accepted last: 12 hexadecimal digits
     #[arg(long, requires = "imsi", default_value = "000000000000", value_name = "HEX")]
     sqn: String,
-    /// The user of a SIP account; {n} is the phone's number
+    /// The user of a SIP account; {N} is the phone's number
     #[arg(long)]
     user: Option<String>,
     /// Its password; - reads standard input [default: $STROWGER_PASSWORD]
@@ -64,7 +64,8 @@ pub(super) struct Account {
     /// The mobile network code [default: the next two digits; three where MCC is 302 or 31x]
     #[arg(long, requires = "imsi")]
     mnc: Option<String>,
-    /// How many phones: 1 to 1000
+    /// How many phones: 1 to 1000. The IMSI counts up; {N} in --user, --auth-user, --password,
+    /// --identity and TO is the phone's number, {N:4} with at least four digits
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
     count: u64,
     /// The number of the first phone
@@ -186,6 +187,8 @@ impl Account {
             Way::Udp => Transport::Udp,
             Way::Tcp => Transport::Tcp,
         };
+        // A single phone's password may hold any characters.
+        let numbers = self.user.as_deref().is_some_and(|user| numbered(user, 0) != user);
         let mut phones = Vec::new();
         for index in 0..self.count {
             let number = self.first + index;
@@ -203,7 +206,7 @@ impl Account {
                 wrong(&format!("{identity:?} is no SIP identity; such as sip:alice@example.org"));
             }
             let credential = match &credential {
-                Credential::Password(password) if self.count > 1 => {
+                Credential::Password(password) if numbers => {
                     Credential::Password(Secret::new(numbered(password.reveal(), number)))
                 }
                 other => other.clone(),
@@ -324,15 +327,18 @@ impl Ways {
     }
 }
 
-/// Puts a phone's number for `{n}`, and with leading zeros for `{n:WIDTH}`.
+/// Puts a phone's number for `{n}` or `{N}`, and with leading zeros for `{n:WIDTH}`.
 fn numbered(pattern: &str, number: u64) -> String {
     let mut out = String::new();
     let mut rest = pattern;
-    while let Some((before, after)) = rest.split_once("{n") {
+    while let Some((before, after)) = rest.split_once('{') {
         out.push_str(before);
-        let width = after.split_once('}').and_then(|(width, end)| match width {
-            "" => Some((0, end)),
-            width => Some((width.strip_prefix(':')?.parse::<usize>().ok()?.min(20), end)),
+        let width = after.split_once('}').and_then(|(inside, end)| {
+            let width = inside.strip_prefix(['n', 'N'])?;
+            match width.strip_prefix(':') {
+                Some(width) => Some((width.parse::<usize>().ok()?.min(20), end)),
+                None => width.is_empty().then_some((0, end)),
+            }
         });
         rest = match width {
             Some((width, end)) => {
@@ -340,7 +346,7 @@ fn numbered(pattern: &str, number: u64) -> String {
                 end
             }
             None => {
-                out.push_str("{n");
+                out.push('{');
                 after
             }
         };
@@ -389,7 +395,7 @@ mod tests {
         assert_eq!(numbered("alice", 7), "alice");
         assert_eq!(numbered("alice{n}", 7), "alice7");
         assert_eq!(numbered("{n:4}-{n}@x", 12), "0012-12@x");
-        assert_eq!(numbered("a{n:x}{name}", 7), "a{n:x}{name}");
+        assert_eq!(numbered("a{n:x}{name}{N}{", 7), "a{n:x}{name}7{");
         assert_eq!(counted("001010000000009", 1), "001010000000010");
     }
 

@@ -63,18 +63,18 @@ impl Driver<'_> {
     }
 
     /// From the answer on.
-    fn talks(&mut self, number: usize, call: CallId, from_now: Duration) {
+    fn talks(&mut self, number: usize, call: CallId) {
         let Some(talk) = self.talk() else { return };
         let (length, digits, hold) = (talk.length, talk.digits.clone(), talk.hold);
         if let Some((_, at)) = digits {
-            self.after(from_now + at, number, Timer::Digits(call));
+            self.after(at, number, Timer::Digits(call));
         }
         if let Some((at, time)) = hold {
-            self.after(from_now + at, number, Timer::Hold(call));
-            self.after(from_now + at + time, number, Timer::Resume(call));
+            self.after(at, number, Timer::Hold(call));
+            self.after(at + time, number, Timer::Resume(call));
         }
         if let Some(length) = length {
-            self.after(from_now + length, number, Timer::HangUp(call));
+            self.after(length, number, Timer::HangUp(call));
         }
     }
 
@@ -91,9 +91,6 @@ impl Driver<'_> {
             What::Incoming { call, from, called } => {
                 self.say(number, &format!("{from} calls"));
                 self.begin(number, call, false, from, called);
-                if let Incoming::Answer { ring } = self.setup.phones[number].config.incoming {
-                    self.talks(number, call, ring);
-                }
             }
             What::Ringing { call, delay } => {
                 self.say(number, &format!("rings after {delay:.1?}"));
@@ -108,15 +105,9 @@ impl Driver<'_> {
                     ongoing.setup = Some(delay);
                     ongoing.answered = Some(Instant::now());
                 }
-                self.talks(number, call, Duration::ZERO);
+                self.talks(number, call);
             }
-            What::MediaFlowing { call, from } => {
-                self.say(number, &format!("hears {from}"));
-                if let Some(ongoing) = self.call(number, call).filter(|call| !call.outgoing) {
-                    // A caller speaks once he is answered.
-                    ongoing.answered.get_or_insert_with(Instant::now);
-                }
-            }
+            What::MediaFlowing { from, .. } => self.say(number, &format!("hears {from}")),
             What::DtmfReceived { call, digit, .. } => {
                 self.say(number, &format!("digit {digit}"));
                 if let Some(ongoing) = self.call(number, call) {
@@ -182,11 +173,9 @@ impl Driver<'_> {
             Incoming::Reject(with) if !outgoing => Some(with),
             _ => None,
         };
-        // Whoever is called has answered if a regular end followed.
-        let was_answered = answered.is_some() || (!outgoing && status == 200);
         let talk = self.talk().cloned().unwrap_or_default();
         let (mut heard, mut recording) = (None, None);
-        if was_answered {
+        if answered.is_some() {
             let verdict = hear(talk.expect.as_deref(), &media.recording);
             heard = Some(verdict);
             if talk.expect.is_some() && verdict != Heard::Same {
