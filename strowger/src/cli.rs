@@ -7,6 +7,7 @@ mod demo;
 mod run;
 mod sub;
 mod trace;
+mod ue;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -30,7 +31,8 @@ use crate::state::{State, StateError};
         strowger run                        all functions, on loopback\n  \
         strowger sub add --name alice --password secret\n  \
         strowger trace                      what crosses, live\n  \
-        strowger config init strowger.toml  a file to start from\n\n\
+        strowger config init strowger.toml  a file to start from\n  \
+        strowger ue register --user alice --password secret --domain example.org\n\n\
         `strowger help COMMAND` tells more about each command."
 )]
 struct Cli {
@@ -45,6 +47,7 @@ enum Command {
     Config(config::Args),
     Sub(sub::Args),
     Trace(trace::Args),
+    Ue(ue::Args),
 }
 
 /// Where the configuration and the state are.
@@ -107,6 +110,7 @@ pub fn main() -> ExitCode {
         Command::Config(args) => config::run(args),
         Command::Sub(args) => sub::run(args),
         Command::Trace(args) => trace::run(&args),
+        Command::Ue(args) => ue::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,7 +4,8 @@
 //! [`assembly`] builds them; [`framing`] and [`relay`] fit the protocols to the engine's sockets;
 //! [`provision`] reads and writes subscribers, behind the [`control`] door or without a process.
 //! [`config`] is the file, [`state`] where things are kept, [`run`] the running process, [`cli`] the
-//! commands, [`recorder`] what crossed lately, [`log`] what they write down, and [`demo`] a call that proves itself.
+//! commands, [`recorder`] what crossed lately, [`phones`] test phones for any server, [`log`] what is
+//! written down, and [`demo`] a call that proves itself.
 
 pub mod assembly;
 pub mod cli;
@@ -13,6 +14,7 @@ pub mod control;
 pub mod demo;
 pub mod framing;
 pub mod log;
+pub mod phones;
 pub mod plan;
 pub mod provision;
 pub mod recorder;

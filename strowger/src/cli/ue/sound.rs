@@ -1,0 +1,121 @@
+//! What is said and heard in calls.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ue::Audio;
+
+use super::seconds;
+use crate::cli::Failure;
+use crate::phones::{Phone, Talk};
+
+/// After the last word, so that it is heard at the other side.
+const AFTER: Duration = Duration::from_millis(300);
+
+/// The longest recording.
+const RECORDING: Duration = Duration::from_secs(3600);
+
+/// Sound files are WAV, 8000 Hz, 16 bit, one channel. Two are built in: `alice` and `bob`.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Call")]
+pub(super) struct Sound {
+    /// What is said: a WAV file of 8 kHz, 16 bit, mono; or alice, bob, silence [default: a caller
+    /// says alice, who is called says bob]
+    #[arg(long, value_name = "FILE")]
+    say: Option<String>,
+    /// Say it again and again
+    #[arg(long)]
+    repeat: bool,
+    /// Write what is heard to this WAV file; with several calls their number is appended
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// Fail unless this is heard: a WAV file, alice or bob
+    #[arg(long, value_name = "FILE")]
+    expect: Option<String>,
+    /// Send these digits: 0-9, *, #, A-D
+    #[arg(long, value_name = "DIGITS", value_parser = digits)]
+    dtmf: Option<String>,
+    /// When the digits are sent, in seconds from the answer
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.5, value_parser = seconds)]
+    dtmf_at: f64,
+    /// Put the other side on hold, so many seconds from the answer
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    hold_at: Option<f64>,
+    /// How many seconds it is on hold
+    #[arg(long, value_name = "SECONDS", default_value_t = 2.0, value_parser = seconds)]
+    hold_for: f64,
+}
+
+fn digits(text: &str) -> Result<String, String> {
+    let text = text.to_ascii_uppercase();
+    let legal = |c: char| c.is_ascii_digit() || "*#ABCD".contains(c);
+    let all = !text.is_empty() && text.chars().all(legal);
+    if all { Ok(text) } else { Err("digits are 0-9, *, # and A-D".to_owned()) }
+}
+
+impl Sound {
+    /// Tells the phones what to say, and gives what happens in a call. `ends` is set if we hang up
+    /// even when nobody said when.
+    pub(super) fn apply(
+        &self,
+        phones: &mut [Phone],
+        prompt: &[u8],
+        length: Option<f64>,
+        ends: bool,
+    ) -> Result<Talk, Failure> {
+        let samples = match self.say.as_deref() {
+            None => samples(prompt, Path::new("the built-in prompt"))?,
+            Some("silence") => Vec::new(),
+            Some(file) => read(file)?,
+        };
+        let expect = self.expect.as_deref().map(read).transpose()?;
+        let from_secs = Duration::from_secs_f64;
+        let hold = self.hold_at.map(|at| (from_secs(at), from_secs(self.hold_for)));
+        let digits = self.dtmf.clone().map(|digits| (digits, from_secs(self.dtmf_at)));
+        let words = samples.len().max(expect.as_ref().map_or(0, Vec::len)) as u64;
+        let mut natural = Duration::from_millis(words / 8) + AFTER;
+        if let Some((at, time)) = hold {
+            natural = natural.max(at) + time;
+        }
+        if let Some((digits, at)) = &digits {
+            // A digit and its pause last 200 ms at most.
+            natural = natural.max(*at + Duration::from_millis(200 * digits.len() as u64) + AFTER);
+        }
+        let length = length.map(from_secs).or(ends.then_some(natural));
+        let samples: Arc<[i16]> = samples.into();
+        for phone in phones {
+            phone.config.audio = Audio { samples: samples.clone(), repeat: self.repeat };
+            if self.record.is_some() {
+                phone.config.media.recording = RECORDING;
+            }
+        }
+        Ok(Talk { length, digits, hold, expect, record: self.record.clone() })
+    }
+}
+
+/// A WAV file or a prompt of ours.
+fn read(file: &str) -> Result<Vec<i16>, Failure> {
+    let path = Path::new(file);
+    match file {
+        "alice" => samples(rtp::prompts::ALICE, path),
+        "bob" => samples(rtp::prompts::BOB, path),
+        _ => {
+            let bytes = std::fs::read(path);
+            let bytes = bytes.map_err(|error| Failure::new(format!("{file}: {error}")))?;
+            samples(&bytes, path)
+        }
+    }
+}
+
+fn samples(bytes: &[u8], path: &Path) -> Result<Vec<i16>, Failure> {
+    const HELP: &str = "for example: sox in.wav -r 8000 -b 16 -c 1 out.wav";
+    let path = path.display();
+    let failed =
+        |what: &dyn std::fmt::Display| Failure::new(format!("{path}: {what}\n  help: {HELP}"));
+    let wav = rtp::wav::read(bytes).map_err(|error| failed(&error))?;
+    match wav.rate {
+        8000 => Ok(wav.samples),
+        rate => Err(failed(&format!("{rate} samples in a second; 8000 are needed"))),
+    }
+}
