@@ -1,4 +1,15 @@
-//! What the whole-system tests share: a network in the simulator.
+//! What the whole-system tests share: a network in the simulator, what happens in it from a seed, and
+//! what must hold then.
+//!
+//! - [`network`]: a whole IMS and its phones on simulated hosts.
+//! - [`scenario`]: phones register, call and deregister while things break; all from one seed.
+//! - [`wire`]: RFC 3261's timers, checked on the wire.
+//! - [`faulty`]: planted faults, to see that the invariants find them.
 
+pub mod faulty;
 pub mod network;
+pub mod scenario;
+pub mod wire;
+pub use faulty::Fault;
 pub use network::{Network, Phone};
+pub use scenario::{Scenario, Verdict};
