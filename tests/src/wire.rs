@@ -86,10 +86,10 @@ impl Wire {
                 let invite = message.method == "INVITE";
                 (self.requests.entry(key).or_insert_with(|| new(invite)), Kind::Request)
             }
-            Some(200..300) if phone && message.method == "INVITE" => {
-                let key = (host, message.call.to_owned(), message.number.to_owned());
-                (self.successes.entry(key).or_insert_with(|| new(false)), Kind::Success)
-            }
+            Some(200..300) if phone && message.method == "INVITE" => (
+                self.successes.entry(message.dialog(host)).or_insert_with(|| new(false)),
+                Kind::Success,
+            ),
             _ => return,
         };
         if let Some(complaint) = times.again(now, first) {
@@ -110,14 +110,14 @@ impl Wire {
                 }
             }
             None if message.method == "ACK" => {
-                let key = (host, message.call.to_owned(), message.number.to_owned());
-                if let Some(sent) = self.successes.get_mut(&key) {
+                if let Some(sent) = self.successes.get_mut(&message.dialog(host)) {
                     sent.over.get_or_insert(now);
                 }
             }
             // RFC 3261 §15.1.2: a BYE ends the dialog, and the waiting.
             None if message.method == "BYE" => {
-                let of = |key: &(HostId, String, String)| key.0 == host && key.1 == message.call;
+                let dialog = message.dialog(host).1;
+                let of = |key: &(HostId, String, String)| key.0 == host && key.1 == dialog;
                 for (_, sent) in self.successes.iter_mut().filter(|(key, _)| of(key)) {
                     sent.over.get_or_insert(now);
                 }
@@ -209,12 +209,18 @@ struct Scanned<'a> {
     status: Option<u16>,
     branch: &'a str,
     call: &'a str,
+    to_tag: &'a str,
     number: &'a str,
     method: &'a str,
     auts: bool,
 }
 
 impl<'a> Scanned<'a> {
+    /// The callee's dialog and the transaction in it.
+    fn dialog(&self, host: HostId) -> (HostId, String, String) {
+        (host, format!("{} {}", self.call, self.to_tag), self.number.to_owned())
+    }
+
     fn of(bytes: &'a [u8]) -> Option<Scanned<'a>> {
         let end = bytes.windows(4).position(|w| w == b"\r\n\r\n")?;
         let head = std::str::from_utf8(&bytes[..end]).ok()?;
@@ -231,6 +237,10 @@ impl<'a> Scanned<'a> {
                     out.branch = branch.split([';', ',', ' ']).next().unwrap_or("");
                 }
                 "Call-ID" => out.call = value,
+                "To" => {
+                    let tag = value.split_once(";tag=").map_or("", |(_, rest)| rest);
+                    out.to_tag = tag.split(';').next().unwrap_or("");
+                }
                 "CSeq" => (out.number, out.method) = value.split_once(' ')?,
                 "Authorization" => out.auts |= value.contains("auts=\""),
                 _ => {}
