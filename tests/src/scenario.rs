@@ -13,8 +13,11 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use base::store::Table;
 use base::time::Duration;
 use base::{Instant, Random};
+use engine::DiskStore;
+use engine::shard::Store;
 use engine::sim::{BEGINNING, HostId, Weather};
 use strowger::plan::Role;
 use ue::{By, CallId, UeOrder, UeReport, What};
@@ -124,7 +127,7 @@ impl Scenario {
     /// - five minutes later there is no transaction, proxy context, dialog of a call, binding,
     ///   subscription, or request to HSS or relay left, nor after all hosts have crashed and started
     ///   from their disks;
-    /// - over an hour later there is no port open at the relay;
+    /// - over an hour later there is no port open at the relay, and no binding on any disk;
     /// - no function panicked; and the rules of [`Wire`].
     pub fn run(self) -> Verdict {
         let mut run = Run::new(self);
@@ -142,6 +145,8 @@ impl Scenario {
         run.nothing_is_left(false);
         run.network.sim.run_for(Duration::from_secs(3700));
         run.nothing_is_left(true);
+        run.nothing_is_stored(Role::Pcscf, cscf::pcscf::TABLE);
+        run.nothing_is_stored(Role::Scscf, cscf::scscf::TABLE);
         run.finish()
     }
 }
@@ -358,6 +363,17 @@ impl Run {
         }
         for (phone, call) in std::mem::take(&mut self.calls).into_keys() {
             self.fail(format!("after {now} s {call:?} of phone {phone} has not ended"));
+        }
+    }
+
+    /// The last look: what the disk still has.
+    fn nothing_is_stored(&mut self, role: Role, table: Table) {
+        self.crash(role);
+        let disk = self.network.sim.disk(self.network.hosts[&role]).clone();
+        let mut left = 0;
+        let read = DiskStore::simulated(disk).restore(table, &mut |_, _| left += 1);
+        if read.is_err() || left > 0 {
+            self.fail(format!("table {} has {left} records left: {read:?}", table.0));
         }
     }
 

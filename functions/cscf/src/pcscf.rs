@@ -265,7 +265,8 @@ impl Function for Pcscf {
     fn handle(&mut self, now: Instant, input: Input) {
         match input {
             Input::Restored { table, key, value } if table == TABLE => {
-                self.bindings.restore(now, &key, &value);
+                let over = self.bindings.restore(now, &key, &value);
+                self.outputs.extend(over);
             }
             Input::Received { flow, message } => self.proxy.received(now, flow, message),
             Input::Opened { open, flow } => self.proxy.opened(now, open, flow),
