@@ -115,3 +115,24 @@ fn a_call_is_ended_properly_after_a_crash() {
         assert!(ended.iter().all(|(_, by, _)| *by != ue::By::Failure), "seed {seed}: {ended:?}");
     }
 }
+
+/// A proxy that crashed cancels nothing any more: the called phone does not ring for ever.
+#[test]
+fn a_ringing_phone_gives_up_when_the_core_forgot_the_call() {
+    let mut network = Network::new(1, Weather::CALM);
+    let alice = network.sim_phone(1, |_| {});
+    let bob = network.sim_phone(2, |config| config.incoming = ue::Incoming::Manual);
+    network.register(alice);
+    network.register(bob);
+    network.order(alice, UeOrder::Call { to: bob.tel(), token: 1 });
+    let rings = network.until(Duration::from_secs(10), |host, report| {
+        (host == bob.host && matches!(report.what, What::Incoming { .. })).then_some(())
+    });
+    assert!(rings.is_some());
+    let core = network.core;
+    network.sim.restart(core);
+    let ended = network.until(Duration::from_secs(300), |host, report| {
+        (host == bob.host && matches!(report.what, What::Ended { .. })).then_some(())
+    });
+    assert!(ended.is_some(), "bob's phone rings for ever");
+}
