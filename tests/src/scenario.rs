@@ -1,10 +1,11 @@
 //! A day in the life of a network, from one seed: phones register, call each other and deregister,
-//! while datagrams are lost and overtake each other, S-CSCF and HSS crash, and phones are cut off.
+//! while datagrams are lost and overtake each other, S-CSCF, HSS and P-CSCF crash, and phones are cut off.
 //!
 //! ```text
 //!   0 s  all phones register                    75 s  the HSS crashes
-//!  25 s  first wave of calls                   120 s  third wave of calls
-//!  50 s  second wave; the S-CSCF crashes       170 s  all phones deregister
+//!  25 s  first wave of calls                    90 s  the P-CSCF crashes, in half of the seeds
+//!  50 s  second wave; the S-CSCF crashes       120 s  third wave of calls
+//!                                              170 s  all phones deregister
 //! ```
 //!
 //! Afterwards nothing may be left: see [`Scenario::run`].
@@ -44,7 +45,7 @@ pub struct Scenario {
     pub phones: u32,
     /// What the network does to datagrams.
     pub weather: Weather,
-    /// Whether S-CSCF and HSS crash, and phones are cut off.
+    /// Whether S-CSCF, HSS and P-CSCF crash, and phones are cut off.
     pub crash: bool,
     /// A planted fault.
     pub fault: Option<Fault>,
@@ -219,6 +220,12 @@ impl Run {
         let crash = self.sometime(75, 80);
         let again = crash + Duration::from_millis(200 + self.random.below(2000));
         self.agenda.extend([(crash, Event::Crash(Role::Hss)), (again, Event::Restart(Role::Hss))]);
+        if self.random.below(2) == 0 {
+            let crash = self.sometime(90, 95);
+            let again = crash + Duration::from_millis(200 + self.random.below(2000));
+            let events = [(crash, Event::Crash(Role::Pcscf)), (again, Event::Restart(Role::Pcscf))];
+            self.agenda.extend(events);
+        }
         for _ in 0..(self.phones.len() / 20).max(1) {
             let phone = self.random.below(self.phones.len() as u64) as usize;
             let begin = self.sometime(45, 52);
