@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod census;
 pub mod flow;
 pub mod identity;
 pub mod log;

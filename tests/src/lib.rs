@@ -1,6 +1,18 @@
-//! What the whole-system tests share: a network in the simulator, and one next to real programs.
+//! What the whole-system tests share: a network in the simulator, what happens in it from a seed, what
+//! must hold then, and a network next to real programs.
+//!
+//! - [`network`]: a whole IMS and its phones on simulated hosts.
+//! - [`scenario`]: phones register, call and deregister while things break; all from one seed.
+//! - [`wire`]: RFC 3261's timers, checked on the wire.
+//! - [`faulty`]: planted faults, to see that the invariants find them.
+//! - `interop` (feature `interop`): foreign programs in network namespaces of their own.
 
+pub mod faulty;
 #[cfg(feature = "interop")]
 pub mod interop;
 pub mod network;
+pub mod scenario;
+pub mod wire;
+pub use faulty::Fault;
 pub use network::{Network, Phone};
+pub use scenario::{Scenario, Verdict};

@@ -1,20 +1,29 @@
 //! A whole IMS and its phones in the simulator.
 
-use std::net::IpAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use auth::milenage::{Key, opc};
+use base::census::{self, Census};
 use base::flow::Service;
 use base::machine::{Name, Order};
 use base::redact::Secret;
+use base::store::Change;
 use base::time::Duration;
-use base::{Instant, Transport};
+use base::{Instant, Random, Transport};
+use cscf::pcscf::Pcscf;
+use cscf::pcscf::config::PcscfConfig;
+use cscf::trust::TrustDomain;
 use engine::sim::{HostId, Process, Simulation, VirtualRelay, Weather};
 use engine::{FunctionSpec, Listener};
 use hss::Subscriber;
 use hss::subscriber::OperatorKey;
-use strowger::plan::{Plan, Role};
+use sip::transaction::TimerValues;
+use strowger::plan::{Plan, Role, Seam};
 use strowger::provision::{Provision, Provisioner};
+
+use crate::faulty::Fault;
 use ue::{Audio, Credential, UeConfig, UeOrder, UeReport, What};
 
 /// The home domain of the simulated network.
@@ -39,12 +48,16 @@ impl Phone {
     }
 }
 
-/// The core on one host, each phone on one of its own.
+/// The core on one host or several, each phone on one of its own.
 pub struct Network {
     /// The simulation.
     pub sim: Simulation,
-    /// The host of HSS, CSCFs and relay.
+    /// The host of the HSS; of everything but the phones, if the core is on one host.
     pub core: HostId,
+    /// The hosts of the core's functions.
+    pub hosts: BTreeMap<Role, HostId>,
+    fault: Option<Fault>,
+    proxy: IpAddr,
     orders: u64,
 }
 
@@ -59,31 +72,83 @@ impl Network {
             plan.media_ports = 20_000..=59_999;
             let mut functions = strowger::assembly::functions(&plan, &mut boot.random);
             functions.push(provisioner());
-            let forward = Box::<strowger::relay::RtpForward>::default();
-            let relay = Some(VirtualRelay::new(plan.media_ports.clone(), forward));
+            let relay = Some(packet_path(&plan));
             Process { functions, relay }
         });
-        Network { sim, core, orders: 0 }
+        let hosts = Role::ALL.into_iter().map(|role| (role, core)).collect();
+        Network { sim, core, hosts, fault: None, proxy: ip(0), orders: 0 }
+    }
+
+    /// A network without phones whose P-CSCF, S-CSCF and relay have hosts of their own; I-CSCF and
+    /// HSS share one. Everything between them crosses the weather.
+    pub fn spread(seed: u64, weather: Weather, fault: Option<Fault>) -> Network {
+        let mut sim = Simulation::new(seed, weather).framing(strowger::framing::framings);
+        let home = vec![Role::Hss, Role::Icscf];
+        let groups = [home, vec![Role::Media], vec![Role::Scscf], vec![Role::Pcscf]];
+        let address = |role: Role| {
+            let host = groups.iter().position(|group| group.contains(&role)).unwrap_or(0);
+            IpAddr::from([10, 255, 0, 1 + host as u8])
+        };
+        let plans: Vec<Plan> = groups.iter().map(|group| share(group, address)).collect();
+        for (name, service, places) in plans.iter().flat_map(strowger::assembly::topology) {
+            sim.name(&name, Some(service), places);
+        }
+        let mut hosts = BTreeMap::new();
+        for (group, plan) in groups.iter().zip(plans) {
+            let name = group.iter().map(|role| role.as_str()).collect::<Vec<_>>().join("+");
+            let is_home = group.contains(&Role::Hss);
+            let host = sim.host(&name, address(group[0]), move |mut boot| {
+                let mut functions = strowger::assembly::functions(&plan, &mut boot.random);
+                if is_home {
+                    functions.push(provisioner());
+                }
+                let patient = fault == Some(Fault::TimerBNeverArmed);
+                for spec in functions.iter_mut().filter(|spec| patient && spec.name == "pcscf") {
+                    spec.function = Box::new(patient_pcscf(&plan, boot.random.fork()));
+                }
+                let functions = functions.into_iter().map(|spec| Fault::plant(fault, spec));
+                let relay = plan.here.contains_key(&Role::Media).then(|| packet_path(&plan));
+                Process { functions: functions.collect(), relay }
+            });
+            hosts.extend(group.iter().map(|role| (*role, host)));
+        }
+        let (core, proxy) = (hosts[&Role::Hss], address(Role::Pcscf));
+        Network { sim, core, hosts, fault, proxy, orders: 0 }
+    }
+
+    /// Whoever runs on the host starts anew, with what is on its disk.
+    pub fn restart(&mut self, role: Role) {
+        self.sim.restart(self.hosts[&role]);
+    }
+
+    /// Everything that is alive in a function.
+    pub fn census(&mut self, host: HostId, function: &str) -> Census {
+        assert!(self.sim.order(host, function, census::Ask::order()), "{function} runs");
+        let reports = self.sim.reports();
+        let found = reports.into_iter().find_map(|r| r.report.0.downcast::<Census>().ok());
+        found.map(|census| *census).unwrap_or_default()
+    }
+
+    /// Adds subscribers with SIMs and their phones.
+    pub fn sim_phones(
+        &mut self,
+        numbers: std::ops::Range<u32>,
+        change: impl Fn(&mut UeConfig) + Clone + 'static,
+    ) -> Vec<Phone> {
+        let subscribers: Vec<_> = numbers.clone().map(sim_subscriber).collect();
+        let changes = subscribers.iter().flat_map(hss::records).collect();
+        self.provision(changes);
+        let phones = numbers.zip(subscribers);
+        phones
+            .map(|(number, s)| self.phone(number, sim_config(number, &s), change.clone()))
+            .collect()
     }
 
     /// Adds a subscriber with a SIM and his phone. `change` may change the phone's configuration.
     pub fn sim_phone(&mut self, number: u32, change: impl Fn(&mut UeConfig) + 'static) -> Phone {
-        let (k, op) = (key(number), Secret::new(OP));
-        let imsi = format!("00101{number:010}");
-        let operator = OperatorKey::Op(op.clone());
-        let subscriber =
-            Subscriber::from_sim(&imsi, &[msisdn(number)], k.clone(), operator, [0x80, 0], DOMAIN)
-                .expect("a legal subscriber");
-        self.subscribe(&subscriber);
-        let credential = Credential::Sim {
-            opc: opc(&k, &op),
-            k,
-            amf: [0x80, 0],
-            sqn: auth::sqn::Sqn::new(0, 0),
-        };
-        let identity = format!("sip:{}", subscriber.impi);
-        let config = UeConfig::new(&subscriber.impi, &identity, credential, DOMAIN);
-        self.phone(number, config, change)
+        let subscriber = sim_subscriber(number);
+        self.provision(hss::records(&subscriber));
+        self.phone(number, sim_config(number, &subscriber), change)
     }
 
     /// Adds a subscriber with a password and his phone.
@@ -96,7 +161,7 @@ impl Network {
         let name = format!("user{number}");
         let subscriber = Subscriber::with_password(&name, &password, &[msisdn(number)], DOMAIN)
             .expect("a legal subscriber");
-        self.subscribe(&subscriber);
+        self.provision(hss::records(&subscriber));
         let identity = format!("sip:{name}@{DOMAIN}");
         let credential = Credential::Password(password);
         let config = UeConfig::new(&name, &identity, credential, DOMAIN);
@@ -114,32 +179,33 @@ impl Network {
         config.media.address = address;
         config.proxy = Some(Name {
             service: Service::Sip,
-            host: ip(0).to_string(),
+            host: self.proxy.to_string(),
             port: Some(5060),
             transport: Some(Transport::Udp),
         });
         change(&mut config);
+        let fault = self.fault;
         let host = self.sim.host(&format!("phone{number}"), address, move |boot| {
             let listener = |transport| Listener {
                 service: Service::Sip,
                 transport,
                 addr: (address, 5060).into(),
             };
-            FunctionSpec {
+            let spec = FunctionSpec {
                 name: "ue".to_owned(),
                 hosts: Vec::new(),
                 function: Box::new(ue::Ue::new(config.clone(), boot.random)),
                 listeners: vec![listener(Transport::Udp), listener(Transport::Tcp)],
                 tables: &[],
-            }
-            .into()
+            };
+            Fault::plant(fault, spec).into()
         });
         Phone { host, number }
     }
 
-    fn subscribe(&mut self, subscriber: &Subscriber) {
+    fn provision(&mut self, changes: Vec<Change>) {
         self.orders += 1;
-        let order = Provision { number: self.orders, changes: hss::records(subscriber) };
+        let order = Provision { number: self.orders, changes };
         let taken = self.sim.order(self.core, "provisioner", Order(Box::new(order)));
         assert!(taken, "the provisioner runs");
     }
@@ -202,6 +268,55 @@ impl Network {
 pub fn sound(wav: &[u8]) -> Audio {
     let wav = rtp::wav::read(wav).expect("a prompt of ours");
     Audio { samples: Arc::from(wav.samples), repeat: false }
+}
+
+/// What one host of several runs.
+fn share(group: &[Role], address: impl Fn(Role) -> IpAddr) -> Plan {
+    let mut plan = Plan::all_in_one(DOMAIN);
+    let at = |role: Role| SocketAddr::new(address(role), role.default_port());
+    // I-CSCF and P-CSCF use the same port; they never share a host here.
+    plan.here = group.iter().map(|role| (*role, vec![at(*role)])).collect();
+    for role in Role::ALL.into_iter().filter(|role| !group.contains(role)) {
+        let seam = |transport: &Transport| Seam { transport: *transport, address: at(role) };
+        plan.elsewhere.insert(role, role.transports().iter().map(seam).collect());
+    }
+    plan.media = vec![address(Role::Media)];
+    plan.media_ports = 10_000..=59_999;
+    plan
+}
+
+/// A P-CSCF as the assembly builds it, but without an end of Timer B.
+fn patient_pcscf(plan: &Plan, random: Random) -> Pcscf {
+    let icscf =
+        Name { service: Service::Sip, host: plan.host(Role::Icscf), port: None, transport: None };
+    let seams = plan.elsewhere.values().flatten().map(|seam| (seam.address.ip(), 32));
+    let config = PcscfConfig {
+        network: plan.domain.clone(),
+        trust: TrustDomain::new(seams.collect()),
+        timers: TimerValues { b: Duration::from_secs(1 << 30), ..TimerValues::RFC3261 },
+        ..PcscfConfig::new(plan.host(Role::Pcscf), icscf)
+    };
+    Pcscf::new(config, random)
+}
+
+fn packet_path(plan: &Plan) -> VirtualRelay {
+    let forward = Box::<strowger::relay::RtpForward>::default();
+    VirtualRelay::new(plan.media_ports.clone(), forward)
+}
+
+fn sim_subscriber(number: u32) -> Subscriber {
+    let imsi = format!("00101{number:010}");
+    let operator = OperatorKey::Op(Secret::new(OP));
+    Subscriber::from_sim(&imsi, &[msisdn(number)], key(number), operator, [0x80, 0], DOMAIN)
+        .expect("a legal subscriber")
+}
+
+fn sim_config(number: u32, subscriber: &Subscriber) -> UeConfig {
+    let (k, op) = (key(number), Secret::new(OP));
+    let (opc, sqn) = (opc(&k, &op), auth::sqn::Sqn::new(0, 0));
+    let credential = Credential::Sim { opc, k, amf: [0x80, 0], sqn };
+    let identity = format!("sip:{}", subscriber.impi);
+    UeConfig::new(&subscriber.impi, &identity, credential, DOMAIN)
 }
 
 fn provisioner() -> FunctionSpec {

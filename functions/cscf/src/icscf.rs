@@ -15,6 +15,7 @@ mod select;
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
 
+use base::census::{self, Census};
 use base::machine::{Function, Input};
 use base::{Deadline, Event as LogEvent, Flow, Instant, Output, Random, Severity};
 use diameter::node::RequestId;
@@ -72,6 +73,17 @@ impl Icscf {
             outputs: VecDeque::new(),
             config,
         }
+    }
+
+    /// How many things are alive.
+    pub fn census(&self) -> Census {
+        let (client, server) = self.proxy.stack.transactions();
+        Census(vec![
+            ("client transactions", client),
+            ("server transactions", server),
+            ("contexts", self.proxy.contexts()),
+            ("Cx requests", self.waiting.len().max(self.cx.node.pending().0)),
+        ])
     }
 
     fn request(&mut self, now: Instant, server: ServerId, request: Message, flow: Flow) {
@@ -214,6 +226,9 @@ impl Function for Icscf {
             Input::Closed { flow, .. } => self.proxy.closed(now, flow),
             Input::Resolved { query, targets } => self.proxy.resolved(now, query, targets),
             Input::Timeout => self.proxy.timeout(now),
+            Input::Order(order) if census::Ask::is(&order) => {
+                self.outputs.push_back(self.census().into());
+            }
             Input::Drain => self.draining = true,
             _ => {}
         }

@@ -20,6 +20,7 @@ mod terminating;
 
 use std::collections::VecDeque;
 
+use base::census::{self, Census};
 use base::machine::{Function, Input};
 use base::{Deadline, Event as LogEvent, Flow, Instant, Output, Random, Severity};
 use sip::header::HeaderName;
@@ -81,6 +82,18 @@ impl Pcscf {
     /// Phones that are registered.
     pub fn registered(&self) -> usize {
         self.bindings.len()
+    }
+
+    /// How many things are alive.
+    pub fn census(&self) -> Census {
+        let (client, server) = self.proxy.stack.transactions();
+        Census(vec![
+            ("client transactions", client),
+            ("server transactions", server),
+            ("contexts", self.proxy.contexts()),
+            ("bindings", self.bindings.len()),
+            ("subscriptions", self.subscriptions.len()),
+        ])
     }
 
     fn request(&mut self, now: Instant, server: ServerId, request: Message, flow: Flow) {
@@ -252,7 +265,8 @@ impl Function for Pcscf {
     fn handle(&mut self, now: Instant, input: Input) {
         match input {
             Input::Restored { table, key, value } if table == TABLE => {
-                self.bindings.restore(now, &key, &value);
+                let over = self.bindings.restore(now, &key, &value);
+                self.outputs.extend(over);
             }
             Input::Received { flow, message } => self.proxy.received(now, flow, message),
             Input::Opened { open, flow } => self.proxy.opened(now, open, flow),
@@ -262,6 +276,9 @@ impl Function for Pcscf {
             Input::Timeout => {
                 self.proxy.timeout(now);
                 self.expire(now);
+            }
+            Input::Order(order) if census::Ask::is(&order) => {
+                self.outputs.push_back(self.census().into());
             }
             Input::Drain => self.draining = true,
             _ => {}

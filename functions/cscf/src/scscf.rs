@@ -25,6 +25,7 @@ mod user;
 
 use std::collections::{BTreeMap, VecDeque};
 
+use base::census::{self, Census};
 use base::machine::{Function, Input};
 use base::{Deadline, Event as LogEvent, Flow, Instant, Output, Random, Severity};
 use diameter::node::RequestId;
@@ -103,6 +104,21 @@ impl Scscf {
     /// Users with at least one contact.
     pub fn registered(&self) -> usize {
         self.users.len()
+    }
+
+    /// How many things are alive.
+    pub fn census(&self) -> Census {
+        let (client, server) = self.proxy.stack.transactions();
+        Census(vec![
+            ("client transactions", client),
+            ("server transactions", server),
+            ("contexts", self.proxy.contexts()),
+            ("Cx requests", self.waiting.len().max(self.cx.node.pending().0)),
+            ("bindings", self.users.contacts()),
+            ("watchers", self.watchers.len()),
+            ("challenges", self.challenges.len()),
+            ("relay requests", self.anchor.len()),
+        ])
     }
 
     fn request(&mut self, now: Instant, server: ServerId, request: Message, flow: Flow) {
@@ -266,6 +282,9 @@ impl Function for Scscf {
             Some(Input::Timeout) => {
                 self.proxy.timeout(now);
                 self.expire(now);
+            }
+            Some(Input::Order(order)) if census::Ask::is(&order) => {
+                self.outputs.push_back(self.census().into());
             }
             Some(Input::Drain) => self.draining = true,
             _ => {}

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use auth::sqn::Generator;
+use base::census::{self, Census};
 use base::machine::{Deadline, Function, Input, Output};
 use base::store::{Change, CommitId, Durability, LoadId, StoreError, Table};
 use base::{Event, Instant, Random, Severity};
@@ -106,6 +107,16 @@ impl Hss {
             registrations: BTreeMap::new(),
             outputs: VecDeque::new(),
         }
+    }
+
+    /// How many things are alive.
+    pub fn census(&self) -> Census {
+        let assigned = self.registrations.values().filter(|r| r.scscf.is_some()).count();
+        Census(vec![
+            ("Cx requests", self.jobs.len().max(self.node.pending().1)),
+            ("busy identities", self.busy.len()),
+            ("users with an S-CSCF", assigned),
+        ])
     }
 
     fn pump(&mut self, now: Instant) {
@@ -440,6 +451,9 @@ impl Function for Hss {
     fn handle(&mut self, now: Instant, input: Input) {
         match self.node.handle(now, input) {
             Some(Input::Restored { table, key, value }) => self.restored(table, &key, &value),
+            Some(Input::Order(order)) if census::Ask::is(&order) => {
+                self.outputs.push_back(self.census().into());
+            }
             Some(Input::Loaded { load, value }) => self.loaded(now, load.0, value),
             Some(Input::Committed { commit, result }) => self.committed(now, commit.0, result),
             _ => {}

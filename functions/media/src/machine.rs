@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use base::census::{self, Census};
 use base::log::{Event, Severity};
 use base::relay::{self, PortId};
 use base::time::Duration;
@@ -98,6 +99,15 @@ impl Media {
     /// How many calls there are.
     pub fn sessions(&self) -> usize {
         self.calls.len()
+    }
+
+    /// How many things are alive.
+    pub fn census(&self) -> Census {
+        Census(vec![
+            ("sessions", self.calls.len()),
+            ("ports", self.ports.len()),
+            ("waiting requests", self.waiting.len()),
+        ])
     }
 
     fn received(&mut self, flow: Flow, message: &Bytes) {
@@ -410,6 +420,9 @@ impl Function for Media {
             }
             Input::Relay(event) => self.relay(event),
             Input::Timeout => self.timeout(),
+            Input::Order(order) if census::Ask::is(&order) => {
+                self.outputs.push_back(self.census().into());
+            }
             Input::Drain => self.draining = true,
             _ => {}
         }

@@ -344,6 +344,7 @@ impl Call {
                 self.over(core, now, by, status, format!("{reason}; no answer to CANCEL"));
             }
             CallTimer::Ring => self.answer(core, now),
+            CallTimer::Unanswered => self.unanswered(core, now),
             CallTimer::Provisional => self.repeat_provisional(core, now),
             CallTimer::Success => self.repeat_success(core, now),
             CallTimer::Reserve => self.reserved(core, now),

@@ -45,6 +45,8 @@ pub(crate) enum CallTimer {
     Cancel,
     /// Our telephone has rung long enough.
     Ring,
+    /// Nobody cancelled a call that came in, and it was not answered either.
+    Unanswered,
     /// A reliable provisional response is repeated, RFC 3262 §3.
     Provisional,
     /// A 2xx is repeated, RFC 3261 §13.3.1.4.
@@ -72,6 +74,7 @@ impl TimerKey {
             TimerKey::Call(_, timer) => match timer {
                 CallTimer::Cancel => "ue cancel",
                 CallTimer::Ring => "ue ring",
+                CallTimer::Unanswered => "ue unanswered",
                 CallTimer::Provisional => "ue reliable provisional",
                 CallTimer::Success => "ue 2xx retransmission",
                 CallTimer::Reserve => "ue reservation",

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use base::census::{self, Census};
 use base::flow::Service;
 use base::slots::{Slot, Slots};
 use base::{Bytes, Deadline, Flow, Function, Input, Instant, Output, Random, Severity};
@@ -55,6 +56,19 @@ impl Ue {
     /// Calls that are not over.
     pub fn calls(&self) -> usize {
         self.calls.len()
+    }
+
+    /// How many things are alive.
+    pub fn census(&self) -> Census {
+        let (client, server) = self.core.stack.transactions();
+        Census(vec![
+            ("client transactions", client),
+            ("server transactions", server),
+            ("requests", self.core.pending.len()),
+            ("registrations", usize::from(self.registration.is_registered())),
+            ("calls", self.calls.len()),
+            ("media sockets", self.core.sockets.len() + self.core.opening.len()),
+        ])
     }
 
     /// Runs `f` on a call and takes the call out of the table if it is over then.
@@ -539,6 +553,9 @@ impl Function for Ue {
                 self.core.log(Severity::Debug, "ue.media_unreachable", text);
             }
             Input::Resolved { query, targets } => self.core.stack.resolved(now, query, targets),
+            Input::Order(order) if census::Ask::is(&order) => {
+                self.core.output(self.census().into());
+            }
             Input::Order(order) => match order.0.downcast::<UeOrder>() {
                 Ok(order) => self.order(now, *order),
                 Err(_) => {

@@ -159,15 +159,17 @@ impl Bindings {
         Some(stored(Change::Delete { table: TABLE, key: record_key(id) }))
     }
 
-    /// Takes a record of the store; what is unreadable or over is left out.
-    pub(super) fn restore(&mut self, now: Instant, key: &[u8], value: &[u8]) {
-        let id = key.try_into().map(u64::from_be_bytes);
-        if let (Ok(id), Ok(mut binding)) = (id, serde_json::from_slice::<Binding>(value)) {
-            binding.id = id;
-            if binding.expires() > now {
-                let _already_stored = self.save(binding);
-            }
+    /// Takes a record of the store. What is unreadable is left out; for what ran out while we were
+    /// down, returns what the store has to do.
+    pub(super) fn restore(&mut self, now: Instant, key: &[u8], value: &[u8]) -> Option<Output> {
+        let id = key.try_into().map(u64::from_be_bytes).ok()?;
+        let mut binding: Binding = serde_json::from_slice(value).ok()?;
+        binding.id = id;
+        if binding.expires() > now {
+            let _already_stored = self.save(binding);
+            return None;
         }
+        Some(stored(Change::Delete { table: TABLE, key: record_key(id) }))
     }
 
     /// The next binding whose time is over.

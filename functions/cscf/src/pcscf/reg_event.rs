@@ -18,6 +18,10 @@ pub(super) struct Subscriptions {
 }
 
 impl Subscriptions {
+    pub(super) fn len(&self) -> usize {
+        self.by_call.len()
+    }
+
     /// Whether a NOTIFY belongs to one of ours.
     pub(super) fn owns(&self, request: &Message) -> bool {
         request.get(HeaderName::CallId).is_some_and(|call| self.by_call.contains_key(call))

@@ -117,6 +117,11 @@ impl Anchor {
         }
     }
 
+    /// Messages that wait for the relay, and offers that wait for their answer.
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len() + self.late.len()
+    }
+
     /// Whether there is a relay.
     pub(super) fn is_active(&self) -> bool {
         self.client.is_some()

@@ -59,6 +59,10 @@ pub(super) enum Verdict {
 }
 
 impl Challenges {
+    pub(super) fn len(&self) -> usize {
+        self.by_impi.len()
+    }
+
     /// The challenge from what the HSS sent. `None` if it lacks something, or speaks of a scheme or
     /// algorithm that we do not know.
     pub(super) fn issue(

@@ -40,6 +40,10 @@ pub(super) struct Watchers {
 }
 
 impl Watchers {
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
     pub(super) fn next_expiry(&self) -> Option<Instant> {
         self.expiries.next()
     }

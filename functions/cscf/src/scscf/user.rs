@@ -108,6 +108,11 @@ impl Users {
         self.by_impi.values().filter(|user| user.is_registered()).count()
     }
 
+    /// Contacts of all users.
+    pub(super) fn contacts(&self) -> usize {
+        self.by_impi.values().map(|user| user.contacts.len()).sum()
+    }
+
     pub(super) fn get(&self, impi: &str) -> Option<&User> {
         self.by_impi.get(impi)
     }

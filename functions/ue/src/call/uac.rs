@@ -113,7 +113,7 @@ impl Call {
         let answer = description(response);
         if reliable {
             if let Some(answer) = answer
-                && self.legs[index].negotiation.is_pending()
+                && self.awaits_answer(index)
                 && let Err(error) = self.take_answer(index, answer)
             {
                 let text = format!("the answer cannot be used: {error}");
@@ -130,6 +130,12 @@ impl Call {
                 media.agree(core, now, &agreed.clone(), false);
             }
         }
+    }
+
+    /// Whether the offer of our INVITE waits for its answer. An UPDATE's offer may wait as well: its
+    /// answer comes in the response to the UPDATE, which the 2xx to the INVITE may overtake.
+    fn awaits_answer(&self, index: usize) -> bool {
+        self.legs[index].negotiation.is_pending() && self.changing.is_none()
     }
 
     pub(super) fn take_answer(
@@ -161,7 +167,7 @@ impl Call {
         if cancelled {
             return self.bye(core, now);
         }
-        if self.legs[0].negotiation.is_pending() {
+        if self.awaits_answer(0) {
             let answer = description(response).unwrap_or_default();
             if let Err(error) = self.take_answer(0, answer) {
                 let text = format!("the answer cannot be used: {error}");

@@ -37,6 +37,10 @@ pub(super) struct Unpracked {
     pub(super) give_up: Instant,
 }
 
+/// How long a call that came in may wait to be answered. A proxy that still lives cancels it earlier
+/// (Timer C, RFC 3261 §16.6: some more than three minutes); after this nobody does any more.
+const UNANSWERED: Duration = Duration::from_secs(240);
+
 /// The status of an offer that cannot be answered.
 fn status_of(error: OfferAnswerError) -> u16 {
     match error {
@@ -118,7 +122,15 @@ impl Call {
         let mut call = Call::new(core, now, slot, phase, invite);
         call.legs.push(leg);
         call.media = Some(Media::open(core, slot));
+        core.arm(call.key(CallTimer::Unanswered), now + UNANSWERED);
         Some(call)
+    }
+
+    /// The call waited too long: for us, or for a caller who is gone (his UPDATE, his CANCEL).
+    pub(super) fn unanswered(&mut self, core: &mut Core, now: Instant) {
+        if matches!(self.phase, Phase::Incoming(_) | Phase::Opening(Opening::Callee(_))) {
+            self.finish(core, now, By::Failure, 480, "nobody answered".into());
+        }
     }
 
     /// Does whatever is the next step of a call that came in.

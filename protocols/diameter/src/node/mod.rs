@@ -229,6 +229,11 @@ impl Node {
         &self.config
     }
 
+    /// Requests that wait for an answer: ours, and those of others.
+    pub fn pending(&self) -> (usize, usize) {
+        (self.pending.len(), self.inbound.len())
+    }
+
     /// Connects to the configured peers.
     pub fn start(&mut self, now: Instant) {
         // RFC 6733 §3 and §8.8: what outlives a restart begins with the time.

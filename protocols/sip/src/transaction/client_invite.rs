@@ -27,7 +27,7 @@ impl ClientInvite {
         let machine =
             ClientInvite { state: State::Calling { interval: values.t1 }, values, reliable };
         let retransmit = if reliable { Arm::Stop } else { Arm::After(Timer::A, values.t1) };
-        let expire = Arm::After(Timer::B, values.give_up());
+        let expire = Arm::After(Timer::B, values.b);
         (machine, Effects { transmit: true, retransmit, expire, ..Effects::NONE })
     }
 

@@ -61,6 +61,9 @@ pub struct TimerValues {
     pub t2: Duration,
     /// Maximum time that a message stays in the network.
     pub t4: Duration,
+    /// Timer B, how long an INVITE waits for any response: 64*T1 by the standard, less where a
+    /// further target should be tried soon.
+    pub b: Duration,
 }
 
 impl TimerValues {
@@ -69,6 +72,7 @@ impl TimerValues {
         t1: Duration::from_millis(500),
         t2: Duration::from_secs(4),
         t4: Duration::from_secs(5),
+        b: Duration::from_secs(32),
     };
 
     /// TS 24.229 Table 7.8: at the phone, and at the P-CSCF towards it, over E-UTRAN and UTRAN.
@@ -76,9 +80,10 @@ impl TimerValues {
         t1: Duration::from_secs(2),
         t2: Duration::from_secs(16),
         t4: Duration::from_secs(17),
+        b: Duration::from_secs(128),
     };
 
-    /// 64*T1: Timers B, F, H, J, L, M.
+    /// 64*T1: Timers F, H, J, L, M.
     pub fn give_up(&self) -> Duration {
         self.t1 * 64
     }
