@@ -17,6 +17,8 @@
 //!   --pid / --cmd-name  the server's processes, for CPU and memory figures
 //!   --keep-load-mem     read the server's memory at the end of the load (default) or skip
 //!   --call-auth    answer a 407 to INVITE with credentials
+#![allow(clippy::needless_range_loop, reason = "the index names a slot in several tables")]
+
 use bench::{
     args::Args,
     big_buffers,

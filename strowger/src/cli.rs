@@ -47,7 +47,7 @@ enum Command {
     Config(config::Args),
     Sub(sub::Args),
     Trace(trace::Args),
-    Ue(ue::Args),
+    Ue(Box<ue::Args>),
 }
 
 /// Where the configuration and the state are.
@@ -110,7 +110,7 @@ pub fn main() -> ExitCode {
         Command::Config(args) => config::run(args),
         Command::Sub(args) => sub::run(args),
         Command::Trace(args) => trace::run(&args),
-        Command::Ue(args) => ue::run(args),
+        Command::Ue(args) => ue::run(*args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -107,7 +107,7 @@ fn keys_are_found_however_they_are_written() {
             for tail in ["", "\r\n\r\n"] {
                 let (a, b) = (format!("{head}{before}{tail}"), format!("{head}{after}{tail}"));
                 // A quoted string that does not end takes all that follows.
-                if !(before.ends_with("\"ab") && !tail.is_empty()) {
+                if !before.ends_with("\"ab") || tail.is_empty() {
                     assert_eq!(redacted(Service::Sip, &a), b);
                 }
             }

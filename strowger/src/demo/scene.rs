@@ -378,9 +378,13 @@ fn phone(
     config.media.address = at.ip();
     config.audio = Audio { samples, repeat: false };
     config.incoming = ue::Incoming::Answer { ring: Duration::from_millis(300) };
+    let host = match proxy.ip() {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    };
     config.proxy = Some(Name {
         service: Service::Sip,
-        host: proxy.ip().to_string(),
+        host,
         port: Some(proxy.port()),
         transport: Some(Transport::Udp),
     });
