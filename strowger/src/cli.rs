@@ -44,7 +44,7 @@ enum Command {
     Run(run::Args),
     Config(config::Args),
     Sub(sub::Args),
-    Ue(ue::Args),
+    Ue(Box<ue::Args>),
 }
 
 /// Where the configuration and the state are.
@@ -106,7 +106,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args, begin),
         Command::Config(args) => config::run(args),
         Command::Sub(args) => sub::run(args),
-        Command::Ue(args) => ue::run(args),
+        Command::Ue(args) => ue::run(*args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
