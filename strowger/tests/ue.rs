@@ -61,7 +61,7 @@ impl Network {
             format!("sub add {ALICE} --msisdn 15550101 {KEYS}"),
             "sub add --name bob --password open --msisdn 15550102".to_owned(),
         ] {
-            assert!(command(&network.folder, &add).status().unwrap().success());
+            assert!(command(&network.folder, &add).output().unwrap().status.success());
         }
         network
     }
@@ -297,7 +297,7 @@ fn many_phones_call_each_other_and_one_that_rejects_is_no_failure() {
     let names: [String; 2] = names;
     fs::write(network.folder.join("many.csv"), format!("name,password\n{}", names.concat()))
         .unwrap();
-    assert!(command(&network.folder, "sub import many.csv").status().unwrap().success());
+    assert!(command(&network.folder, "sub import many.csv").output().unwrap().status.success());
     let many = "--password p{n} --domain ims.mnc001.mcc001.3gppnetwork.org --count 5";
     let answering =
         network.all_answering(&format!("--user b{{n:2}} {many} --calls 5 --ring 200"), 5);
@@ -311,4 +311,32 @@ fn many_phones_call_each_other_and_one_that_rejects_is_no_failure() {
     let busy = network.fails(&format!("call bob {ALICE} {KEYS} -q"), 1);
     assert!(text(&busy.stderr).contains("486 Busy Here: bob is busy"), "{}", text(&busy.stderr));
     assert_eq!(rejecting.report()["calls"][0]["status"], 486);
+}
+
+/// Any other server: here it is the phone that is called.
+#[test]
+fn two_phones_need_no_network_and_a_signal_hangs_up() {
+    let (port, _) = free_port();
+    let folder = std::env::temp_dir();
+    let common = "--password x --no-register --no-ims";
+    let start = |args: String| {
+        let mut command = command(&folder, &args);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        Answering { child, lines, report: PathBuf::new() }
+    };
+    let mut bob =
+        start(format!("ue answer --user bob {common} --local 127.0.0.1:{port} --ring 0 --calls 1"));
+    bob.hears("ready for calls");
+    let mut alice =
+        start(format!("ue call bob --user alice {common} --server 127.0.0.1:{port} --for 600"));
+    alice.hears("hears 127.0.0.1:");
+    alice.interrupt();
+    alice.hears("error: ended before all was done");
+    assert_eq!(alice.child.wait().unwrap().code(), Some(1));
+    let output = bob.child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let said = text(&output.stdout);
+    assert!(said.starts_with("call from sip:alice@127.0.0.1: answered after "), "{said}");
+    assert!(said.ends_with("heard: sound\n"), "{said}");
 }

@@ -85,7 +85,8 @@ struct Call {
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     strowger ue answer --user bob --password secret --domain example.org --calls 1\n  \
-    strowger ue answer --user bob --password secret --domain example.org --reject 486")]
+    strowger ue answer --user bob --password secret --domain example.org --reject 486\n  \
+    strowger ue answer --user bob --password - --no-register --no-ims --local 192.0.2.1:5060")]
 struct Answer {
     /// How many milliseconds it rings
     #[arg(long, value_name = "MS", default_value_t = 500)]

@@ -126,7 +126,12 @@ impl<'a> Driver<'a> {
                     result?;
                 }
                 Ok(News::Stop) => self.interrupt(),
-                Ok(News::Log(from, event)) => self.log(&from, &event.text),
+                Ok(News::Log(from, event)) => {
+                    self.log(&from, &event.text);
+                    if event.counter == "engine.panic" {
+                        self.broken(&event.text);
+                    }
+                }
                 Ok(News::Resynchronised(number)) => {
                     if let Some(phone) = self.phones.get_mut(number) {
                         phone.result.resynchronised = true;
@@ -168,6 +173,17 @@ impl<'a> Driver<'a> {
         let phone = number.and_then(|number| self.phones.get(number));
         let name = phone.map_or(from, |phone| &phone.result.identity);
         (self.progress)(&format!("{name}: {text}"));
+    }
+
+    /// A phone that is gone says nothing more: nobody waits for it.
+    fn broken(&mut self, text: &str) {
+        let name = text.split_whitespace().next().and_then(|name| name.strip_prefix("phone-"));
+        let number = name.and_then(|number| number.parse::<usize>().ok());
+        if let Some(phone) = number.and_then(|number| self.phones.get_mut(number)) {
+            phone.result.problems.push(text.to_owned());
+            phone.calls.clear();
+            phone.state = State::Done;
+        }
     }
 
     fn say(&mut self, number: usize, text: &str) {
@@ -290,7 +306,8 @@ impl<'a> Driver<'a> {
                 let from = self.phones[number].result.identity.clone();
                 let Work::Message { to, text } = &self.setup.work else { return };
                 let (to, text) = (to.get(number).cloned().unwrap_or_default(), text.clone());
-                let ending = if status < 300 { String::new() } else { advice(status, &to) };
+                let ending =
+                    if status < 300 { String::new() } else { advice(status, &reason, &to) };
                 self.say(number, &format!("text to {to}: {status} {reason}{ending}"));
                 self.outcome.messages.push(MessageResult { from, to, status, reason, text });
                 self.leave(number);

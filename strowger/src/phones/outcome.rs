@@ -215,7 +215,7 @@ impl Outcome {
             out.push(format!("call from {} to {}: {problems}", call.from, call.to));
         }
         for message in self.messages.iter().filter(|m| !(200..300).contains(&m.status)) {
-            let advice = advice(message.status, &message.to);
+            let advice = advice(message.status, &message.reason, &message.to);
             let MessageResult { from, to, status, reason, .. } = message;
             out.push(format!("text from {from} to {to}: {status} {reason}{advice}"));
         }
@@ -280,9 +280,12 @@ pub fn registration_advice(status: u16, reason: &str, registrar: &str, server: &
     format!("{status} {reason}: {what}")
 }
 
-/// What to do about the final status of a call or text to `to`.
-pub fn advice(status: u16, to: &str) -> String {
+/// What to do about the final status of a call or text to `to`, and its reason.
+pub fn advice(status: u16, reason: &str, to: &str) -> String {
     match status {
+        _ if reason.contains("no local port") => {
+            ": too many sockets? try `ulimit -n 65536`".to_owned()
+        }
         401 | 403 | 407 => ": the caller is not registered, or may not call there".to_owned(),
         404 | 604 | 484 => format!(": nobody is known as {to}"),
         408 => ": no answer; the other phone may be off".to_owned(),

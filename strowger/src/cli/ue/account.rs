@@ -167,7 +167,7 @@ fn place(text: &str) -> Result<Place, String> {
 fn local(text: &str) -> Result<SocketAddr, String> {
     let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
     let ip = || bare.parse::<IpAddr>().ok().map(|ip| (ip, 0).into());
-    let at = text.parse::<SocketAddr>().ok().or_else(ip);
+    let at = text.parse::<SocketAddr>().ok().or_else(ip).filter(|at| !at.ip().is_unspecified());
     at.ok_or_else(|| "an IP address of this machine, such as 192.0.2.1 or [::1]:5070".to_owned())
 }
 

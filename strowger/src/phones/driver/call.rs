@@ -192,7 +192,7 @@ impl Driver<'_> {
                 problems.push(format!("ended by a failure: {status} {reason}"));
             }
         } else if rejects != Some(status) && problems.is_empty() {
-            problems.push(format!("{status} {reason}{}", advice(status, &to)));
+            problems.push(format!("{status} {reason}{}", advice(status, &reason, &to)));
         }
         let stats = &media.stats;
         let result = CallResult {
