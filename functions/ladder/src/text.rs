@@ -185,7 +185,7 @@ impl Page {
     /// Characters that fit into a box.
     fn room(&self, at: usize) -> usize {
         let line = self.lines[at];
-        let left = at.checked_sub(1).map_or(2 * (line - MARGIN), |i| line - self.lines[i]);
+        let left = at.checked_sub(1).map_or(2 * (line - MARGIN) + 2, |i| line - self.lines[i]);
         let right = self.lines.get(at + 1).map_or(2 * (self.width - line), |next| next - line);
         left.min(right).saturating_sub(5).max(1)
     }
