@@ -2,9 +2,10 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::fs;
-use std::io::{BufRead, BufReader, Lines};
+use std::io::{BufRead, BufReader, Lines, Write};
 use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -80,6 +81,21 @@ impl Folder {
                 return (running, pcscf.unwrap());
             }
         }
+    }
+
+    /// All lines that the door answers a request for what is remembered with.
+    fn door(&self, request: &str) -> String {
+        let mut stream = UnixStream::connect(self.0.join("s/control.sock")).unwrap();
+        writeln!(stream, "{request}").unwrap();
+        let mut text = String::new();
+        for line in BufReader::new(stream).lines() {
+            let line = line.unwrap();
+            text += &line;
+            if line.starts_with("{\"end\":") {
+                return text;
+            }
+        }
+        panic!("the door was closed after {text}");
     }
 
     fn mode(&self, name: &str) -> u32 {
@@ -181,6 +197,10 @@ fn a_registration_is_remembered_masked_written_and_read_back() {
     assert_eq!(hidden.len(), 32);
     assert!(!masked.contains(&shown) && hidden != shown, "{hidden}");
     assert_eq!(masked.len(), plain.len());
+    // The process itself masks: its door is asked without our command.
+    let sent = folder.door("{\"trace\":{}}");
+    assert!(sent.contains(&hidden) && !sent.contains(&shown), "{sent}");
+    assert!(folder.door("{\"trace\":{\"secrets\":true}}").contains(&shown));
 
     // A file tells the same, and what was written with keys is shown without.
     for name in ["one.pcapng", "one.jsonl", "one.html", "one.txt"] {

@@ -1,5 +1,5 @@
 //! A ladder that is drawn while it grows, and the filter that feeds it.
-#![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::needless_range_loop)]
 
 mod flow;
 
