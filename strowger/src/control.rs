@@ -10,7 +10,7 @@
 //! One request is answered with many lines: messages that crossed, as [`ladder::json`] writes them.
 //!
 //! ```json
-//! {"trace":{"who":"tel:+491701","follow":false,"secrets":false}}
+//! {"trace":{"who":["tel:+491701"],"follow":false,"secrets":false}}
 //! {"at":…,"service":"sip",…}   {"end":{"forgotten":0,"lost":0}}
 //! {"trace":{"follow":true}}
 //! {"following":{}}   {"at":…}   {"lost":3}   {"at":…}   … until the client closes

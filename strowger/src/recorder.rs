@@ -260,28 +260,36 @@ fn keep(receiver: &Receiver<Item>, limits: Limits, lost: &AtomicU64) {
     }
 }
 
-/// The records of one subscriber or call, as [`Correlation`] ties them; all if nobody is named.
-pub fn select(records: Vec<Record>, who: Option<&str>) -> Vec<Record> {
-    let Some(who) = who else { return records };
+/// The records of one call or subscriber, as [`Correlation`] ties them; all if nobody is named. `who`
+/// is a Call-ID, or all known names of one subscriber.
+pub fn select(records: Vec<Record>, who: &[String]) -> Vec<Record> {
+    if who.is_empty() {
+        return records;
+    }
     let correlation = Correlation::new(records);
-    let threads = match correlation.of_call(who) {
+    let threads = match who.iter().find_map(|name| correlation.of_call(name)) {
         Some(call) => vec![call],
-        None => correlation.of_subscriber(who),
+        None => who.iter().flat_map(|name| correlation.of_subscriber(name)).collect(),
     };
     let numbers: BTreeSet<usize> = threads.iter().flat_map(|t| t.records.iter().copied()).collect();
     numbers.into_iter().map(|n| correlation.records()[n].clone()).collect()
 }
 
-/// The filter for what comes after these records. Who is not known yet may be either.
-pub fn filter(records: Vec<Record>, who: Option<&str>) -> Filter {
-    let Some(who) = who else { return Filter::default() };
+/// The filter for what comes after these records. Who is not known yet may be a call or a subscriber.
+pub fn filter(records: Vec<Record>, who: &[String]) -> Filter {
+    let Some(first) = who.first() else { return Filter::default() };
     let correlation = Correlation::new(records);
-    let call = Some(who.to_owned());
-    if correlation.of_call(who).is_some() {
-        return Filter { call, ..Filter::default() };
+    if let Some(call) = who.iter().find(|name| correlation.of_call(name).is_some()) {
+        return Filter { call: Some(call.clone()), ..Filter::default() };
     }
-    let aliases = correlation.identities(who);
-    Filter { call, subscriber: Some(who.to_owned()), aliases, ..Filter::default() }
+    let mut aliases: BTreeSet<String> = who.iter().skip(1).cloned().collect();
+    aliases.extend(who.iter().flat_map(|name| correlation.identities(name)));
+    Filter {
+        call: Some(first.clone()),
+        subscriber: Some(first.clone()),
+        aliases: aliases.into_iter().collect(),
+        ..Filter::default()
+    }
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::fs;
-use std::io::{BufRead, BufReader, Lines};
+use std::io::{BufRead, BufReader, Lines, Write};
 use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -82,6 +83,21 @@ impl Folder {
         }
     }
 
+    /// All lines that the door answers a request for what is remembered with.
+    fn door(&self, request: &str) -> String {
+        let mut stream = UnixStream::connect(self.0.join("s/control.sock")).unwrap();
+        writeln!(stream, "{request}").unwrap();
+        let mut text = String::new();
+        for line in BufReader::new(stream).lines() {
+            let line = line.unwrap();
+            text += &line;
+            if line.starts_with("{\"end\":") {
+                return text;
+            }
+        }
+        panic!("the door was closed after {text}");
+    }
+
     fn mode(&self, name: &str) -> u32 {
         fs::metadata(self.0.join(name)).unwrap().permissions().mode() & 0o777
     }
@@ -157,10 +173,11 @@ fn a_registration_is_remembered_masked_written_and_read_back() {
     assert!(list.contains("registration of sip:001010000000001@"), "{list}");
     assert!(list.trim_end().ends_with("Call-ID first") && list.lines().count() == 1, "{list}");
     let ladder = folder.works("trace --last 001010000000001");
-    for part in ["P-CSCF", "I-CSCF", "S-CSCF", "HSS", "REGISTER", "MAR", "401"] {
+    for part in ["│ UE │", "P-CSCF", "I-CSCF", "S-CSCF", "HSS", "REGISTER", "MAR", "401"] {
         assert!(ladder.contains(part), "{part}: {ladder}");
     }
-    for who in [IMPI, "first"] {
+    // The number is known to the process, not from the messages.
+    for who in [IMPI, "first", "+491701"] {
         assert_eq!(folder.works(&format!("trace --last {who}")), ladder, "{who}");
     }
 
@@ -180,6 +197,10 @@ fn a_registration_is_remembered_masked_written_and_read_back() {
     assert_eq!(hidden.len(), 32);
     assert!(!masked.contains(&shown) && hidden != shown, "{hidden}");
     assert_eq!(masked.len(), plain.len());
+    // The process itself masks: its door is asked without our command.
+    let sent = folder.door("{\"trace\":{}}");
+    assert!(sent.contains(&hidden) && !sent.contains(&shown), "{sent}");
+    assert!(folder.door("{\"trace\":{\"secrets\":true}}").contains(&shown));
 
     // A file tells the same, and what was written with keys is shown without.
     for name in ["one.pcapng", "one.jsonl", "one.html", "one.txt"] {
@@ -218,9 +239,9 @@ fn tshark(folder: &Folder) {
 fn a_registration_is_drawn_while_it_happens() {
     let folder = Folder::new();
     let (running, pcscf) = folder.network();
-    let mut trace = folder.start("trace 001010000000001");
+    let mut trace = folder.start("trace +491701");
     let said = trace.err.next().unwrap().unwrap();
-    assert_eq!(said, "listening for 001010000000001; Ctrl-C ends");
+    assert_eq!(said, "listening for +491701; Ctrl-C ends");
     for call_id in ["first", "second"] {
         register(&pcscf, call_id);
         let arrow = trace.out.find(|line| line.as_ref().unwrap().contains("401 Unauthorized"));

@@ -195,6 +195,10 @@ impl Page {
     fn room(&self, at: usize, ladder: &Ladder) -> usize {
         let length = |at: usize| ladder.participants[at].label.chars().count().min(self.label);
         let mut room = length(at);
+        if at == 0 {
+            // Left of the first box stands the time.
+            room = room.min((2 * self.lines[0].saturating_sub(MARGIN)).saturating_sub(3).max(1));
+        }
         for next in [at.checked_sub(1), Some(at + 1)].into_iter().flatten() {
             let Some(line) = self.lines.get(next) else { continue };
             let gap = line.abs_diff(self.lines[at]);

@@ -79,16 +79,15 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let options = Options { width: args.width, colour, detail: args.detail, ..Options::default() };
     let whole = args.last || args.list || to.is_some() || args.from.is_some();
-    let who = args.who.as_deref();
-    let names = source::names(who, config.domain());
+    let who = source.names(args.who.as_deref(), config.domain())?;
     if !whole {
-        return live::run(&source, &names, args.with_secrets, options);
+        return live::run(&source, who, args.with_secrets, options);
     }
-    let (records, who) = source.records(&names, args.with_secrets)?;
+    let records = source.records(&who, args.with_secrets)?;
     match to {
         Some((path, format)) => {
             let count = records.len();
-            let bytes = format.render(records, who);
+            let bytes = format.render(records, args.who.as_deref());
             export::write(path, &bytes, args.with_secrets)?;
             print(&format!("{} holds {count} messages\n", path.display()))
         }

@@ -16,8 +16,9 @@ const QUIET: Duration = Duration::from_millis(500);
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Watch {
-    /// A subscriber (number, IMSI, `sip:`, `tel:`) or a Call-ID; without it, everything.
-    pub who: Option<String>,
+    /// All known names of one subscriber (number, IMSI, `sip:`, `tel:`), or a Call-ID; without any,
+    /// everything.
+    pub who: Vec<String>,
     /// What comes from now on, until the client closes; otherwise what there is now.
     pub follow: bool,
     /// With key material.
@@ -45,17 +46,17 @@ pub(super) fn tell(stream: &UnixStream, recorder: &Recorder, watch: &Watch) -> i
         }
         ladder::json::line(&record) + "\n"
     };
-    let who = watch.who.as_deref();
     let snapshot = recorder.snapshot().map_err(io::Error::other)?;
     if !watch.follow {
-        for record in select(snapshot.records, who) {
+        for record in select(snapshot.records, &watch.who) {
             out.write_all(show(record).as_bytes())?;
         }
         let (forgotten, lost) = (snapshot.forgotten, snapshot.lost);
         remark(&mut out, &Remark::End { forgotten, lost })?;
         return out.flush();
     }
-    let following = recorder.follow(filter(snapshot.records, who)).map_err(io::Error::other)?;
+    let following =
+        recorder.follow(filter(snapshot.records, &watch.who)).map_err(io::Error::other)?;
     remark(&mut out, &Remark::Following {})?;
     out.flush()?;
     loop {

@@ -10,10 +10,13 @@ pub(super) fn lines(records: Vec<Record>) -> String {
     let correlation = Correlation::new(records);
     let mut out = String::new();
     for thread in correlation.threads().iter().filter(|thread| thread.kind != Kind::Other) {
-        let failures = thread.records.iter().filter(|n| correlation.summaries()[**n].is_failure());
+        let summaries = thread.records.iter().map(|n| &correlation.summaries()[*n]);
+        // A challenge is what registrations begin with.
+        let failures = summaries.filter(|s| s.is_failure() && !matches!(s.answer, Some(401 | 407)));
         let failures = match failures.count() {
             0 => String::new(),
-            count => format!(", {count} failed"),
+            1 => ", 1 failure".to_owned(),
+            count => format!(", {count} failures"),
         };
         let _ = writeln!(
             out,

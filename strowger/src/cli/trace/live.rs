@@ -22,15 +22,11 @@ const MOST: usize = 1000;
 
 pub(super) fn run(
     source: &Source,
-    names: &[String],
+    who: Vec<String>,
     secrets: bool,
     options: Options,
 ) -> Result<(), Failure> {
-    let who = meant(source, names)?;
-    let title = match &who {
-        Some(who) => who.clone(),
-        None => "all messages".to_owned(),
-    };
+    let title = who.first().map_or("all messages", String::as_str).to_owned();
     let mut watching = source.watch(&Watch { who, follow: true, secrets })?;
     let mut drawing = Drawing::new(title, options);
     let mut waits: Option<Instant> = None;
@@ -61,18 +57,6 @@ pub(super) fn run(
         if !drawing.show()? {
             return Ok(());
         }
-    }
-}
-
-/// A bare name is a Call-ID if the process remembers such a call, else a user.
-fn meant(source: &Source, names: &[String]) -> Result<Option<String>, Failure> {
-    match names {
-        [_, user] => {
-            // Whoever nobody has heard of yet is a user.
-            let known = source.records(&names[..1], false).is_ok();
-            Ok(Some(if known { names[0].clone() } else { user.clone() }))
-        }
-        names => Ok(names.first().cloned()),
     }
 }
 

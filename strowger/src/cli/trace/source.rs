@@ -7,6 +7,7 @@ use ladder::Record;
 
 use super::Failure;
 use crate::control::{Client, Told, Watch, Watching};
+use crate::provision::{self, Ask};
 use crate::recorder::select;
 use crate::state::State;
 
@@ -18,62 +19,63 @@ pub(super) enum Source {
     File(PathBuf),
 }
 
-/// What a person may mean, likeliest first: a bare name is a Call-ID or a user of the domain.
-pub(super) fn names(who: Option<&str>, domain: &str) -> Vec<String> {
-    let Some(who) = who else { return Vec::new() };
-    let is_name = who.contains(|c: char| c.is_ascii_alphabetic()) && !who.contains([':', '@']);
-    let user = is_name.then(|| format!("sip:{who}@{domain}"));
-    [who.to_owned()].into_iter().chain(user).collect()
-}
-
 impl Source {
-    /// All records of whoever is meant, and under which name they were found.
-    pub(super) fn records<'a>(
-        &self,
-        names: &'a [String],
-        secrets: bool,
-    ) -> Result<(Vec<Record>, Option<&'a str>), Failure> {
-        if names.is_empty() {
-            return Ok((self.all(None, secrets)?, None));
+    /// All that a person may mean: what he wrote, a user of the domain, and the identities of this
+    /// subscriber if the running process knows him. So a number finds registrations that fail
+    /// before anybody said that it is the subscriber's.
+    pub(super) fn names(&self, who: Option<&str>, domain: &str) -> Result<Vec<String>, Failure> {
+        let Some(who) = who else { return Ok(Vec::new()) };
+        let mut names = vec![who.to_owned()];
+        if who.contains(|c: char| c.is_ascii_alphabetic()) && !who.contains([':', '@']) {
+            names.push(format!("sip:{who}@{domain}"));
         }
-        for name in names {
-            let records = self.all(Some(name), secrets)?;
-            if !records.is_empty() {
-                return Ok((records, Some(name)));
+        if let Source::Running(_) = self {
+            let ask = Ask::Show(provision::names(who, domain));
+            // Whoever is not known is a Call-ID, or somebody else's subscriber.
+            let found = self.client()?.ask(&ask).map(|found| found.subscribers);
+            for subscriber in found.unwrap_or_default() {
+                names.push(subscriber.impi.clone());
+                names.extend(subscriber.identities().map(|identity| identity.uri.to_string()));
             }
         }
-        let place = match self {
-            Source::Running(_) => "the running process remembers".to_owned(),
-            Source::File(file) => format!("{} has", file.display()),
-        };
-        Err(Failure::new(format!(
-            "{place} no message of {}\n  help: `strowger trace --list` tells whose there are; a \
-             subscriber is a number, an IMSI, a name, or a sip: or tel: URI",
-            names.join(" or of ")
-        )))
+        Ok(names)
     }
 
-    fn all(&self, who: Option<&str>, secrets: bool) -> Result<Vec<Record>, Failure> {
-        match self {
-            Source::Running(_) => self.remembered(who, secrets),
-            Source::File(file) => {
-                let mut records = select(read(file)?, who);
-                if !secrets {
-                    records.iter_mut().for_each(ladder::redact);
-                }
-                Ok(records)
-            }
+    /// All records of whoever is meant.
+    pub(super) fn records(&self, who: &[String], secrets: bool) -> Result<Vec<Record>, Failure> {
+        let mut records = match self {
+            Source::Running(_) => self.remembered(who, secrets)?,
+            Source::File(file) => select(read(file)?, who),
+        };
+        if !secrets {
+            // A running process has done this; a file may have been written with secrets.
+            records.iter_mut().for_each(ladder::redact);
         }
+        let Some(who) = who.first().filter(|_| records.is_empty()) else { return Ok(records) };
+        let (place, from) = match self {
+            Source::Running(_) => ("the running process remembers".to_owned(), String::new()),
+            Source::File(file) => {
+                (format!("{} has", file.display()), format!(" --from {}", file.display()))
+            }
+        };
+        Err(Failure::new(format!(
+            "{place} no message of {who}\n  help: `strowger trace --list{from}` tells whose there \
+             are; a subscriber is a number, an IMSI, a name, or a sip: or tel: URI"
+        )))
     }
 
     /// Asks the running process.
     pub(super) fn watch(&self, watch: &Watch) -> Result<Watching, Failure> {
+        self.client()?.watch(watch).map_err(Failure::new)
+    }
+
+    fn client(&self) -> Result<Client, Failure> {
         let Source::Running(state) = self else {
             return Err(Failure::new("a file does not grow"));
         };
         let door = state.door.display();
         match Client::connect(&state.door) {
-            Ok(Some(client)) => client.watch(watch).map_err(Failure::new),
+            Ok(Some(client)) => Ok(client),
             Ok(None) => Err(Failure::new(format!(
                 "no strowger runs with the state folder {}\n  help: start `strowger run`, name its \
                  folder with --state DIR, or read a file with --from FILE",
@@ -86,8 +88,8 @@ impl Source {
         }
     }
 
-    fn remembered(&self, who: Option<&str>, secrets: bool) -> Result<Vec<Record>, Failure> {
-        let who = who.map(str::to_owned);
+    fn remembered(&self, who: &[String], secrets: bool) -> Result<Vec<Record>, Failure> {
+        let who = who.to_vec();
         let mut watching = self.watch(&Watch { who, follow: false, secrets })?;
         let mut records = Vec::new();
         loop {
