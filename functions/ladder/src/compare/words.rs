@@ -136,8 +136,8 @@ fn split(text: &str) -> Vec<Piece<'_>> {
         }
         let end = rest.find(is_word).unwrap_or(rest.len());
         // An opening bracket may begin an address.
-        let end = rest[1..].find('[').map_or(end, |i| end.min(i + 1));
-        let (between, after) = rest.split_at(end.max(1));
+        let bracket = rest.char_indices().skip(1).find(|(_, c)| *c == '[');
+        let (between, after) = rest.split_at(bracket.map_or(end, |(at, _)| end.min(at)));
         if matches!(between.trim(), "=" | "=\"" | ":") {
             name = last;
         }
