@@ -99,7 +99,7 @@ impl Pcscf {
     fn request(&mut self, now: Instant, server: ServerId, request: Message, flow: Flow) {
         let original = request.clone();
         if let Err(refusal) = self.route(now, server, request, flow) {
-            self.refuse(now, server, &original, &flow, refusal);
+            self.refuse(now, server, &original, &flow, &refusal);
         }
     }
 
@@ -160,19 +160,10 @@ impl Pcscf {
         server: ServerId,
         request: &Message,
         flow: &Flow,
-        refusal: Refusal,
+        refusal: &Refusal,
     ) {
-        let method = request.method().map_or("", Method::as_str);
-        let text = format!(
-            "{method} from {} refused with {}: {}",
-            flow.remote, refusal.status, refusal.why
-        );
-        self.log(Severity::Info, "pcscf.refused", text);
-        let mut response = self.proxy.stack.answer(request, refusal.status);
-        if let Some((name, value)) = refusal.header {
-            response.push(name, value);
-        }
-        self.proxy.stack.respond(now, server, response);
+        let text = self.proxy.refuse(now, server, request, refusal);
+        self.log(Severity::Info, "pcscf.refused", format!("from {}: {text}", flow.remote));
     }
 
     fn ack(&mut self, now: Instant, mut ack: Message, flow: Flow) {

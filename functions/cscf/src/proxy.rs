@@ -147,6 +147,23 @@ impl<T> Proxy<T> {
         ContextId(slot)
     }
 
+    /// Answers a request with a refusal, and returns a line for the log.
+    pub fn refuse(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        request: &Message,
+        refusal: &Refusal,
+    ) -> String {
+        let mut response = self.stack.answer(request, refusal.status);
+        if let Some((name, value)) = &refusal.header {
+            response.push(*name, value.as_str());
+        }
+        self.stack.respond(now, server, response);
+        let (method, uri) = (request.method().map_or("", Method::as_str), request.uri());
+        format!("{method} {uri} refused with {}: {}", refusal.status, refusal.why)
+    }
+
     /// Sends further copies of a request that was forwarded and not answered: after an application
     /// server failed.
     pub fn again(&mut self, now: Instant, context: ContextId, copies: Vec<(Message, Hop)>) {

@@ -171,15 +171,8 @@ impl Scscf {
     }
 
     fn refuse(&mut self, now: Instant, server: ServerId, request: &Message, refusal: &Refusal) {
-        let method = request.method().map_or("", Method::as_str);
-        let text =
-            format!("{method} {} refused with {}: {}", request.uri(), refusal.status, refusal.why);
+        let text = self.proxy.refuse(now, server, request, refusal);
         self.log(Severity::Info, "scscf.refused", text);
-        let mut response = self.proxy.stack.answer(request, refusal.status);
-        if let Some((name, value)) = &refusal.header {
-            response.push(*name, value.as_str());
-        }
-        self.proxy.stack.respond(now, server, response);
     }
 
     fn log(&mut self, severity: Severity, counter: &'static str, text: String) {

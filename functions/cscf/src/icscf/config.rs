@@ -4,6 +4,7 @@ use base::Flow;
 use base::time::Duration;
 use diameter::node::NodeConfig;
 
+use crate::own;
 use crate::trust::TrustDomain;
 
 /// Configuration of an I-CSCF.
@@ -39,19 +40,11 @@ pub struct Scscf {
 impl IcscfConfig {
     /// `host` or `host:port`.
     pub fn sent_by(&self) -> String {
-        match self.port {
-            Some(port) => format!("{}:{port}", self.host),
-            None => self.host.clone(),
-        }
+        own::sent_by(&self.host, self.port)
     }
 
     /// Whether a URI's host and port name this I-CSCF. The home domain alone is its entry point.
     pub(super) fn is_us(&self, host: &str, port: Option<u16>, flow: &Flow) -> bool {
-        if host.eq_ignore_ascii_case(&self.host) {
-            return port.unwrap_or(5060) == self.port.unwrap_or(5060);
-        }
-        let Some(local) = flow.local.socket_addr() else { return false };
-        let ip = host.trim_start_matches('[').trim_end_matches(']').parse();
-        ip == Ok(local.ip()) && port.unwrap_or(5060) == local.port()
+        own::is_named((&self.host, self.port), host, port, flow)
     }
 }

@@ -4,6 +4,7 @@ use base::Flow;
 use base::machine::Name;
 use sip::transaction::TimerValues;
 
+use crate::own;
 use crate::trust::TrustDomain;
 
 /// Configuration of a P-CSCF.
@@ -42,22 +43,13 @@ impl PcscfConfig {
 
     /// `host` or `host:port`.
     pub fn sent_by(&self) -> String {
-        match self.port {
-            Some(port) => format!("{}:{port}", self.host),
-            None => self.host.clone(),
-        }
+        own::sent_by(&self.host, self.port)
     }
 
     /// Whether a URI's host and port name this P-CSCF: by its name, or by the local address that the
     /// message came in at.
     pub(super) fn is_us(&self, host: &str, port: Option<u16>, flow: &Flow) -> bool {
-        let port = port.unwrap_or(5060);
-        if host.eq_ignore_ascii_case(&self.host) {
-            return port == self.port.unwrap_or(5060);
-        }
-        let Some(local) = flow.local.socket_addr() else { return false };
-        let ip = host.trim_start_matches('[').trim_end_matches(']').parse();
-        ip == Ok(local.ip()) && port == local.port()
+        own::is_named((&self.host, self.port), host, port, flow)
     }
 
     /// The `host[:port]` that a phone on this flow reaches us by: the address that it already uses,

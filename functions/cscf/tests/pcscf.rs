@@ -1,0 +1,182 @@
+//! The phone's door: what the P-CSCF adds, strips, refuses and asserts, TS 24.229 §5.2.
+
+use base::flow::{FlowId, WireId};
+use base::machine::{Function, Name, OpenId, Target};
+use base::{Endpoint, Flow, Input, Instant, Output, Random, Service, Transport};
+use cscf::pcscf::Pcscf;
+use cscf::pcscf::config::PcscfConfig;
+use sip::Message;
+use sip::header::{Challenge, HeaderName};
+
+const PHONE: &str = "10.0.0.9:5060";
+
+/// A P-CSCF between one phone and a network that the test plays.
+struct Door {
+    pcscf: Pcscf,
+    now: Instant,
+    to_phone: Vec<Message>,
+    to_network: Vec<Message>,
+}
+
+fn access(phone: &str) -> Flow {
+    Flow {
+        id: FlowId(1),
+        service: Service::Sip,
+        transport: Transport::Udp,
+        local: Endpoint::Ip("10.0.0.1:5060".parse().expect("an address")),
+        remote: Endpoint::Ip(phone.parse().expect("an address")),
+    }
+}
+
+fn core() -> Flow {
+    let (local, remote) = (Endpoint::Wire(WireId(0)), Endpoint::Wire(WireId(1)));
+    Flow { id: FlowId(2), service: Service::Sip, transport: Transport::Wire, local, remote }
+}
+
+impl Door {
+    fn new() -> Door {
+        let icscf =
+            Name { service: Service::Sip, host: "icscf.test".into(), port: None, transport: None };
+        let pcscf = Pcscf::new(PcscfConfig::new("pcscf.test", icscf), Random::from_u64(1));
+        let now = Instant::from_unix_micros(1_000_000);
+        let mut door = Door { pcscf, now, to_phone: vec![], to_network: vec![] };
+        door.input(Input::Start);
+        door
+    }
+
+    fn input(&mut self, input: Input) {
+        self.pcscf.handle(self.now, input);
+        while let Some(output) = self.pcscf.poll() {
+            match output {
+                Output::Transmit { flow, message } => {
+                    let message = Message::parse(message).expect("the P-CSCF sends SIP");
+                    let network = flow.transport == Transport::Wire;
+                    let to = if network { &mut self.to_network } else { &mut self.to_phone };
+                    to.push(message);
+                }
+                Output::Resolve { query, .. } => {
+                    let target = Target { transport: Transport::Wire, endpoint: core().remote };
+                    self.pcscf.handle(self.now, Input::Resolved { query, targets: vec![target] });
+                }
+                Output::Open { open: OpenId(open), .. } => {
+                    let opened = Input::Opened { open: OpenId(open), flow: core() };
+                    self.pcscf.handle(self.now, opened);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn phone_says(&mut self, start: &str, headers: &str) {
+        let method = start.split(' ').next().unwrap_or_default();
+        let text = format!(
+            "{start} SIP/2.0\r\nVia: SIP/2.0/UDP {PHONE};branch=z9hG4bK{}\r\nMax-Forwards: 70\r\n\
+             From: <sip:alice@test>;tag=1\r\nCall-ID: c{method}\r\nCSeq: 1 {method}\r\n{headers}\r\n",
+            self.to_phone.len() + self.to_network.len(),
+        );
+        self.input(Input::Received { flow: access(PHONE), message: text.into() });
+    }
+
+    /// The network answers the last request that it got.
+    fn network_answers(&mut self, status: u16, change: impl FnOnce(&mut Message)) {
+        let mut answer = Message::answer(self.to_network.last().expect("a request"), status);
+        answer.tag_to("n");
+        change(&mut answer);
+        self.input(Input::Received { flow: core(), message: answer.to_bytes() });
+    }
+
+    fn register(&mut self) {
+        self.phone_says(
+            "REGISTER sip:test",
+            "To: <sip:alice@test>\r\nContact: <sip:a@10.0.0.9>\r\n",
+        );
+        self.network_answers(200, |ok| {
+            ok.push(HeaderName::Contact, "<sip:a@10.0.0.9>;expires=600");
+            ok.push(HeaderName::ServiceRoute, "<sip:orig@scscf.test;lr>");
+            ok.push(HeaderName::PAssociatedUri, "<sip:alice@test>, <tel:+123456>");
+        });
+        assert_eq!(self.to_phone.last().map(Message::status), Some(200));
+    }
+}
+
+const INVITE: &str = "INVITE sip:bob@test";
+
+#[test]
+fn a_register_goes_on_with_our_path_and_without_false_claims() {
+    let mut door = Door::new();
+    door.phone_says(
+        "REGISTER sip:test",
+        "To: <sip:alice@test>\r\nContact: <sip:a@10.0.0.9>\r\nRequire: sec-agree\r\n\
+         P-Asserted-Identity: <sip:king@test>\r\nP-Charging-Vector: icid-value=mine\r\n\
+         P-Access-Network-Info: IEEE-802.11, 3GPP-E-UTRAN-FDD;network-provided\r\n\
+         Authorization: Digest username=\"a\",realm=\"t\",nonce=\"\",uri=\"sip:t\",response=\"\",integrity-protected=\"yes\"\r\n",
+    );
+    let request = &door.to_network[0];
+    let path = request.get(HeaderName::Path).unwrap();
+    assert!(path.starts_with("<sip:term.") && path.ends_with("@pcscf.test;lr>"), "{path}");
+    assert!(request.lists(HeaderName::Require, "path"));
+    assert!(!request.lists(HeaderName::Require, "sec-agree"));
+    assert_eq!(request.get(HeaderName::PAssertedIdentity), None);
+    assert_eq!(request.get(HeaderName::PVisitedNetworkId), Some("\"pcscf.test\""));
+    assert_eq!(request.get(HeaderName::PAccessNetworkInfo), Some("IEEE-802.11"));
+    assert!(!request.get(HeaderName::PChargingVector).unwrap().contains("mine"));
+    assert!(!request.get(HeaderName::Authorization).unwrap().contains("integrity-protected"));
+}
+
+#[test]
+fn keys_never_reach_the_air() {
+    let mut door = Door::new();
+    door.phone_says("REGISTER sip:test", "To: <sip:alice@test>\r\nContact: <sip:a@10.0.0.9>\r\n");
+    door.network_answers(401, |challenge| {
+        let value = "Digest realm=\"t\",nonce=\"n\",algorithm=AKAv1-MD5,ik=\"00\",ck=\"11\"";
+        challenge.push(HeaderName::WwwAuthenticate, value);
+    });
+    let value = door.to_phone[0].get(HeaderName::WwwAuthenticate).unwrap();
+    let challenge = Challenge::parse(value).unwrap();
+    assert_eq!((challenge.nonce.as_str(), challenge.ck, challenge.ik), ("n", None, None));
+}
+
+#[test]
+fn who_is_not_registered_is_refused() {
+    let mut door = Door::new();
+    door.phone_says(INVITE, "To: <sip:bob@test>\r\n");
+    assert_eq!(door.to_phone[0].status(), 403);
+    door.phone_says("REGISTER sip:test", "To: <sip:alice@test>\r\n");
+    assert_eq!(door.to_phone[1].status(), 403, "REGISTER without Contact");
+    assert!(door.to_network.is_empty());
+}
+
+#[test]
+fn a_call_is_asserted_and_follows_the_service_route() {
+    let mut door = Door::new();
+    door.register();
+    door.phone_says(
+        INVITE,
+        "To: <sip:bob@test>\r\nContact: <sip:a@10.0.0.9>\r\nRoute: <sip:evil.example;lr>\r\n\
+         P-Asserted-Identity: <sip:king@test>\r\nP-Preferred-Identity: <tel:+123456>\r\n",
+    );
+    let invites = door.to_network.iter().filter(|m| m.uri() == "sip:bob@test");
+    let invite = invites.last().expect("it is forwarded");
+    assert_eq!(invite.get(HeaderName::PAssertedIdentity), Some("<tel:+123456>"));
+    assert_eq!(invite.get(HeaderName::PPreferredIdentity), None);
+    let routes: Vec<_> = invite.list(HeaderName::Route).collect();
+    assert_eq!(routes, ["<sip:orig@scscf.test;lr>"]);
+    let recorded: Vec<_> = invite.list(HeaderName::RecordRoute).collect();
+    assert!(recorded[0].contains("@pcscf.test;lr"), "the network's side is on top: {recorded:?}");
+    assert!(recorded[1].contains("@10.0.0.1:5060;lr"), "the phone's side: {recorded:?}");
+}
+
+#[test]
+fn a_stranger_cannot_use_the_path_of_a_phone() {
+    let mut door = Door::new();
+    door.register();
+    let path = door.to_network[0].get(HeaderName::Path).unwrap().to_owned();
+    let said = door.to_phone.len();
+    let text = format!(
+        "INVITE sip:a@10.0.0.9 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.66;branch=z9hG4bKx\r\n\
+         Route: {path}\r\nFrom: <sip:m@x>;tag=1\r\nTo: <sip:a@x>\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n\r\n"
+    );
+    door.input(Input::Received { flow: access("10.0.0.66:5060"), message: text.into() });
+    let answers = &door.to_phone[said..];
+    assert_eq!(answers.iter().map(Message::status).collect::<Vec<_>>(), [403]);
+}
