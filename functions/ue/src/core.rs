@@ -45,7 +45,7 @@ pub(crate) enum CallTimer {
     Cancel,
     /// Our telephone has rung long enough.
     Ring,
-    /// Nobody cancelled a call that came in, and it was not answered either.
+    /// A call gets neither an answer nor an end.
     Unanswered,
     /// A reliable provisional response is repeated, RFC 3262 §3.
     Provisional,

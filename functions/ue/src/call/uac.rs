@@ -42,6 +42,7 @@ impl Call {
         self.invite = invite.clone();
         let client = core.send(now, Purpose::Invite(self.slot), invite, hop);
         self.phase = Phase::Inviting { client, cancelled: false };
+        core.arm(self.key(CallTimer::Unanswered), now + super::uas::UNANSWERED);
     }
 
     /// The INVITE once more with another header field, in a new transaction.

@@ -39,7 +39,7 @@ pub(super) struct Unpracked {
 
 /// How long a call that came in may wait to be answered. A proxy that still lives cancels it earlier
 /// (Timer C, RFC 3261 §16.6: some more than three minutes); after this nobody does any more.
-const UNANSWERED: Duration = Duration::from_secs(240);
+pub(super) const UNANSWERED: Duration = Duration::from_secs(240);
 
 /// The status of an offer that cannot be answered.
 fn status_of(error: OfferAnswerError) -> u16 {
@@ -126,11 +126,15 @@ impl Call {
         Some(call)
     }
 
-    /// The call waited too long: for us, or for a caller who is gone (his UPDATE, his CANCEL).
+    /// The call waited too long: for us, for a caller who is gone (his UPDATE, his CANCEL), or for a
+    /// final response after a provisional one, since the proxy whose Timer C ran may be gone, too.
     pub(super) fn unanswered(&mut self, core: &mut Core, now: Instant) {
-        if matches!(self.phase, Phase::Incoming(_) | Phase::Opening(Opening::Callee(_))) {
-            self.finish(core, now, By::Failure, 480, "nobody answered".into());
-        }
+        let status = match self.phase {
+            Phase::Incoming(_) | Phase::Opening(Opening::Callee(_)) => 480,
+            Phase::Inviting { cancelled: false, .. } => 408,
+            _ => return,
+        };
+        self.finish(core, now, By::Failure, status, "nobody answered".into());
     }
 
     /// Does whatever is the next step of a call that came in.
