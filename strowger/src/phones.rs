@@ -1,7 +1,7 @@
 //! One or hundreds of test phones that do one thing: register, call, answer, or send a text.
 //!
-//! [`run`] takes a [`Setup`], runs every phone as a [`ue::Ue`] in one live loop of its own, and gives
-//! a [`Outcome`]: what each phone, call and text came to. [`driver`] decides what is done when;
+//! `run` takes a [`Setup`], runs every phone as a [`ue::Ue`] in one live loop of its own, and gives
+//! a [`Outcome`]: what each phone, call and text came to. `driver` decides what is done when;
 //! [`outcome`] is what scripts and people read.
 
 mod driver;

@@ -3,7 +3,7 @@
 //! The loop must never wait for it. Its [tap](Recorder::tap) copies what it sees into a bounded
 //! channel and counts what finds no room; a thread of its own keeps the ring. RTP is not recorded.
 //!
-//! What the thread gives away is masked by [`ladder::redact`] on the thread of whoever asked, unless
+//! What the thread gives away is masked by [`mod@ladder::redact`] on the thread of whoever asked, unless
 //! he asked for secrets.
 
 use std::collections::BTreeSet;

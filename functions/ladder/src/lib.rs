@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`record`], `fold` | one message; the two sights of it made one |
 //! | [`trace`], [`filter`] | the bounded ring, and live subscriptions |
-//! | [`dissect`] | title, key fields and ties of a message: one file for each protocol |
+//! | [`mod@dissect`] | title, key fields and ties of a message: one file for each protocol |
 //! | [`correlate`] | calls, registrations, and what belongs to a subscriber |
 //! | [`participants`], [`ladder`] | roles learned from deeds; participants and arrows |
 //! | [`text`], [`html`] | for a terminal; one HTML file |
