@@ -97,6 +97,7 @@ pub(super) struct Bindings {
     by_id: BTreeMap<u64, Binding>,
     by_flow: BTreeMap<FlowKey, Vec<u64>>,
     by_address: BTreeMap<IpAddr, Vec<u64>>,
+    by_aor: BTreeMap<String, Vec<u64>>,
     expiries: Timers<u64>,
 }
 
@@ -126,9 +127,16 @@ impl Bindings {
     /// The binding that a REGISTER on this flow refreshes: the same identity from the same address,
     /// or the same contact on a new connection.
     pub(super) fn matching(&self, aor: &str, contact: &str, flow: &Flow) -> Option<&Binding> {
-        let here = self.on_flow(flow).into_iter().find(|b| b.aor == aor);
-        let same = |b: &&Binding| b.aor == aor && b.flow.is_none() && b.contact == contact;
-        here.or_else(|| self.by_id.values().find(same))
+        let bindings = || {
+            let ids = self.by_aor.get(aor).map_or(&[][..], Vec::as_slice);
+            ids.iter().filter_map(|id| self.by_id.get(id))
+        };
+        let here = |b: &&Binding| match b.flow {
+            Some(own) => key(&own) == key(flow),
+            None => !b.tcp && b.remote.map(Endpoint::Ip) == Some(flow.remote),
+        };
+        let same = |b: &&Binding| b.flow.is_none() && b.contact == contact;
+        bindings().find(here).or_else(|| bindings().find(same))
     }
 
     /// Puts a binding in, or replaces it; returns what the store has to do.
@@ -143,6 +151,7 @@ impl Bindings {
         if let Some(flow_key) = flow_key {
             self.by_flow.entry(flow_key).or_default().push(binding.id);
         }
+        self.by_aor.entry(binding.aor.clone()).or_default().push(binding.id);
         if let Some(remote) = binding.remote {
             self.by_address.entry(remote.ip()).or_default().push(binding.id);
         }
@@ -200,6 +209,12 @@ impl Bindings {
 
     fn unlink(&mut self, id: u64) {
         let Some(binding) = self.by_id.get(&id) else { return };
+        if let Some(ids) = self.by_aor.get_mut(&binding.aor) {
+            ids.retain(|other| *other != id);
+            if ids.is_empty() {
+                self.by_aor.remove(&binding.aor);
+            }
+        }
         if let Some(ip) = binding.remote.map(|remote| remote.ip())
             && let Some(ids) = self.by_address.get_mut(&ip)
         {

@@ -35,6 +35,8 @@ struct Watcher {
 #[derive(Debug, Default)]
 pub(super) struct Watchers {
     by_id: BTreeMap<(String, String), Watcher>,
+    /// The watchers of each private identity.
+    by_impi: BTreeMap<String, Vec<(String, String)>>,
     expiries: Timers<(String, String)>,
     notified: BTreeMap<ClientId, (String, String)>,
 }
@@ -52,13 +54,29 @@ impl Watchers {
     pub(super) fn expire(&mut self, now: Instant) {
         while let Some((at, id)) = self.expiries.due(now) {
             if self.by_id.get(&id).is_some_and(|w| w.until == at) {
-                self.by_id.remove(&id);
+                self.remove(&id);
             }
         }
     }
 
-    fn of<'a>(&'a self, impi: &'a str) -> impl Iterator<Item = (String, String)> + 'a {
-        self.by_id.iter().filter(move |(_, w)| w.impi == impi).map(|(id, _)| id.clone())
+    fn insert(&mut self, id: (String, String), watcher: Watcher) {
+        self.remove(&id);
+        self.by_impi.entry(watcher.impi.clone()).or_default().push(id.clone());
+        self.by_id.insert(id, watcher);
+    }
+
+    fn remove(&mut self, id: &(String, String)) {
+        let Some(watcher) = self.by_id.remove(id) else { return };
+        if let Some(ids) = self.by_impi.get_mut(&watcher.impi) {
+            ids.retain(|other| other != id);
+            if ids.is_empty() {
+                self.by_impi.remove(&watcher.impi);
+            }
+        }
+    }
+
+    fn of(&self, impi: &str) -> Vec<(String, String)> {
+        self.by_impi.get(impi).cloned().unwrap_or_default()
     }
 }
 
@@ -84,7 +102,7 @@ impl Scscf {
             .ok_or(Refusal::new(400, "a SUBSCRIBE needs a Contact"))?;
         let id = (dialog.call_id.clone(), dialog.remote_tag.clone());
         let watcher = Watcher { impi, dialog, version: 0, until: now };
-        self.watchers.by_id.insert(id.clone(), watcher);
+        self.watchers.insert(id.clone(), watcher);
         self.accept(now, server, request, &id, &tag);
         Ok(())
     }
@@ -138,7 +156,7 @@ impl Scscf {
         let events: Vec<_> = contacts.into_iter().map(|c| (c, ContactEvent::Registered)).collect();
         self.notify(now, id, &events, Completeness::Full, seconds == 0);
         if seconds == 0 {
-            self.watchers.by_id.remove(id);
+            self.watchers.remove(id);
         }
     }
 
@@ -184,11 +202,11 @@ impl Scscf {
         }
         let over = after.is_empty();
         let completeness = if over { Completeness::Full } else { Completeness::Partial };
-        let watchers: Vec<_> = self.watchers.of(impi).collect();
+        let watchers = self.watchers.of(impi);
         for id in watchers {
             self.notify(now, &id, &events, completeness, over);
             if over {
-                self.watchers.by_id.remove(&id);
+                self.watchers.remove(&id);
             }
         }
     }
@@ -229,7 +247,7 @@ impl Scscf {
         if let Some(id) = self.watchers.notified.remove(&client)
             && matches!(status, 404 | 405 | 408 | 410 | 416 | 480..=485 | 489 | 501 | 503 | 604)
         {
-            self.watchers.by_id.remove(&id);
+            self.watchers.remove(&id);
         }
     }
 }
