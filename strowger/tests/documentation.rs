@@ -51,3 +51,10 @@ fn every_file_that_the_architecture_names_exists() {
     }
     assert!(seen >= 40, "the architecture names files");
 }
+
+#[test]
+fn the_first_command_of_the_readme_starts_the_program() {
+    assert!(text("README.md").contains("    cargo run --release -- demo\n"));
+    let manifest = text("strowger/Cargo.toml");
+    assert!(manifest.contains("default-run = \"strowger\""), "other crates have programs, too");
+}
