@@ -93,6 +93,12 @@ impl Default for Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
+        // A peer's own children (Kamailio's workers) outlive it; what still runs in here is ours.
+        if let Ok(out) = Command::new("ip").args(["netns", "pids", &self.name]).output() {
+            for id in String::from_utf8_lossy(&out.stdout).split_whitespace() {
+                let _ = Command::new("kill").args(["-KILL", id]).status();
+            }
+        }
         let _ = Command::new("ip").args(["netns", "del", &self.name]).status();
         if std::thread::panicking() {
             eprintln!("the files of the failed attempt are in {}", self.folder.display());
