@@ -1,7 +1,7 @@
 //! The HSS as I- and S-CSCF see it: requests on Cx (TS 29.228 §6.1) and what became of them.
 
 use base::time::Duration;
-use base::{Deadline, Flow, Instant, Output, Random};
+use base::{Deadline, Instant, Output, Random};
 use diameter::cx::{Body, request};
 use diameter::message::Message;
 use diameter::node::{Event, Failure, Node, NodeConfig, RequestId};
@@ -88,11 +88,6 @@ impl Cx {
     /// When the node wants to be woken.
     pub fn deadline(&self) -> Option<Deadline> {
         self.node.deadline()
-    }
-
-    /// Whether a flow is the node's.
-    pub fn owns(&self, flow: &Flow) -> bool {
-        flow.service == base::Service::Diameter
     }
 }
 

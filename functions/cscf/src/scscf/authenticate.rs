@@ -67,7 +67,6 @@ impl Challenges {
     /// algorithm that we do not know.
     pub(super) fn issue(
         &mut self,
-        now: Instant,
         until: Instant,
         impi: &str,
         realm: &str,
@@ -109,14 +108,13 @@ impl Challenges {
             }
             _ => return None,
         };
-        self.remember(now, until, impi, expected, &challenge);
+        self.remember(until, impi, expected, &challenge);
         Some(challenge)
     }
 
     /// Another challenge for a user whose H(A1) we still have; `None` if the HSS has to be asked.
     pub(super) fn reissue(
         &mut self,
-        now: Instant,
         until: Instant,
         impi: &str,
         stale: bool,
@@ -126,18 +124,11 @@ impl Challenges {
         let Expected::Digest { realm, algorithm, qop, .. } = &expected else { return None };
         let mut challenge = digest_challenge(realm, *algorithm, qop, random);
         challenge.stale = stale;
-        self.remember(now, until, impi, expected, &challenge);
+        self.remember(until, impi, expected, &challenge);
         Some(challenge)
     }
 
-    fn remember(
-        &mut self,
-        _now: Instant,
-        until: Instant,
-        impi: &str,
-        expected: Expected,
-        challenge: &Challenge,
-    ) {
+    fn remember(&mut self, until: Instant, impi: &str, expected: Expected, challenge: &Challenge) {
         let nonce = challenge.nonce.clone();
         self.expiries.arm(until, impi.to_owned());
         self.by_impi.insert(impi.to_owned(), Pending { expected, nonce, count: 0, until });

@@ -87,7 +87,7 @@ impl Scscf {
     fn challenge_again(&mut self, now: Instant, register: Register) {
         let until = now + self.config.await_auth;
         let (impi, stale) = (&register.impi, register.stale);
-        match self.challenges.reissue(now, until, impi, stale, &mut self.random) {
+        match self.challenges.reissue(until, impi, stale, &mut self.random) {
             Some(challenge) => self.send_challenge(now, &register, &challenge),
             None => self.ask_vector(now, register, None),
         }
@@ -131,7 +131,7 @@ impl Scscf {
         let items = answer.body::<Maa>().map(|maa| maa.auth_data).unwrap_or_default();
         let until = now + self.config.await_auth;
         let (impi, domain) = (&register.impi, &self.config.home_domain);
-        let challenge = self.challenges.issue(now, until, impi, domain, &items, &mut self.random);
+        let challenge = self.challenges.issue(until, impi, domain, &items, &mut self.random);
         match challenge {
             Some(challenge) => self.send_challenge(now, &register, &challenge),
             None => {
@@ -199,6 +199,7 @@ impl Scscf {
                 let data = String::from_utf8_lossy(&data).into_owned();
                 match User::new(register.impi.clone(), data) {
                     Some(user) => {
+                        // `bind` stores him together with his contacts.
                         let _ = self.users.save(now, user);
                         self.bind(now, &register, contacts);
                         return;
