@@ -113,12 +113,8 @@ impl Icscf {
         match request.method() {
             Some(Method::Register) => self.authorize(now, server, original, request),
             Some(Method::Options) if self.is_for_us(&request, &flow) => {
-                self.proxy.stack.reply(
-                    now,
-                    server,
-                    &request,
-                    if self.draining { 503 } else { 200 },
-                );
+                let status = if self.draining { 503 } else { 200 };
+                self.proxy.stack.respond_once(server, Message::answer(&request, status));
                 Ok(())
             }
             _ if to_tag(&request) => Err(Refusal::new(481, "the I-CSCF has no dialogs")),
@@ -182,7 +178,7 @@ impl Icscf {
                 self.answered(now, id, &answer);
                 continue;
             }
-            let Some(event) = self.proxy.poll_event() else { return };
+            let Some(event) = self.proxy.poll_event(now) else { return };
             match event {
                 proxy::Event::Request { server, request, flow } => {
                     self.request(now, server, request, flow);

@@ -136,9 +136,10 @@ impl Pcscf {
         }
     }
 
-    /// OPTIONS to ourselves: a health check, RFC 3261 §11.2.
+    /// What is for ourselves: OPTIONS, a health check (RFC 3261 §11.2), and the NOTIFYs of our
+    /// subscriptions.
     fn for_us(&mut self, now: Instant, server: ServerId, request: &Message) -> Result<(), Refusal> {
-        if request.method() == Some(&Method::Notify) && self.subscriptions.owns(request) {
+        if request.method() == Some(&Method::Notify) {
             self.notified(now, server, request);
             return Ok(());
         }
@@ -146,11 +147,11 @@ impl Pcscf {
             return Err(Refusal::new(405, "only OPTIONS is for the P-CSCF itself"));
         }
         let status = if self.draining { 503 } else { 200 };
-        let mut response = self.proxy.stack.answer(request, status);
+        let mut response = Message::answer(request, status);
         response
             .push(HeaderName::Allow, "INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, MESSAGE");
         response.push(HeaderName::Supported, "path");
-        self.proxy.stack.respond(now, server, response);
+        self.proxy.stack.respond_once(server, response);
         Ok(())
     }
 
@@ -172,8 +173,9 @@ impl Pcscf {
         let token = own.ok().flatten().and_then(|own| Token::parse(&own.user));
         let Some(Token::Dialog(id)) = token else { return };
         let hop = match self.bindings.get(id) {
-            Some(binding) if !binding.owns(&flow) => Some(binding.hop()),
-            _ => proxy::onward(&ack),
+            Some(binding) if binding.owns(&flow) => proxy::onward(&ack),
+            Some(binding) if self.config.trust.includes(&flow) => Some(binding.hop()),
+            _ => None,
         };
         if let Some(hop) = hop {
             self.proxy.stack.send_ack(now, ack, hop);
@@ -200,7 +202,7 @@ impl Pcscf {
     }
 
     fn settle(&mut self, now: Instant) {
-        while let Some(event) = self.proxy.poll_event() {
+        while let Some(event) = self.proxy.poll_event(now) {
             match event {
                 proxy::Event::Request { server, request, flow } => {
                     self.request(now, server, request, flow);
@@ -282,8 +284,12 @@ impl Function for Pcscf {
     }
 
     fn deadline(&self) -> Option<Deadline> {
-        let expiry = self.bindings.next_expiry();
-        let expiry = expiry.map(|at| Deadline { at, reason: "registration expiry" });
-        Deadline::earliest(self.proxy.deadline(), expiry)
+        let timers = [
+            (self.bindings.next_expiry(), "registration expiry"),
+            (self.subscriptions.next_expiry(), "subscription end"),
+        ];
+        timers.into_iter().fold(self.proxy.deadline(), |next, (at, reason)| {
+            Deadline::earliest(next, at.map(|at| Deadline { at, reason }))
+        })
     }
 }

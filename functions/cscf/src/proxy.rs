@@ -97,6 +97,8 @@ pub struct Proxy<T> {
     by_client: HashMap<ClientId, Slot, foldhash::quality::FixedState>,
     timers: Timers<TimerKey>,
     events: VecDeque<Event>,
+    /// The INVITE that the CSCF looks at now, and the 100 for it.
+    trying: Option<(ServerId, Message)>,
 }
 
 impl<T> Proxy<T> {
@@ -111,6 +113,7 @@ impl<T> Proxy<T> {
             by_client: HashMap::with_hasher(hasher()),
             timers: Timers::default(),
             events: VecDeque::new(),
+            trying: None,
         }
     }
 
@@ -271,9 +274,21 @@ impl<T> Proxy<T> {
         self.settle(now);
     }
 
-    /// The next event for the CSCF.
-    pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+    /// The next event for the CSCF; what it did not answer by now will take its time.
+    pub fn poll_event(&mut self, now: Instant) -> Option<Event> {
+        if let Some((server, trying)) = self.trying.take()
+            && self.stack.is_unanswered(server)
+        {
+            // §17.2.1: nobody knows whether an answer comes within 200 ms.
+            self.stack.respond(now, server, trying);
+        }
+        let event = self.events.pop_front()?;
+        if let Event::Request { server, request, .. } = &event
+            && request.method() == Some(&Method::Invite)
+        {
+            self.trying = Some((*server, Message::answer(request, 100)));
+        }
+        Some(event)
     }
 
     /// The next output for the engine.

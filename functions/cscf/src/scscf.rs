@@ -146,12 +146,8 @@ impl Scscf {
         match request.method() {
             Some(Method::Register) => return self.register(now, server, request),
             Some(Method::Options) if ours && own.is_none() => {
-                self.proxy.stack.reply(
-                    now,
-                    server,
-                    &request,
-                    if self.draining { 503 } else { 200 },
-                );
+                let status = if self.draining { 503 } else { 200 };
+                self.proxy.stack.respond_once(server, Message::answer(&request, status));
                 return Ok(());
             }
             Some(Method::Subscribe) if ours && session::in_dialog(&request) => {
@@ -221,7 +217,7 @@ impl Scscf {
                 self.anchored(now, job);
                 continue;
             }
-            let Some(event) = self.proxy.poll_event() else { return };
+            let Some(event) = self.proxy.poll_event(now) else { return };
             match event {
                 proxy::Event::Request { server, request, flow } => {
                     self.request(now, server, request, flow);
@@ -249,7 +245,7 @@ impl Scscf {
             self.expire_contacts(now, &impi);
         }
         self.challenges.expire(now);
-        self.watchers.expire(now);
+        self.expire_subscriptions(now);
     }
 }
 
@@ -265,7 +261,7 @@ impl Function for Scscf {
         let input = input.and_then(|input| self.anchor.handle(now, input));
         match input {
             Some(Input::Restored { table, value, .. }) if table == TABLE => {
-                self.users.restore(now, &value);
+                self.users.restore(&value);
             }
             Some(Input::Received { flow, message }) => self.proxy.received(now, flow, message),
             Some(Input::Opened { open, flow }) => self.proxy.opened(now, open, flow),

@@ -6,12 +6,13 @@ use std::net::{IpAddr, SocketAddr};
 use base::flow::{Endpoint, Service, Transport};
 use base::machine::Name;
 use base::store::{Change, Durability};
-use base::timer::Timers;
+use base::timer::Expiries;
 use base::{Bytes, Flow, Instant, Output};
 use serde::{Deserialize, Serialize};
 use sip::Hop;
 
 use super::TABLE;
+use crate::lifetime::Lifetime;
 
 /// One registered phone, or one identity of a phone.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -27,8 +28,8 @@ pub(super) struct Binding {
     pub(super) contact: String,
     /// The route to the S-CSCF, RFC 3608.
     pub(super) service_route: Vec<String>,
-    /// When it ends, in microseconds since 1970.
-    expires: u64,
+    /// How long it lasts.
+    pub(super) lifetime: Lifetime,
     /// The access transport, `true` for TCP.
     tcp: bool,
     /// The phone's address as we see it.
@@ -39,26 +40,44 @@ pub(super) struct Binding {
 }
 
 impl Binding {
-    pub(super) fn new(id: u64, aor: String, contact: String, flow: Flow) -> Binding {
+    pub(super) fn new(
+        id: u64,
+        aor: String,
+        contact: String,
+        flow: Flow,
+        lifetime: Lifetime,
+    ) -> Binding {
         Binding {
             id,
             aor,
             identities: Vec::new(),
             contact,
             service_route: Vec::new(),
-            expires: 0,
+            lifetime,
             tcp: flow.transport == Transport::Tcp,
             remote: flow.remote.socket_addr(),
             flow: Some(flow),
         }
     }
 
-    pub(super) fn expires(&self) -> Instant {
-        Instant::from_unix_micros(self.expires)
+    /// What it is found by when a message comes: its flow, or, after a restart of ours, the address
+    /// that a phone on UDP still has. A connection did not survive.
+    fn flow_key(&self) -> Option<FlowKey> {
+        match (self.flow, self.remote) {
+            (Some(flow), _) => Some(key(&flow)),
+            (None, Some(remote)) if !self.tcp => Some((Transport::Udp, Endpoint::Ip(remote))),
+            _ => None,
+        }
     }
 
-    pub(super) fn set_expires(&mut self, at: Instant) {
-        self.expires = at.unix_micros();
+    /// Whether nothing but the lifetime changed, and what is stored of it is good enough.
+    fn is_refresh_of(&self, old: &Binding, now: Instant) -> bool {
+        self.aor == old.aor
+            && self.identities == old.identities
+            && self.contact == old.contact
+            && self.service_route == old.service_route
+            && (self.tcp, self.remote) == (old.tcp, old.remote)
+            && self.lifetime.is_covered(&old.lifetime, now)
     }
 
     /// Whether the flow is the phone's: the one that it registered on, or a connection from the same
@@ -98,7 +117,7 @@ pub(super) struct Bindings {
     by_flow: BTreeMap<FlowKey, Vec<u64>>,
     by_address: BTreeMap<IpAddr, Vec<u64>>,
     by_aor: BTreeMap<String, Vec<u64>>,
-    expiries: Timers<u64>,
+    expiries: Expiries<u64>,
 }
 
 impl Bindings {
@@ -140,30 +159,37 @@ impl Bindings {
     }
 
     /// Puts a binding in, or replaces it; returns what the store has to do.
-    pub(super) fn save(&mut self, binding: Binding) -> Output {
+    pub(super) fn save(&mut self, now: Instant, mut binding: Binding) -> Option<Output> {
+        let old = self.by_id.get(&binding.id);
+        if let Some(old) = old.filter(|old| binding.is_refresh_of(old, now)) {
+            binding.lifetime.keep_stored(&old.lifetime);
+            self.insert(binding);
+            return None;
+        }
+        binding.lifetime.mark_stored();
+        let value = serde_json::to_vec(&binding).unwrap_or_default();
+        let change = Change::Put { table: TABLE, key: record_key(binding.id), value: value.into() };
+        self.insert(binding);
+        Some(stored(change))
+    }
+
+    fn insert(&mut self, binding: Binding) {
         self.unlink(binding.id);
-        self.expiries.arm(binding.expires(), binding.id);
-        let flow_key = match (binding.flow, binding.remote) {
-            (Some(flow), _) => Some(key(&flow)),
-            (None, Some(remote)) if !binding.tcp => Some((Transport::Udp, Endpoint::Ip(remote))),
-            _ => None,
-        };
-        if let Some(flow_key) = flow_key {
+        self.expiries.set(binding.lifetime.end(), binding.id);
+        if let Some(flow_key) = binding.flow_key() {
             self.by_flow.entry(flow_key).or_default().push(binding.id);
         }
         self.by_aor.entry(binding.aor.clone()).or_default().push(binding.id);
         if let Some(remote) = binding.remote {
             self.by_address.entry(remote.ip()).or_default().push(binding.id);
         }
-        let value = serde_json::to_vec(&binding).unwrap_or_default();
-        let change = Change::Put { table: TABLE, key: record_key(binding.id), value: value.into() };
         self.by_id.insert(binding.id, binding);
-        stored(change)
     }
 
     /// Takes a binding out; returns what the store has to do.
     pub(super) fn remove(&mut self, id: u64) -> Option<Output> {
         self.unlink(id);
+        self.expiries.remove(&id);
         self.by_id.remove(&id)?;
         Some(stored(Change::Delete { table: TABLE, key: record_key(id) }))
     }
@@ -174,8 +200,9 @@ impl Bindings {
         let id = key.try_into().map(u64::from_be_bytes).ok()?;
         let mut binding: Binding = serde_json::from_slice(value).ok()?;
         binding.id = id;
-        if binding.expires() > now {
-            let _already_stored = self.save(binding);
+        binding.lifetime = binding.lifetime.restored();
+        if binding.lifetime.end() > now {
+            self.insert(binding);
             return None;
         }
         Some(stored(Change::Delete { table: TABLE, key: record_key(id) }))
@@ -183,12 +210,7 @@ impl Bindings {
 
     /// The next binding whose time is over.
     pub(super) fn expired(&mut self, now: Instant) -> Option<u64> {
-        while let Some((at, id)) = self.expiries.due(now) {
-            if self.by_id.get(&id).is_some_and(|b| b.expires() == at) {
-                return Some(id);
-            }
-        }
-        None
+        self.expiries.due(now)
     }
 
     pub(super) fn next_expiry(&self) -> Option<Instant> {
@@ -209,26 +231,26 @@ impl Bindings {
 
     fn unlink(&mut self, id: u64) {
         let Some(binding) = self.by_id.get(&id) else { return };
-        if let Some(ids) = self.by_aor.get_mut(&binding.aor) {
-            ids.retain(|other| *other != id);
-            if ids.is_empty() {
-                self.by_aor.remove(&binding.aor);
-            }
+        drop_from(&mut self.by_aor, binding.aor.as_str(), id);
+        if let Some(remote) = binding.remote {
+            drop_from(&mut self.by_address, &remote.ip(), id);
         }
-        if let Some(ip) = binding.remote.map(|remote| remote.ip())
-            && let Some(ids) = self.by_address.get_mut(&ip)
-        {
-            ids.retain(|other| *other != id);
-            if ids.is_empty() {
-                self.by_address.remove(&ip);
-            }
+        if let Some(flow_key) = binding.flow_key() {
+            drop_from(&mut self.by_flow, &flow_key, id);
         }
-        let Some(flow) = binding.flow else { return };
-        if let Some(ids) = self.by_flow.get_mut(&key(&flow)) {
-            ids.retain(|other| *other != id);
-            if ids.is_empty() {
-                self.by_flow.remove(&key(&flow));
-            }
+    }
+}
+
+/// Takes one number out of an index, and the entry with the last one.
+fn drop_from<K, Q>(index: &mut BTreeMap<K, Vec<u64>>, key: &Q, id: u64)
+where
+    K: Ord + std::borrow::Borrow<Q>,
+    Q: Ord + ?Sized,
+{
+    if let Some(ids) = index.get_mut(key) {
+        ids.retain(|other| *other != id);
+        if ids.is_empty() {
+            index.remove(key);
         }
     }
 }

@@ -1,12 +1,12 @@
 //! REGISTER through the P-CSCF, TS 24.229 §5.2.2.
 
-use base::time::Duration;
 use base::{Flow, Instant, Severity};
 use sip::header::{Challenge, Credentials, HeaderName, NameAddr, delta_seconds};
 use sip::{Hop, Message, ServerId, Uri};
 
 use super::binding::Binding;
 use super::{Kept, Pcscf, identity};
+use crate::lifetime::Lifetime;
 use crate::proxy::Refusal;
 
 /// A REGISTER on its way.
@@ -86,43 +86,45 @@ impl Pcscf {
             .find(|c| sip::uri::equal(c.uri, &pending.contact))
             .map_or(0, |c| c.expires().or(default).unwrap_or(0));
         if granted == 0 {
-            return self.unbind(pending.id, "deregistered");
+            return self.unbind(now, pending.id, "deregistered");
         }
         let first = self.bindings.get(pending.id).is_none();
-        let mut binding =
-            Binding::new(pending.id, pending.aor.clone(), pending.contact.clone(), pending.flow);
+        let lifetime = Lifetime::new(now, granted);
+        let (aor, contact) = (pending.aor.clone(), pending.contact.clone());
+        let mut binding = Binding::new(pending.id, aor, contact, pending.flow, lifetime);
         binding.identities = uris(response, HeaderName::PAssociatedUri);
         if binding.identities.is_empty() {
             binding.identities.push(pending.aor.clone());
         }
         binding.service_route =
             response.list(HeaderName::ServiceRoute).map(str::to_owned).collect();
-        binding.set_expires(now + Duration::from_secs(u64::from(granted)));
         let default_identity = binding.identities[0].clone();
-        let save = self.bindings.save(binding);
-        self.outputs.push_back(save);
+        self.outputs.extend(self.bindings.save(now, binding));
         if first {
             let text = format!("{} registered from {}", pending.aor, pending.flow.remote);
             self.log(Severity::Info, "pcscf.registered", text);
+        }
+        if !self.subscriptions.has(pending.id) {
             self.subscribe(now, pending.id, &default_identity);
         }
     }
 
     /// Forgets a phone.
-    pub(super) fn unbind(&mut self, id: u64, why: &str) {
+    pub(super) fn unbind(&mut self, now: Instant, id: u64, why: &str) {
         let Some(binding) = self.bindings.get(id) else { return };
         let text = format!("{} {why}", binding.aor);
         if let Some(output) = self.bindings.remove(id) {
             self.outputs.push_back(output);
         }
-        self.subscriptions.forget(id);
+        self.subscriptions.end(now, id);
         self.log(Severity::Info, "pcscf.deregistered", text);
     }
 
     pub(super) fn expire(&mut self, now: Instant) {
         while let Some(id) = self.bindings.expired(now) {
-            self.unbind(id, "expired");
+            self.unbind(now, id, "expired");
         }
+        self.subscriptions.expire(now);
     }
 }
 

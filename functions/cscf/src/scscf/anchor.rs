@@ -153,6 +153,11 @@ impl Anchor {
         }
     }
 
+    /// The ACK came: whatever was offered in a response is answered by now.
+    pub(super) fn confirmed(&mut self, call_id: &str) {
+        self.late.remove(call_id);
+    }
+
     /// Whether SDP in a PRACK to this tag answers an offer; asked once.
     pub(super) fn awaits_answer(&mut self, call_id: &str, to_tag: Option<&str>) -> bool {
         let awaited = self.late.get(call_id).is_some_and(|by| Some(by.as_str()) == to_tag);

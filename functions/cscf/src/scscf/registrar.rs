@@ -1,7 +1,6 @@
 //! REGISTER at the S-CSCF: TS 24.229 §5.4.1, RFC 3261 §10.3.
 
 use base::redact::Secret;
-use base::time::Duration;
 use base::{Instant, Severity};
 use diameter::cx::{Assignment, AuthData, Maa, Mar, Saa, Sar};
 use sip::header::{Challenge, Credentials, HeaderName, NameAddr, delta_seconds, q_value};
@@ -11,6 +10,7 @@ use super::authenticate::Verdict;
 use super::user::{Contact, User};
 use super::{Scscf, Waiting, aor_of};
 use crate::cx::{Answer, private_identity};
+use crate::lifetime::Lifetime;
 use crate::proxy::Refusal;
 use crate::reginfo::ContactEvent;
 
@@ -53,7 +53,6 @@ impl Scscf {
                 Ok(())
             }
             Verdict::Wrong => {
-                self.challenges.forget(&register.impi);
                 if self.users.get(&register.impi).is_none() {
                     self.tell_hss(
                         now,
@@ -239,9 +238,9 @@ impl Scscf {
                 .ok_or(Refusal::new(400, "a Contact is no URI"))?;
             let asked = address.expires().or(default).unwrap_or(self.config.max_expires);
             let seconds = asked.min(self.config.max_expires);
-            let expires = now + Duration::from_secs(u64::from(seconds));
+            let lifetime = Lifetime::new(now, seconds);
             let mut contact =
-                Contact::new(without_expires(&address), address.uri.to_owned(), expires);
+                Contact::new(without_expires(&address), address.uri.to_owned(), lifetime);
             contact.instance = address.params.get("+sip.instance").map(str::to_owned);
             contact.q = address.params.get("q").and_then(q_value).unwrap_or(1000);
             contact.path = path.clone();
@@ -298,7 +297,7 @@ impl Scscf {
         }
         if let Some(user) = self.users.get(&register.impi) {
             for contact in &user.contacts {
-                let value = format!("{};expires={}", contact.element, contact.left(now));
+                let value = format!("{};expires={}", contact.element, contact.lifetime.left(now));
                 response.push(HeaderName::Contact, value);
             }
             let identities: Vec<_> = user.profile.usable().map(|uri| format!("<{uri}>")).collect();

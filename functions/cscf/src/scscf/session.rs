@@ -263,8 +263,9 @@ impl Scscf {
     pub(super) fn relay_ack(&mut self, now: Instant, ack: Message, own: &OwnRoute) {
         let Some(hop) = proxy::onward(&ack) else { return };
         let anchored = own.user.ends_with(".a") && self.anchor.is_active();
-        let call_id = ack.get(HeaderName::CallId).unwrap_or("").to_owned();
-        let step = (anchored && has_sdp(&ack)).then(|| Step::late_answer(&call_id, &ack));
+        let call_id = ack.get(HeaderName::CallId).unwrap_or("");
+        self.anchor.confirmed(call_id);
+        let step = (anchored && has_sdp(&ack)).then(|| Step::late_answer(call_id, &ack));
         let then = Then::Ack { ack, hop };
         match step {
             Some(step) => self.anchor.ask(now, step, then),

@@ -140,8 +140,9 @@ impl Stack {
         self.client_effects(now, slot, effects, None);
         let mut client = Client { silent: true, branch, ..Client::new(cancel) };
         client.route = Route::Flow(flow);
-        let slot = self.clients.insert(client);
-        self.start_client(now, slot, flow);
+        let cancel = self.clients.insert(client);
+        self.cancels.insert(slot, cancel);
+        self.start_client(now, cancel, flow);
     }
 
     /// Puts the request on a flow with a new Via and starts the transaction.
@@ -192,19 +193,15 @@ impl Stack {
         flow: Flow,
         message: Message,
     ) {
-        let slot = slot_of_branch(branch);
         let cseq = message.get(HeaderName::CSeq).and_then(CSeq::parse);
-        let found = slot.filter(|slot| {
-            self.clients.get(*slot).is_some_and(|c| {
-                c.branch == branch && cseq.as_ref().map(|c| &c.method) == c.request.method()
-            })
-        });
-        // A CANCEL shares the branch of its INVITE but lives in a slot of its own.
-        let found = found.or_else(|| {
-            let cancel = cseq.as_ref().is_some_and(|c| c.method == Method::Cancel);
-            let same = |c: &Client| c.silent && c.branch == branch && !c.is_invite();
-            cancel.then(|| self.clients.iter().find(|(_, c)| same(c)).map(|(s, _)| s)).flatten()
-        });
+        let method = cseq.map(|cseq| cseq.method);
+        let mut slot = slot_of_branch(branch);
+        if method == Some(Method::Cancel) {
+            // A CANCEL shares the branch of its INVITE but lives in a slot of its own.
+            slot = slot.and_then(|invite| self.cancels.get(&invite).copied());
+        }
+        let same = |c: &Client| c.branch == branch && c.request.method() == method.as_ref();
+        let found = slot.filter(|slot| self.clients.get(*slot).is_some_and(same));
         let Some(slot) = found else {
             let text =
                 format!("response {} to no request of ours from {}", message.status(), flow.remote);
@@ -277,8 +274,18 @@ impl Stack {
             self.events.push_back(Event::Failed { client: ClientId(slot), failure });
         }
         if effects.ended {
-            self.clients.remove(slot);
+            self.remove_client(slot);
         }
+    }
+
+    fn remove_client(&mut self, slot: Slot) -> Option<Client> {
+        let record = self.clients.remove(slot)?;
+        if record.request.method() == Some(&Method::Cancel)
+            && let Some(invite) = slot_of_branch(&record.branch)
+        {
+            self.cancels.remove(&invite);
+        }
+        Some(record)
     }
 
     /// The target did not work: the next one, or failure.
@@ -291,7 +298,7 @@ impl Stack {
         if !record.targets.is_empty() {
             return self.next_target(now, slot);
         }
-        let record = self.clients.remove(slot);
+        let record = self.remove_client(slot);
         if record.is_some_and(|r| !r.silent) {
             let failure = Failure::Unreachable;
             self.events.push_back(Event::Failed { client: ClientId(slot), failure });
