@@ -229,8 +229,8 @@ fn notify(subscribe: &Message, number: u32, state: &str) -> String {
         "NOTIFY sip:pcscf.test SIP/2.0\r\nVia: SIP/2.0/TCP s.test;branch=z9hG4bKn{number}\r\n\
          From: <sip:alice@test>;tag=s\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {number} NOTIFY\r\n\
          Event: reg\r\nSubscription-State: {state}\r\n\r\n",
-        subscribe.get(HeaderName::From).unwrap(),
-        subscribe.get(HeaderName::CallId).unwrap(),
+        subscribe.get(HeaderName::From).expect("a From"),
+        subscribe.get(HeaderName::CallId).expect("a Call-ID"),
     )
 }
 

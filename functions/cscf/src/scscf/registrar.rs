@@ -123,10 +123,6 @@ impl Scscf {
 
     /// MAA: the challenge goes out.
     pub(super) fn challenge(&mut self, now: Instant, register: Register, answer: &Answer) {
-        let refusal = match answer {
-            Answer::Unavailable(_) => Refusal::new(504, "the HSS did not answer the MAR"),
-            _ => Refusal::new(403, "the HSS has no authentication data for the user"),
-        };
         let items = answer.body::<Maa>().map(|maa| maa.auth_data).unwrap_or_default();
         let until = now + self.config.await_auth;
         let (impi, domain) = (&register.impi, &self.config.home_domain);
@@ -136,6 +132,7 @@ impl Scscf {
             None => {
                 let text = format!("no challenge for {}: {answer}", register.impi);
                 self.log(Severity::Warning, "scscf.no_challenge", text);
+                let refusal = answer.register_refusal("no authentication data");
                 self.refuse(now, register.server, &register.request, &refusal);
             }
         }
@@ -182,28 +179,23 @@ impl Scscf {
 
     /// SAA: the profile came, or the deregistration is done.
     pub(super) fn assigned(&mut self, now: Instant, register: Register, answer: &Answer) {
-        let refused = |status, why| Refusal::new(status, why);
-        let result: Result<(), Refusal> = match (answer, self.merged(now, &register)) {
-            (_, Err(refusal)) => Err(refusal),
+        let result: Result<(), Refusal> = match self.merged(now, &register) {
+            Err(refusal) => Err(refusal),
             // TS 29.228 §6.1.2: a deregistration is done here whatever the HSS says.
-            (_, Ok(contacts)) if contacts.is_empty() => {
+            Ok(contacts) if contacts.is_empty() => {
                 self.unbind(now, &register.impi, ContactEvent::Unregistered);
-                self.register_answer(now, &register);
-                return;
+                return self.register_answer(now, &register);
             }
-            (Answer::Unavailable(_), _) => Err(refused(504, "the HSS did not answer the SAR")),
-            (_, Ok(contacts)) => {
-                let saa = answer.body::<Saa>();
-                let data = saa.and_then(|saa| saa.user_data).unwrap_or_default();
-                let data = String::from_utf8_lossy(&data).into_owned();
-                match User::new(register.impi.clone(), data) {
+            Ok(contacts) => {
+                let data = answer.body::<Saa>().and_then(|saa| saa.user_data);
+                let data = data.map(|data| String::from_utf8_lossy(&data).into_owned());
+                match data.and_then(|data| User::new(register.impi.clone(), data)) {
                     Some(user) => {
                         // `bind` stores him together with his contacts.
                         let _ = self.users.save(now, user);
-                        self.bind(now, &register, contacts);
-                        return;
+                        return self.bind(now, &register, contacts);
                     }
-                    None => Err(refused(403, "the HSS sent no usable profile")),
+                    None => Err(answer.register_refusal("no usable profile")),
                 }
             }
         };
