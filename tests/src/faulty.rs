@@ -122,4 +122,8 @@ impl Function for Faulty {
         let held = held.map(|(at, _)| Deadline { at: *at, reason: "held back" });
         Deadline::earliest(self.inner.deadline(), held)
     }
+
+    fn is_busy(&self) -> bool {
+        self.inner.is_busy()
+    }
 }

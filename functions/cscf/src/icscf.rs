@@ -232,4 +232,8 @@ impl Function for Icscf {
     fn deadline(&self) -> Option<Deadline> {
         Deadline::earliest(self.proxy.deadline(), self.cx.deadline())
     }
+
+    fn is_busy(&self) -> bool {
+        self.proxy.is_busy() || !self.waiting.is_empty()
+    }
 }

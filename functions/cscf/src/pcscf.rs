@@ -292,4 +292,8 @@ impl Function for Pcscf {
             Deadline::earliest(next, at.map(|at| Deadline { at, reason }))
         })
     }
+
+    fn is_busy(&self) -> bool {
+        self.proxy.is_busy()
+    }
 }

@@ -224,6 +224,11 @@ impl<T> Proxy<T> {
         self.contexts.len()
     }
 
+    /// Whether a request is not answered yet.
+    pub fn is_busy(&self) -> bool {
+        self.contexts.iter().any(|(_, context)| !context.answered)
+    }
+
     fn forget(&mut self, slot: Slot) {
         let Some(context) = self.contexts.remove(slot) else { return };
         self.by_server.remove(&context.server);

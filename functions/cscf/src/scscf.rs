@@ -299,4 +299,8 @@ impl Function for Scscf {
         }
         next
     }
+
+    fn is_busy(&self) -> bool {
+        self.proxy.is_busy() || !self.waiting.is_empty()
+    }
 }

@@ -473,6 +473,10 @@ impl Function for Hss {
     fn deadline(&self) -> Option<Deadline> {
         self.node.deadline()
     }
+
+    fn is_busy(&self) -> bool {
+        !self.jobs.is_empty()
+    }
 }
 
 fn unknown() -> Outcome {
