@@ -24,9 +24,9 @@ use base::census::{self, Census};
 use base::machine::{Function, Input};
 use base::{Deadline, Event as LogEvent, Flow, Instant, Output, Random, Severity};
 use sip::header::HeaderName;
-use sip::{Message, Method, ServerId, StackConfig};
+use sip::{Message, Method, StackConfig};
 
-use crate::proxy::{self, ContextId, OwnRoute, Proxy, Refusal, preprocess};
+use crate::proxy::{self, ContextId, OwnRoute, Proxy, Refusal, Upstream, preprocess};
 use binding::Bindings;
 use config::PcscfConfig;
 use reg_event::Subscriptions;
@@ -96,17 +96,17 @@ impl Pcscf {
         ])
     }
 
-    fn request(&mut self, now: Instant, server: ServerId, request: Message, flow: Flow) {
-        let original = request.clone();
-        if let Err(refusal) = self.route(now, server, request, flow) {
-            self.refuse(now, server, &original, &flow, &refusal);
+    fn request(&mut self, now: Instant, upstream: Upstream, request: Message, flow: Flow) {
+        if let Err(refusal) = self.route(now, &upstream, request, flow) {
+            let text = self.proxy.refuse(now, &upstream, &refusal);
+            self.log(Severity::Info, "pcscf.refused", format!("from {}: {text}", flow.remote));
         }
     }
 
     fn route(
         &mut self,
         now: Instant,
-        server: ServerId,
+        upstream: &Upstream,
         mut request: Message,
         flow: Flow,
     ) -> Result<(), Refusal> {
@@ -114,22 +114,22 @@ impl Pcscf {
         let own =
             preprocess(&mut request, |h, p| config.is_us(h, p, &flow), &["sec-agree", "path"])?;
         if is_for_us(&self.config, &request, &flow, own.as_ref()) {
-            return self.for_us(now, server, &request);
+            return self.for_us(now, upstream, &request);
         }
         if request.method() == Some(&Method::Register) {
-            return self.register(now, server, request, flow);
+            return self.register(now, upstream, request, flow);
         }
         let token = own.as_ref().and_then(|own| Token::parse(&own.user));
         let trusted = self.config.trust.includes(&flow) && self.bindings.on_flow(&flow).is_empty();
         match (token, trusted) {
-            (Some(Token::Path(id)), true) => self.terminating(now, server, request, id),
-            (Some(Token::Dialog(id)), true) => self.towards_phone(now, server, request, id),
+            (Some(Token::Path(id)), true) => self.terminating(now, upstream, request, id),
+            (Some(Token::Dialog(id)), true) => self.towards_phone(now, upstream, request, id),
             (Some(Token::Dialog(id)), false) => {
-                self.phone_in_dialog(now, server, request, flow, id)
+                self.phone_in_dialog(now, upstream, request, flow, id)
             }
-            (_, false) => self.originating(now, server, request, flow),
+            (_, false) => self.originating(now, upstream, request, flow),
             (None, true) if self.subscriptions.owns(&request) => {
-                self.notified(now, server, &request);
+                self.notified(now, upstream, &request);
                 Ok(())
             }
             (None, true) => Err(Refusal::new(404, "no phone of ours in the Route")),
@@ -138,33 +138,26 @@ impl Pcscf {
 
     /// What is for ourselves: OPTIONS, a health check (RFC 3261 §11.2), and the NOTIFYs of our
     /// subscriptions.
-    fn for_us(&mut self, now: Instant, server: ServerId, request: &Message) -> Result<(), Refusal> {
+    fn for_us(
+        &mut self,
+        now: Instant,
+        upstream: &Upstream,
+        request: &Message,
+    ) -> Result<(), Refusal> {
         if request.method() == Some(&Method::Notify) {
-            self.notified(now, server, request);
+            self.notified(now, upstream, request);
             return Ok(());
         }
         if request.method() != Some(&Method::Options) {
             return Err(Refusal::new(405, "only OPTIONS is for the P-CSCF itself"));
         }
         let status = if self.draining { 503 } else { 200 };
-        let mut response = Message::answer(request, status);
+        let mut response = upstream.untagged(status);
         response
             .push(HeaderName::Allow, "INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, MESSAGE");
         response.push(HeaderName::Supported, "path");
-        self.proxy.stack.respond_once(server, response);
+        self.proxy.respond_once(upstream, response);
         Ok(())
-    }
-
-    fn refuse(
-        &mut self,
-        now: Instant,
-        server: ServerId,
-        request: &Message,
-        flow: &Flow,
-        refusal: &Refusal,
-    ) {
-        let text = self.proxy.refuse(now, server, request, refusal);
-        self.log(Severity::Info, "pcscf.refused", format!("from {}: {text}", flow.remote));
     }
 
     fn ack(&mut self, now: Instant, mut ack: Message, flow: Flow) {
@@ -204,8 +197,8 @@ impl Pcscf {
     fn settle(&mut self, now: Instant) {
         while let Some(event) = self.proxy.poll_event(now) {
             match event {
-                proxy::Event::Request { server, request, flow } => {
-                    self.request(now, server, request, flow);
+                proxy::Event::Request { upstream, request, flow } => {
+                    self.request(now, upstream, request, flow);
                 }
                 proxy::Event::Ack { request, flow } => self.ack(now, request, flow),
                 proxy::Event::Response { context, response, .. } => {

@@ -3,20 +3,19 @@
 use base::Instant;
 use diameter::cx::{Authorization, Uaa, Uar};
 use diameter::result::ExperimentalCode;
+use sip::Message;
 use sip::header::{Credentials, HeaderName, NameAddr, delta_seconds};
 use sip::lex;
-use sip::{Message, ServerId};
 
 use super::{Asked, Icscf, Waiting, select::select};
 use crate::cx::{Answer, private_identity};
-use crate::proxy::Refusal;
+use crate::proxy::{Refusal, Upstream};
 
 impl Icscf {
     pub(super) fn authorize(
         &mut self,
         now: Instant,
-        server: ServerId,
-        original: Message,
+        upstream: &Upstream,
         request: Message,
     ) -> Result<(), Refusal> {
         if self.draining {
@@ -45,7 +44,7 @@ impl Icscf {
         };
         let id = self.cx.ask(now, &uar);
         let asked = Asked::UserAuthorization;
-        self.waiting.insert(id, Waiting { server, original, request, asked });
+        self.waiting.insert(id, Waiting { upstream: upstream.clone(), request, asked });
         Ok(())
     }
 

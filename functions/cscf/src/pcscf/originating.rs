@@ -2,22 +2,21 @@
 
 use base::{Flow, Instant};
 use sip::header::{HeaderName, NameAddr};
-use sip::{Hop, Message, Method, ServerId, Stack};
+use sip::{Hop, Message, Method, Stack};
 
 use super::binding::Binding;
 use super::{Kept, Pcscf, identity};
-use crate::proxy::{self, Refusal};
+use crate::proxy::{self, Refusal, Upstream};
 
 impl Pcscf {
     /// A new dialog or a standalone request of a registered phone.
     pub(super) fn originating(
         &mut self,
         now: Instant,
-        server: ServerId,
+        upstream: &Upstream,
         mut request: Message,
         flow: Flow,
     ) -> Result<(), Refusal> {
-        let original = request.clone();
         let to_tag = request.get(HeaderName::To).and_then(NameAddr::parse).and_then(|a| a.tag());
         if to_tag.is_some() {
             return Err(Refusal::new(481, "an in-dialog request without our Record-Route"));
@@ -45,7 +44,7 @@ impl Pcscf {
             None => Some(Hop::Name(self.config.icscf.clone())),
         };
         let hop = hop.ok_or(Refusal::new(500, "the Service-Route is no SIP URI"))?;
-        self.proxy.forward(now, server, &original, vec![(request, hop)], Kept::Originating);
+        self.proxy.forward(now, upstream.clone(), vec![(request, hop)], Kept::Originating);
         Ok(())
     }
 
@@ -74,12 +73,11 @@ impl Pcscf {
     pub(super) fn phone_in_dialog(
         &mut self,
         now: Instant,
-        server: ServerId,
+        upstream: &Upstream,
         mut request: Message,
         flow: Flow,
         id: u64,
     ) -> Result<(), Refusal> {
-        let original = request.clone();
         let binding = self.bindings.get(id).filter(|b| b.owns(&flow));
         let binding = binding.cloned().ok_or(Refusal::new(403, "not the phone of this dialog"))?;
         identity::strip_claims(&mut request);
@@ -88,7 +86,7 @@ impl Pcscf {
             self.record_route(&mut request, &binding, "mo", &flow);
         }
         let hop = proxy::onward(&request).ok_or(Refusal::new(404, "no way onward"))?;
-        self.proxy.forward(now, server, &original, vec![(request, hop)], Kept::Originating);
+        self.proxy.forward(now, upstream.clone(), vec![(request, hop)], Kept::Originating);
         Ok(())
     }
 

@@ -7,9 +7,10 @@ use base::Instant;
 use base::time::Duration;
 use base::timer::Expiries;
 use sip::header::{HeaderName, SubscriptionState};
-use sip::{ClientId, Hop, Message, Method, ServerId};
+use sip::{ClientId, Hop, Message, Method};
 
 use super::Pcscf;
+use crate::proxy::Upstream;
 use crate::reginfo::{self, RegInfo, State};
 
 /// How long the last NOTIFY of a phone that is gone is waited for: 64*T1.
@@ -109,10 +110,10 @@ impl Pcscf {
     }
 
     /// A NOTIFY about one of our phones.
-    pub(super) fn notified(&mut self, now: Instant, server: ServerId, request: &Message) {
+    pub(super) fn notified(&mut self, now: Instant, upstream: &Upstream, request: &Message) {
         let call = request.get(HeaderName::CallId).unwrap_or("").to_owned();
         let Some(id) = self.subscriptions.by_call.get(&call).copied() else {
-            return self.proxy.stack.reply(now, server, request, 481);
+            return self.proxy.reply(now, upstream, 481);
         };
         let state = request.get(HeaderName::SubscriptionState).and_then(SubscriptionState::parse);
         if state.is_some_and(|s| s.is_terminated()) {
@@ -122,10 +123,10 @@ impl Pcscf {
             let body = String::from_utf8_lossy(request.body());
             match RegInfo::parse(&body) {
                 Some(info) => self.follow(now, id, &info),
-                None => return self.proxy.stack.reply(now, server, request, 400),
+                None => return self.proxy.reply(now, upstream, 400),
             }
         }
-        self.proxy.stack.reply(now, server, request, 200);
+        self.proxy.reply(now, upstream, 200);
     }
 
     /// Forgets the phone when its contact, or its whole registration, was terminated.

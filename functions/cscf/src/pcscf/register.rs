@@ -2,12 +2,12 @@
 
 use base::{Flow, Instant, Severity};
 use sip::header::{Challenge, Credentials, HeaderName, NameAddr, delta_seconds};
-use sip::{Hop, Message, ServerId, Uri};
+use sip::{Hop, Message, Uri};
 
 use super::binding::Binding;
 use super::{Kept, Pcscf, identity};
 use crate::lifetime::Lifetime;
-use crate::proxy::Refusal;
+use crate::proxy::{Refusal, Upstream};
 
 /// A REGISTER on its way.
 #[derive(Clone, Debug)]
@@ -23,11 +23,10 @@ impl Pcscf {
     pub(super) fn register(
         &mut self,
         now: Instant,
-        server: ServerId,
+        upstream: &Upstream,
         mut request: Message,
         flow: Flow,
     ) -> Result<(), Refusal> {
-        let original = request.clone();
         let aor = request
             .get(HeaderName::To)
             .and_then(NameAddr::parse)
@@ -60,7 +59,7 @@ impl Pcscf {
         strip_integrity_claim(&mut request);
         let kept = Kept::Register(Pending { id, aor, contact, flow });
         let hop = Hop::Name(self.config.icscf.clone());
-        self.proxy.forward(now, server, &original, vec![(request, hop)], kept);
+        self.proxy.forward(now, upstream.clone(), vec![(request, hop)], kept);
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use sip::header::{HeaderName, NameAddr};
 use sip::{Hop, Message, ServerId};
 
 use super::session::{Leg, has_sdp};
-use crate::proxy::ContextId;
+use crate::proxy::{ContextId, Upstream};
 
 /// The top byte of this client's numbers.
 const ID_BASE: u8 = 0x4e;
@@ -27,8 +27,7 @@ const MAX_LATE: usize = 100_000;
 pub(super) enum Then {
     /// Forward copies of a request.
     Forward {
-        server: ServerId,
-        original: Message,
+        upstream: Upstream,
         copies: Vec<(Message, Hop)>,
         leg: Leg,
         context: Option<ContextId>,
@@ -168,13 +167,13 @@ impl Anchor {
     }
 
     /// The INVITE was cancelled before the relay answered: it must not be forwarded any more.
-    pub(super) fn cancel(&mut self, cancelled: ServerId) -> Option<Message> {
+    pub(super) fn cancel(&mut self, cancelled: ServerId) -> Option<Upstream> {
         let found = self.waiting.iter_mut().find(|(_, then)| {
-            matches!(then, Then::Forward { server, context: None, .. } if *server == cancelled)
+            matches!(then, Then::Forward { upstream, context: None, .. } if upstream.server() == cancelled)
         });
         let (_, then) = found?;
         match std::mem::replace(then, Then::Nothing) {
-            Then::Forward { original, .. } => Some(original),
+            Then::Forward { upstream, .. } => Some(upstream),
             _ => None,
         }
     }

@@ -7,11 +7,11 @@ use base::Instant;
 use base::time::Duration;
 use base::timer::Expiries;
 use sip::header::{HeaderName, NameAddr, delta_seconds};
-use sip::{ClientId, Dialog, Message, Method, ServerId, Stack, Uri};
+use sip::{ClientId, Dialog, Message, Method, Stack, Uri};
 
 use super::user::{Contact, User};
 use super::{Scscf, aor_of};
-use crate::proxy::Refusal;
+use crate::proxy::{Refusal, Upstream};
 use crate::reginfo::{
     self, Completeness, Contact as ContactInfo, ContactEvent, RegInfo, Registration, State,
 };
@@ -77,7 +77,7 @@ impl Scscf {
     pub(super) fn subscribe(
         &mut self,
         now: Instant,
-        server: ServerId,
+        upstream: &Upstream,
         request: &Message,
     ) -> Result<(), Refusal> {
         let aor = Uri::parse(request.uri()).map(|u| u.aor()).unwrap_or_default();
@@ -95,7 +95,7 @@ impl Scscf {
         let id = (dialog.call_id.clone(), dialog.remote_tag.clone());
         let watcher = Watcher { impi, dialog, version: 0, until: now };
         self.watchers.insert(id.clone(), watcher);
-        self.accept(now, server, request, &id, &tag);
+        self.accept(now, upstream, request, &id, &tag);
         Ok(())
     }
 
@@ -103,7 +103,7 @@ impl Scscf {
     pub(super) fn resubscribe(
         &mut self,
         now: Instant,
-        server: ServerId,
+        upstream: &Upstream,
         request: &Message,
     ) -> Result<(), Refusal> {
         let tag = request.get(HeaderName::From).and_then(NameAddr::parse).and_then(|a| a.tag());
@@ -117,28 +117,28 @@ impl Scscf {
         let refused = |status| Refusal::new(status, "the SUBSCRIBE is out of order");
         watcher.dialog.take_request(request).map_err(refused)?;
         let tag = watcher.dialog.local_tag.clone();
-        self.accept(now, server, request, &id, &tag);
+        self.accept(now, upstream, request, &id, &tag);
         Ok(())
     }
 
     fn accept(
         &mut self,
         now: Instant,
-        server: ServerId,
+        upstream: &Upstream,
         request: &Message,
         id: &(String, String),
         tag: &str,
     ) {
         let asked = request.get(HeaderName::Expires).and_then(delta_seconds).unwrap_or(3600);
         let seconds = asked.min(MAX_EXPIRES);
-        let mut response = Message::answer(request, 200);
+        let mut response = upstream.untagged(200);
         response.tag_to(tag);
         response.push(HeaderName::Contact, format!("<{}>", self.config.server_name()));
         response.push(HeaderName::Expires, seconds.to_string());
         for route in request.lines(HeaderName::RecordRoute) {
             response.push(HeaderName::RecordRoute, route);
         }
-        self.proxy.stack.respond(now, server, response);
+        self.proxy.respond(now, upstream, response);
         let until = now + Duration::from_secs(u64::from(seconds));
         let Some(watcher) = self.watchers.by_id.get_mut(id) else { return };
         watcher.until = until;

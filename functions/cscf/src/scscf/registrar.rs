@@ -3,21 +3,21 @@
 use base::redact::Secret;
 use base::{Instant, Severity};
 use diameter::cx::{Assignment, AuthData, Maa, Mar, Saa, Sar};
+use sip::Message;
 use sip::header::{Challenge, Credentials, HeaderName, NameAddr, delta_seconds, q_value};
-use sip::{Message, ServerId};
 
 use super::authenticate::Verdict;
 use super::user::{Contact, User};
 use super::{Scscf, Waiting, aor_of};
 use crate::cx::{Answer, private_identity};
 use crate::lifetime::Lifetime;
-use crate::proxy::Refusal;
+use crate::proxy::{Refusal, Upstream};
 use crate::reginfo::ContactEvent;
 
 /// A REGISTER that waits for the HSS.
 #[derive(Clone, Debug)]
 pub(super) struct Register {
-    server: ServerId,
+    upstream: Upstream,
     request: Message,
     impi: String,
     impu: String,
@@ -28,14 +28,15 @@ impl Scscf {
     pub(super) fn register(
         &mut self,
         now: Instant,
-        server: ServerId,
+        upstream: &Upstream,
         request: Message,
     ) -> Result<(), Refusal> {
         let impu = aor_of(&request, HeaderName::To).ok_or(Refusal::new(400, "To is no URI"))?;
         let credentials = request.get(HeaderName::Authorization).and_then(Credentials::parse);
         let impi = private_identity(credentials.as_ref(), &impu, &self.config.home_domain);
         self.check_expiry(&request)?;
-        let mut register = Register { server, request, impi, impu, stale: false };
+        let upstream = upstream.clone();
+        let mut register = Register { upstream, request, impi, impu, stale: false };
         let answered = credentials.filter(|c| !c.response.is_empty() || c.auts.is_some());
         let Some(credentials) = answered else {
             self.challenge_again(now, register);
@@ -133,15 +134,15 @@ impl Scscf {
                 let text = format!("no challenge for {}: {answer}", register.impi);
                 self.log(Severity::Warning, "scscf.no_challenge", text);
                 let refusal = answer.register_refusal("no authentication data");
-                self.refuse(now, register.server, &register.request, &refusal);
+                self.refuse(now, &register.upstream, &refusal);
             }
         }
     }
 
     fn send_challenge(&mut self, now: Instant, register: &Register, challenge: &Challenge) {
-        let mut response = self.proxy.stack.answer(&register.request, 401);
+        let mut response = self.proxy.answer(&register.upstream, 401);
         response.push(HeaderName::WwwAuthenticate, challenge.to_string());
-        self.proxy.stack.respond(now, register.server, response);
+        self.proxy.respond(now, &register.upstream, response);
     }
 
     /// The user is who he says: first registrations and deregistrations go to the HSS.
@@ -202,7 +203,7 @@ impl Scscf {
         if let Err(refusal) = result {
             let text = format!("{} not registered: {answer}", register.impi);
             self.log(Severity::Warning, "scscf.not_assigned", text);
-            self.refuse(now, register.server, &register.request, &refusal);
+            self.refuse(now, &register.upstream, &refusal);
         }
     }
 
@@ -283,7 +284,7 @@ impl Scscf {
 
     /// The 200 OK, §5.4.1.2.2F: what is registered, and how to reach us.
     fn register_answer(&mut self, now: Instant, register: &Register) {
-        let mut response = self.proxy.stack.answer(&register.request, 200);
+        let mut response = self.proxy.answer(&register.upstream, 200);
         for path in register.request.lines(HeaderName::Path) {
             response.push(HeaderName::Path, path);
         }
@@ -300,7 +301,7 @@ impl Scscf {
             response.push(HeaderName::ServiceRoute, route);
         }
         response.push(HeaderName::Supported, "path");
-        self.proxy.stack.respond(now, register.server, response);
+        self.proxy.respond(now, &register.upstream, response);
     }
 
     /// Contacts ran out.

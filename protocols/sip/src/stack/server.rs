@@ -134,6 +134,11 @@ impl Stack {
         self.transmit(record.flow, response.to_bytes());
     }
 
+    /// Whether the request is an INVITE.
+    pub fn is_invite(&self, server: ServerId) -> bool {
+        self.servers.get(server.0).is_some_and(|s| s.key.method == Method::Invite)
+    }
+
     /// Whether the request still waits for a final response.
     pub fn is_unanswered(&self, server: ServerId) -> bool {
         self.servers.get(server.0).is_some_and(|s| match &s.machine {
