@@ -79,21 +79,19 @@ fn strowger(port: u16, subscribers: usize, relay: bool) -> Result<Command, Strin
          [media]\nlisten = [\"127.0.0.1:12223\"]\nanchor = {relay}\nports = \"20000-29999\"\n"
     );
     fs::write(&config, text).map_err(|e| e.to_string())?;
-    let with_place = |mut command: Command| {
-        command.arg("-c").arg(&config).arg("--state").arg(&state);
+    let ours = |arguments: &[&str]| {
+        let mut command = Command::new(dist::binary());
+        command.args(arguments).arg("-c").arg(&config).arg("--state").arg(&state);
         command
     };
     if subscribers > 0 {
         let users = place.join("users.csv");
         let rows: String = (0..subscribers).map(|user| format!("u{user},secret\n")).collect();
         fs::write(&users, format!("name,password\n{rows}")).map_err(|e| e.to_string())?;
-        let mut import = with_place(Command::new(dist::binary()));
-        import.args(["sub", "import"]).arg(&users).stdout(Stdio::null());
-        step("subscribers", &mut import)?;
+        let mut import = ours(&["sub", "import"]);
+        step("subscribers", import.arg(&users).stdout(Stdio::null()))?;
     }
-    let mut run = with_place(Command::new(dist::binary()));
-    run.arg("run");
-    Ok(run)
+    Ok(ours(&["run"]))
 }
 
 /// A server that is ended with its owner.
