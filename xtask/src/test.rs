@@ -1,7 +1,7 @@
 //! `cargo xtask test`.
 
 use crate::run::{cargo, step};
-use crate::{dist, peers};
+use crate::{dist, limits, peers};
 
 /// Everything that CI runs.
 pub(crate) fn all() -> Result<(), String> {
@@ -20,6 +20,7 @@ pub(crate) fn all() -> Result<(), String> {
     step("documentation", cargo(&documentation).env("RUSTDOCFLAGS", "-D warnings"))?;
     dist::build()?;
     dist::demonstrate()?;
+    limits::assert_memory()?;
     let interop = ["test", "--quiet", "--package", "strowger-tests", "--features", "interop"];
     step("real peers", cargo(&interop).args(["--", "--test-threads=1"]))
 }
