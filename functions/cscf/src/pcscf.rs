@@ -120,7 +120,7 @@ impl Pcscf {
             return self.register(now, upstream, request, flow);
         }
         let token = own.as_ref().and_then(|own| Token::parse(&own.user));
-        let trusted = self.config.trust.includes(&flow) && self.bindings.on_flow(&flow).is_empty();
+        let trusted = self.config.trust.includes(&flow) && !self.bindings.is_access(&flow);
         match (token, trusted) {
             (Some(Token::Path(id)), true) => self.terminating(now, upstream, request, id),
             (Some(Token::Dialog(id)), true) => self.towards_phone(now, upstream, request, id),

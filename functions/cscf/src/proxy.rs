@@ -248,10 +248,11 @@ impl<T> Proxy<T> {
     pub fn pass(&mut self, now: Instant, context: ContextId, response: Message) {
         let Some(record) = self.contexts.get_mut(context.0) else { return };
         let (invite, status) = (record.invite, response.status());
-        self.stack.respond(now, record.upstream.server, response);
+        self.stack.respond(now, record.server, response);
         if status < 200 {
             return;
         }
+        record.upstream = None;
         record.timer_c = None;
         if invite && status < 300 {
             // Further 2xx, from forks or repeated, still have to find their way for 64*T1.
@@ -264,7 +265,7 @@ impl<T> Proxy<T> {
     /// Ends all branches of a request that has no final answer, and answers it with `status`.
     pub fn abort(&mut self, now: Instant, context: ContextId, status: u16) {
         self.cancel_branches(now, context.0, None, None);
-        if let Some(upstream) = self.contexts.get(context.0).map(|c| c.upstream.clone()) {
+        if let Some(upstream) = self.contexts.get(context.0).and_then(|c| c.upstream.clone()) {
             let response = self.answer(&upstream, status);
             self.pass(now, context, response);
         }
@@ -282,7 +283,7 @@ impl<T> Proxy<T> {
 
     fn forget(&mut self, slot: Slot) {
         let Some(context) = self.contexts.remove(slot) else { return };
-        self.by_server.remove(&context.upstream.server);
+        self.by_server.remove(&context.server);
         for branch in context.branches {
             self.by_client.remove(&branch.client);
         }
@@ -412,7 +413,7 @@ impl<T> Proxy<T> {
             return self.events.push_back(Event::Own { client, response });
         };
         let Some(context) = self.contexts.get(slot) else { return };
-        let upstream = context.upstream.clone();
+        let Some(upstream) = context.upstream.clone() else { return };
         // TS 24.229 §5.2.6.3, §5.3.2.1: a next hop that cannot be reached is a 504; RFC 4320 §4.2: a
         // 408 is not sent for other requests than INVITE, the client times out by itself.
         let status = match failure {

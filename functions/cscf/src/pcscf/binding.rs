@@ -1,6 +1,6 @@
 //! What the P-CSCF remembers of a registered phone, TS 24.229 §5.2.2.1.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use base::flow::{Endpoint, Service, Transport};
@@ -114,9 +114,9 @@ fn key(flow: &Flow) -> FlowKey {
 #[derive(Debug, Default)]
 pub(super) struct Bindings {
     by_id: BTreeMap<u64, Binding>,
-    by_flow: BTreeMap<FlowKey, Vec<u64>>,
-    by_address: BTreeMap<IpAddr, Vec<u64>>,
-    by_aor: BTreeMap<String, Vec<u64>>,
+    by_flow: BTreeMap<FlowKey, BTreeSet<u64>>,
+    by_address: BTreeMap<IpAddr, BTreeSet<u64>>,
+    by_aor: BTreeMap<String, BTreeSet<u64>>,
     expiries: Expiries<u64>,
 }
 
@@ -130,9 +130,14 @@ impl Bindings {
     }
 
     /// The phones that registered on this flow.
-    pub(super) fn on_flow(&self, flow: &Flow) -> Vec<&Binding> {
-        let ids = self.by_flow.get(&key(flow)).map_or(&[][..], Vec::as_slice);
-        ids.iter().filter_map(|id| self.by_id.get(id)).collect()
+    pub(super) fn on_flow(&self, flow: &Flow) -> impl Iterator<Item = &Binding> + Clone {
+        let ids = self.by_flow.get(&key(flow)).into_iter().flatten();
+        ids.filter_map(|id| self.by_id.get(id))
+    }
+
+    /// Whether a phone registered on this flow.
+    pub(super) fn is_access(&self, flow: &Flow) -> bool {
+        self.by_flow.contains_key(&key(flow))
     }
 
     /// The phone that opened a further connection from its address, told by its Contact.
@@ -147,8 +152,8 @@ impl Bindings {
     /// or the same contact on a new connection.
     pub(super) fn matching(&self, aor: &str, contact: &str, flow: &Flow) -> Option<&Binding> {
         let bindings = || {
-            let ids = self.by_aor.get(aor).map_or(&[][..], Vec::as_slice);
-            ids.iter().filter_map(|id| self.by_id.get(id))
+            let ids = self.by_aor.get(aor).into_iter().flatten();
+            ids.filter_map(|id| self.by_id.get(id))
         };
         let here = |b: &&Binding| match b.flow {
             Some(own) => key(&own) == key(flow),
@@ -177,11 +182,11 @@ impl Bindings {
         self.unlink(binding.id);
         self.expiries.set(binding.lifetime.end(), binding.id);
         if let Some(flow_key) = binding.flow_key() {
-            self.by_flow.entry(flow_key).or_default().push(binding.id);
+            self.by_flow.entry(flow_key).or_default().insert(binding.id);
         }
-        self.by_aor.entry(binding.aor.clone()).or_default().push(binding.id);
+        self.by_aor.entry(binding.aor.clone()).or_default().insert(binding.id);
         if let Some(remote) = binding.remote {
-            self.by_address.entry(remote.ip()).or_default().push(binding.id);
+            self.by_address.entry(remote.ip()).or_default().insert(binding.id);
         }
         self.by_id.insert(binding.id, binding);
     }
@@ -242,13 +247,13 @@ impl Bindings {
 }
 
 /// Takes one number out of an index, and the entry with the last one.
-fn drop_from<K, Q>(index: &mut BTreeMap<K, Vec<u64>>, key: &Q, id: u64)
+fn drop_from<K, Q>(index: &mut BTreeMap<K, BTreeSet<u64>>, key: &Q, id: u64)
 where
     K: Ord + std::borrow::Borrow<Q>,
     Q: Ord + ?Sized,
 {
     if let Some(ids) = index.get_mut(key) {
-        ids.retain(|other| *other != id);
+        ids.remove(&id);
         if ids.is_empty() {
             index.remove(key);
         }

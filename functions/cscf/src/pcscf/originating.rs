@@ -50,23 +50,19 @@ impl Pcscf {
 
     /// The binding of the phone that sends: several identities may be registered on one flow.
     fn caller(&self, request: &Message, flow: &Flow) -> Option<&Binding> {
-        let bindings = self.bindings.on_flow(flow);
-        if bindings.is_empty() {
+        if !self.bindings.is_access(flow) {
             let contact = request.list(HeaderName::Contact).next().and_then(NameAddr::parse)?;
             return self.bindings.on_connection(flow, contact.uri);
         }
-        let speaks_for = |binding: &&&Binding| {
-            let named = |name| {
-                let uri = request.list(name).next().and_then(NameAddr::parse)?.parsed_uri()?.aor();
-                Some(
-                    binding.identities.iter().any(|known| {
-                        sip::Uri::parse(known).is_some_and(|known| known.aor() == uri)
-                    }),
-                )
-            };
-            named(HeaderName::PPreferredIdentity).or_else(|| named(HeaderName::From)) == Some(true)
+        let named = |name| {
+            let address = request.list(name).next().and_then(NameAddr::parse)?;
+            Some(address.parsed_uri()?.aor())
         };
-        bindings.iter().find(speaks_for).or(bindings.first()).copied()
+        let wanted = named(HeaderName::PPreferredIdentity).or_else(|| named(HeaderName::From));
+        let is_wanted = |known: &String| sip::Uri::parse(known).map(|uri| uri.aor()) == wanted;
+        let mut bindings = self.bindings.on_flow(flow);
+        let first = bindings.clone().next();
+        bindings.find(|binding| binding.identities.iter().any(is_wanted)).or(first)
     }
 
     /// A request of the phone within a dialog: it follows its Route.

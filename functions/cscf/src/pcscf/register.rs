@@ -134,7 +134,11 @@ fn uris(message: &Message, name: HeaderName) -> Vec<String> {
 
 /// Only we may say that a REGISTER was integrity-protected, §5.2.2.1.
 fn strip_integrity_claim(request: &mut Message) {
-    let credentials = request.get(HeaderName::Authorization).and_then(Credentials::parse);
+    let Some(value) = request.get(HeaderName::Authorization) else { return };
+    if !value.to_ascii_lowercase().contains("integrity-protected") {
+        return;
+    }
+    let credentials = Credentials::parse(value);
     if let Some(mut credentials) = credentials.filter(|c| c.integrity_protected.is_some()) {
         credentials.integrity_protected = None;
         request.set(HeaderName::Authorization, credentials.to_string());

@@ -1,14 +1,16 @@
 //! The response context of one request, RFC 3261 §16.7.
 
 use base::{Flow, Instant};
-use sip::{ClientId, Message};
+use sip::{ClientId, Message, ServerId};
 
 use super::Upstream;
 
 /// A request that was forwarded.
 #[derive(Debug)]
 pub(super) struct Context<T> {
-    pub(super) upstream: Upstream,
+    pub(super) server: ServerId,
+    /// `None` once it is answered for good.
+    pub(super) upstream: Option<Upstream>,
     pub(super) invite: bool,
     pub(super) keep: T,
     pub(super) branches: Vec<Branch>,
@@ -34,7 +36,8 @@ impl Branch {
 impl<T> Context<T> {
     pub(super) fn new(upstream: Upstream, invite: bool, keep: T) -> Context<T> {
         Context {
-            upstream,
+            server: upstream.server,
+            upstream: Some(upstream),
             invite,
             keep,
             branches: Vec::with_capacity(1),

@@ -13,13 +13,15 @@ use crate::transaction::{ClientInvite, ClientNonInvite, Effects, Timer};
 /// A request on its way.
 #[derive(Debug)]
 pub(super) struct Client {
-    /// The request, with our Via once it is on a flow.
-    pub(super) request: Message,
+    method: Method,
+    /// The request, with our Via once it is on a flow; `None` after a final response.
+    pub(super) request: Option<Message>,
     pub(super) machine: Machine,
     pub(super) route: Route,
     /// Targets still to be tried, last one first.
     pub(super) targets: Vec<Target>,
     pub(super) branch: String,
+    /// What is sent again: the request, after the failure of an INVITE the ACK.
     encoded: Bytes,
     retransmit: Armed,
     expire: Armed,
@@ -54,7 +56,8 @@ enum Cancel {
 impl Client {
     fn new(request: Message) -> Client {
         Client {
-            request,
+            method: request.method().cloned().unwrap_or(Method::Options),
+            request: Some(request),
             machine: Machine::Unsent,
             route: Route::Pending,
             targets: Vec::new(),
@@ -72,11 +75,11 @@ impl Client {
     }
 
     pub(super) fn is_ack(&self) -> bool {
-        self.request.method() == Some(&Method::Ack)
+        self.method == Method::Ack
     }
 
     fn is_invite(&self) -> bool {
-        self.request.method() == Some(&Method::Invite)
+        self.method == Method::Invite
     }
 
     /// Whether it has a flow that matches and no final response yet.
@@ -130,8 +133,8 @@ impl Stack {
         let Cancel::Wanted(reason) = std::mem::replace(&mut record.cancel, Cancel::Sent) else {
             return;
         };
-        let flow = *flow;
-        let mut cancel = same_transaction(&record.request, Method::Cancel);
+        let (flow, Some(request)) = (*flow, &record.request) else { return };
+        let mut cancel = same_transaction(request, Method::Cancel);
         if let Some(reason) = reason {
             cancel.push(HeaderName::Reason, reason);
         }
@@ -150,15 +153,16 @@ impl Stack {
         let sent_by = self.sent_by(&flow);
         let token = self.random.token::<6>();
         let Some(record) = self.clients.get_mut(slot) else { return };
+        let Some(request) = &mut record.request else { return };
         if !record.branch.is_empty() {
             // A second target is a new transaction with a new branch, RFC 3263 §4.3.
-            record.request.pop_element(HeaderName::Via);
+            request.pop_element(HeaderName::Via);
         }
         record.branch = format!("z9hG4bK{:x}.{token}", slot.to_bits());
         let transport = super::via_transport(flow.transport);
         let rport = if flow.transport.is_reliable() { "" } else { ";rport" };
         let via = format!("SIP/2.0/{transport} {sent_by};branch={}{rport}", record.branch);
-        record.request.push_front(HeaderName::Via, via);
+        request.push_front(HeaderName::Via, via);
         self.start_client(now, slot, flow);
     }
 
@@ -166,7 +170,7 @@ impl Stack {
         let values = self.config.timers;
         let Some(record) = self.clients.get_mut(slot) else { return };
         record.route = Route::Flow(flow);
-        record.encoded = record.request.to_bytes();
+        record.encoded = record.request.as_ref().map(Message::to_bytes).unwrap_or_default();
         if record.is_ack() {
             let encoded = record.encoded.clone();
             self.clients.remove(slot);
@@ -200,7 +204,7 @@ impl Stack {
             // A CANCEL shares the branch of its INVITE but lives in a slot of its own.
             slot = slot.and_then(|invite| self.cancels.get(&invite).copied());
         }
-        let same = |c: &Client| c.branch == branch && c.request.method() == method.as_ref();
+        let same = |c: &Client| c.branch == branch && Some(&c.method) == method.as_ref();
         let found = slot.filter(|slot| self.clients.get(*slot).is_some_and(same));
         let Some(slot) = found else {
             let text =
@@ -259,9 +263,15 @@ impl Stack {
         }
         let silent = record.silent;
         if let Some((mut response, from)) = response {
+            let request = record.request.take_if(|_| response.status() >= 200);
             if effects.ack {
-                let ack = failure_ack(&record.request, &response).to_bytes();
+                if let Some(request) = request {
+                    record.encoded = failure_ack(&request, &response).to_bytes();
+                }
+                let ack = record.encoded.clone();
                 self.outputs.push_back(base::Output::Transmit { flow, message: ack });
+            } else if response.status() >= 200 {
+                record.encoded = Bytes::new();
             }
             if effects.deliver && !silent {
                 response.pop_element(HeaderName::Via);
@@ -280,7 +290,7 @@ impl Stack {
 
     fn remove_client(&mut self, slot: Slot) -> Option<Client> {
         let record = self.clients.remove(slot)?;
-        if record.request.method() == Some(&Method::Cancel)
+        if record.method == Method::Cancel
             && let Some(invite) = slot_of_branch(&record.branch)
         {
             self.cancels.remove(&invite);

@@ -46,7 +46,8 @@ impl Stack {
         let Some(record) = self.clients.get_mut(slot) else { return };
         let datagrams = targets.iter().any(|target| target.transport == Transport::Udp);
         // Our Via is not written yet; 200 bytes stand for it.
-        let large = datagrams && record.request.to_bytes().len() + 200 > UDP_LIMIT;
+        let size = || record.request.as_ref().map_or(0, |request| request.to_bytes().len());
+        let large = datagrams && size() + 200 > UDP_LIMIT;
         for target in targets {
             if large && target.transport == Transport::Udp {
                 record.targets.push(Target { transport: Transport::Tcp, ..target });

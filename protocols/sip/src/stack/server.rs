@@ -174,6 +174,9 @@ impl Stack {
         for (timer, at) in changes.into_iter().flatten() {
             self.timers.arm(at, TimerKey::Server(slot, timer));
         }
+        if matches!(&record.machine, Machine::Invite(machine) if !machine.repeats()) {
+            record.last = Bytes::new();
+        }
         if effects.timed_out {
             let text = format!("no ACK from {} for a final response to INVITE", record.flow.remote);
             self.log(Severity::Info, "sip.no_ack", text);
