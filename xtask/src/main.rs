@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, reason = "a command line speaks to a person")]
 
 mod bench;
+mod deny;
 mod dist;
 mod fuzz;
 mod limits;
@@ -20,6 +21,7 @@ The project's own commands.
     cargo xtask bench [N] [--only WORD]
                          server CPU per unit of work, ours and Kamailio's, N runs of each (3);
                          start, memory and size of the shipped binary, unless rows are chosen
+    cargo xtask deny         licences, bans and sources of the dependencies
     cargo xtask fuzz [S] every fuzz target for S seconds (30)
     cargo xtask dist     the binary that is shipped: static, stripped, checked
 ";
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         Some("test") => test::all(),
         Some("peers") => peers::install(),
         Some("bench") => measure(&std::env::args().skip(2).collect::<Vec<_>>()),
+        Some("deny") => deny::check(),
         Some("dist") => dist::build(),
         Some("fuzz") => match std::env::args().nth(2).unwrap_or("30".to_owned()).parse() {
             Ok(seconds) => fuzz::all(seconds),

@@ -1,12 +1,13 @@
 //! `cargo xtask test`.
 
 use crate::run::{cargo, step};
-use crate::{dist, limits, peers};
+use crate::{deny, dist, limits, peers};
 
 /// Everything that CI runs.
 pub(crate) fn all() -> Result<(), String> {
     peers::install()?;
     step("format", &mut cargo(&["fmt", "--all", "--check"]))?;
+    deny::check()?;
     let lints = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
     step("lints", &mut cargo(&lints))?;
     let mut tests = cargo(&["test", "--workspace", "--quiet", "--no-fail-fast"]);
