@@ -59,13 +59,17 @@ struct Cost {
 /// Measures the rows whose name contains `only`, `repeats` times each, and prints a table. Without a
 /// choice, the limits of the binary come first.
 pub(crate) fn all(repeats: usize, only: &str) -> Result<(), String> {
+    let rows: Vec<&Row> = ROWS.iter().filter(|row| row.name.contains(only)).collect();
+    if rows.is_empty() {
+        let names: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
+        return Err(format!("no row has {only:?} in its name; there are: {}", names.join("; ")));
+    }
     peers::install()?;
     dist::build()?;
     step("generators", &mut cargo(&["build", "--release", "-p", "bench", "--bins"]))?;
     if only.is_empty() {
         limits::measure()?;
     }
-    let rows: Vec<&Row> = ROWS.iter().filter(|row| row.name.contains(only)).collect();
     let mut costs: Vec<(String, Vec<Cost>)> = Vec::new();
     for _ in 0..repeats {
         for row in &rows {
