@@ -139,7 +139,7 @@ impl Pcscf {
 
     /// OPTIONS to ourselves: a health check, RFC 3261 §11.2.
     fn for_us(&mut self, now: Instant, server: ServerId, request: &Message) -> Result<(), Refusal> {
-        if request.method() == Some(&Method::Notify) && self.subscriptions.owns(request) {
+        if request.method() == Some(&Method::Notify) {
             self.notified(now, server, request);
             return Ok(());
         }
@@ -277,6 +277,7 @@ impl Function for Pcscf {
             Input::Timeout => {
                 self.proxy.timeout(now);
                 self.expire(now);
+                self.subscriptions.end(now);
             }
             Input::Order(order) if census::Ask::is(&order) => {
                 self.outputs.push_back(self.census().into());
@@ -294,6 +295,8 @@ impl Function for Pcscf {
     fn deadline(&self) -> Option<Deadline> {
         let expiry = self.bindings.next_expiry();
         let expiry = expiry.map(|at| Deadline { at, reason: "registration expiry" });
-        Deadline::earliest(self.proxy.deadline(), expiry)
+        let last = self.subscriptions.next_end();
+        let last = last.map(|at| Deadline { at, reason: "last NOTIFY" });
+        Deadline::earliest(Deadline::earliest(self.proxy.deadline(), expiry), last)
     }
 }

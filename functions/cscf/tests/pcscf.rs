@@ -180,3 +180,69 @@ fn a_stranger_cannot_use_the_path_of_a_phone() {
     let answers = &door.to_phone[said..];
     assert_eq!(answers.iter().map(Message::status).collect::<Vec<_>>(), [403]);
 }
+
+fn network_says(door: &mut Door, start: &str, headers: &str) {
+    let method = start.split(' ').next().unwrap_or_default();
+    let text = format!(
+        "{start} SIP/2.0\r\nVia: SIP/2.0/TCP scscf.test;branch=z9hG4bKn{}\r\nMax-Forwards: 70\r\n\
+         From: <sip:n@test>;tag=n\r\nTo: <sip:a@test>;tag=1\r\nCSeq: 7 {method}\r\n{headers}\r\n",
+        door.to_network.len(),
+    );
+    door.input(Input::Received { flow: core(), message: text.into() });
+}
+
+#[test]
+fn both_our_routes_are_taken_off_towards_the_phone() {
+    let mut door = Door::new();
+    door.register();
+    door.phone_says(INVITE, "To: <sip:bob@test>\r\nContact: <sip:a@10.0.0.9>\r\n");
+    let invites = door.to_network.iter().filter(|m| m.uri() == "sip:bob@test");
+    let invite = invites.last().expect("it is forwarded");
+    // What the callee sends goes along Record-Route as it stands, RFC 3261 §12.1.1.
+    let route: Vec<_> = invite.list(HeaderName::RecordRoute).collect();
+    let headers = format!("Call-ID: c\r\nRoute: {}\r\n", route.join(", "));
+    network_says(&mut door, "BYE sip:a@10.0.0.9", &headers);
+    let bye = door.to_phone.last().expect("it is forwarded");
+    assert_eq!(bye.uri(), "sip:a@10.0.0.9");
+    assert_eq!(bye.get(HeaderName::Route), None);
+}
+
+#[test]
+fn the_last_notify_is_welcome_after_the_phone_is_gone() {
+    let mut door = Door::new();
+    door.register();
+    let subscribe = door.to_network.last().expect("it subscribes").clone();
+    door.phone_says(
+        "REGISTER sip:test",
+        "To: <sip:alice@test>\r\nContact: <sip:a@10.0.0.9>;expires=0\r\n",
+    );
+    door.network_answers(200, |_| {});
+    let call = subscribe.get(HeaderName::CallId).expect("a Call-ID").to_owned();
+    let headers = format!(
+        "Call-ID: {call}\r\nEvent: reg\r\nSubscription-State: terminated;reason=noresource\r\n"
+    );
+    for status in [200, 481] {
+        network_says(&mut door, "NOTIFY sip:pcscf.test", &headers);
+        assert_eq!(door.to_network.last().map(Message::status), Some(status));
+    }
+}
+
+#[test]
+fn a_last_notify_is_not_waited_for_forever() {
+    let mut door = Door::new();
+    door.register();
+    door.phone_says(
+        "REGISTER sip:test",
+        "To: <sip:alice@test>\r\nContact: <sip:a@10.0.0.9>;expires=0\r\n",
+    );
+    door.network_answers(200, |_| {});
+    let subscriptions = |door: &Door| {
+        door.pcscf.census().0.iter().find(|(what, _)| *what == "subscriptions").map(|(_, n)| *n)
+    };
+    assert_eq!(subscriptions(&door), Some(1));
+    while let Some(deadline) = door.pcscf.deadline() {
+        door.now = deadline.at;
+        door.input(Input::Timeout);
+    }
+    assert_eq!(subscriptions(&door), Some(0));
+}

@@ -1,9 +1,10 @@
 //! The P-CSCF's subscription to the reg event of its phones, TS 24.229 §5.2.3: so that it learns when
 //! the network ends a registration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use base::Instant;
+use base::time::Duration;
 use sip::header::{HeaderName, SubscriptionState};
 use sip::{ClientId, Hop, Message, Method, ServerId};
 
@@ -15,7 +16,12 @@ use crate::reginfo::{self, RegInfo, State};
 pub(super) struct Subscriptions {
     by_call: BTreeMap<String, u64>,
     asked: BTreeMap<ClientId, String>,
+    /// Those whose phones are gone, and until when their last NOTIFY is waited for.
+    ending: VecDeque<(Instant, String)>,
 }
+
+/// The last NOTIFY may come after the 200 to the REGISTER that ends it: Timer N, RFC 6665 §4.1.2.4.
+const LAST_NOTIFY: Duration = Duration::from_secs(32);
 
 impl Subscriptions {
     pub(super) fn len(&self) -> usize {
@@ -41,9 +47,22 @@ impl Subscriptions {
         }
     }
 
-    /// The phone is gone.
-    pub(super) fn forget(&mut self, binding: u64) {
-        self.by_call.retain(|_, id| *id != binding);
+    /// The phone is gone; the S-CSCF will say so, too.
+    pub(super) fn forget(&mut self, now: Instant, binding: u64) {
+        let theirs = self.by_call.iter().filter(|(_, id)| **id == binding);
+        let until = now + LAST_NOTIFY;
+        self.ending.extend(theirs.map(|(call, _)| (until, call.clone())));
+    }
+
+    /// Those that nothing came for in time.
+    pub(super) fn end(&mut self, now: Instant) {
+        while let Some((_, call)) = self.ending.pop_front_if(|(at, _)| *at <= now) {
+            self.by_call.remove(&call);
+        }
+    }
+
+    pub(super) fn next_end(&self) -> Option<Instant> {
+        self.ending.front().map(|(at, _)| *at)
     }
 }
 
@@ -83,7 +102,7 @@ impl Pcscf {
         if request.content_type() == reginfo::CONTENT_TYPE {
             let body = String::from_utf8_lossy(request.body());
             match RegInfo::parse(&body) {
-                Some(info) => self.follow(id, &info),
+                Some(info) => self.follow(now, id, &info),
                 None => return self.proxy.stack.reply(now, server, request, 400),
             }
         }
@@ -91,7 +110,7 @@ impl Pcscf {
     }
 
     /// Forgets the phone when its contact, or its whole registration, was terminated.
-    fn follow(&mut self, id: u64, info: &RegInfo) {
+    fn follow(&mut self, now: Instant, id: u64, info: &RegInfo) {
         let Some(binding) = self.bindings.get(id) else { return };
         let ours = |aor: &str| {
             let aor = sip::Uri::parse(aor).map(|u| u.aor());
@@ -106,7 +125,7 @@ impl Pcscf {
             }
         });
         if ended {
-            self.unbind(id, "ended by the network");
+            self.unbind(now, id, "ended by the network");
         }
     }
 }

@@ -86,7 +86,7 @@ impl Pcscf {
             .find(|c| sip::uri::equal(c.uri, &pending.contact))
             .map_or(0, |c| c.expires().or(default).unwrap_or(0));
         if granted == 0 {
-            return self.unbind(pending.id, "deregistered");
+            return self.unbind(now, pending.id, "deregistered");
         }
         let first = self.bindings.get(pending.id).is_none();
         let mut binding =
@@ -109,19 +109,19 @@ impl Pcscf {
     }
 
     /// Forgets a phone.
-    pub(super) fn unbind(&mut self, id: u64, why: &str) {
+    pub(super) fn unbind(&mut self, now: Instant, id: u64, why: &str) {
         let Some(binding) = self.bindings.get(id) else { return };
         let text = format!("{} {why}", binding.aor);
         if let Some(output) = self.bindings.remove(id) {
             self.outputs.push_back(output);
         }
-        self.subscriptions.forget(id);
+        self.subscriptions.forget(now, id);
         self.log(Severity::Info, "pcscf.deregistered", text);
     }
 
     pub(super) fn expire(&mut self, now: Instant) {
         while let Some(id) = self.bindings.expired(now) {
-            self.unbind(id, "expired");
+            self.unbind(now, id, "expired");
         }
     }
 }
