@@ -11,12 +11,15 @@ use strowger_tests::interop::{
     Namespace, Peer, Race, Split, decode, evening, twice, within_one, without_races,
 };
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_shipped");
+/// The program: `$STROWGER_PROGRAM`, such as the one that is shipped, else as it was just built.
+fn program() -> String {
+    std::env::var("STROWGER_PROGRAM").unwrap_or(env!("CARGO_BIN_EXE_shipped").to_owned())
+}
 
 /// The demonstration's capture: one process, functions on wires, everybody on loopback.
 fn one_process(namespace: &Namespace, ipv6: bool) -> Vec<Record> {
     let args: &[&str] = if ipv6 { &["demo", "--ipv6"] } else { &["demo"] };
-    Peer::start(namespace, PROGRAM, args).succeeds();
+    Peer::start(namespace, &program(), args).succeeds();
     let capture = namespace.folder().join("strowger-demo/call.pcapng");
     let records = ladder::pcapng::read(&std::fs::read(&capture).expect("a capture"));
     let records = records.expect("a capture of ours");
@@ -59,7 +62,7 @@ fn the_same_in_namespaces(ipv6: bool, sip: Transport) {
     static ONE: Mutex<()> = Mutex::new(());
     let _alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let demo = one_process(&Namespace::bare(), ipv6);
-    let mut split = Split::start(PROGRAM, ipv6, sip);
+    let mut split = Split::start(&program(), ipv6, sip);
     split.call();
     let traced = split.trace();
     let mut captured = split.captured();

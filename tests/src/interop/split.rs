@@ -42,8 +42,8 @@ pub struct Split {
 
 impl Split {
     /// Starts the functions, each by a file that says its role and where it finds the others, and
-    /// tcpdump on the bridge. `program` is `env!("CARGO_BIN_EXE_shipped")`; `sip` is how the CSCFs
-    /// speak with each other.
+    /// tcpdump on the bridge. `program` is the whole path of ours; `sip` is how the CSCFs speak with
+    /// each other.
     ///
     /// # Panics
     /// If something does not start.
