@@ -23,5 +23,8 @@ pub(crate) fn all() -> Result<(), String> {
     dist::demonstrate()?;
     limits::assert_memory()?;
     let interop = ["test", "--quiet", "--package", "strowger-tests", "--features", "interop"];
-    step("real peers", cargo(&interop).args(["--", "--test-threads=1"]))
+    // Where a test plays the program in several processes, it is the one that is shipped.
+    let mut peers = cargo(&interop);
+    peers.env("STROWGER_PROGRAM", dist::binary());
+    step("real peers", peers.args(["--", "--test-threads=1"]))
 }

@@ -26,7 +26,9 @@ use base::{Deadline, Event as LogEvent, Flow, Instant, Output, Random, Severity}
 use sip::header::HeaderName;
 use sip::{Message, Method, StackConfig};
 
-use crate::proxy::{self, ContextId, OwnRoute, Proxy, Refusal, Upstream, preprocess};
+use crate::proxy::{
+    self, ContextId, OwnRoute, Proxy, Refusal, Upstream, preprocess, take_other_side,
+};
 use binding::Bindings;
 use config::PcscfConfig;
 use reg_event::Subscriptions;
@@ -113,6 +115,7 @@ impl Pcscf {
         let config = &self.config;
         let own =
             preprocess(&mut request, |h, p| config.is_us(h, p, &flow), &["sec-agree", "path"])?;
+        take_our_other_side(&mut request, own.as_ref());
         if is_for_us(&self.config, &request, &flow, own.as_ref()) {
             return self.for_us(now, upstream, &request);
         }
@@ -162,8 +165,9 @@ impl Pcscf {
 
     fn ack(&mut self, now: Instant, mut ack: Message, flow: Flow) {
         let config = &self.config;
-        let own = preprocess(&mut ack, |h, p| config.is_us(h, p, &flow), &[]);
-        let token = own.ok().flatten().and_then(|own| Token::parse(&own.user));
+        let own = preprocess(&mut ack, |h, p| config.is_us(h, p, &flow), &[]).ok().flatten();
+        take_our_other_side(&mut ack, own.as_ref());
+        let token = own.and_then(|own| Token::parse(&own.user));
         let Some(Token::Dialog(id)) = token else { return };
         let hop = match self.bindings.get(id) {
             Some(binding) if binding.owns(&flow) => proxy::onward(&ack),
@@ -233,6 +237,14 @@ impl Token {
             "mo" | "mt" => Some(Token::Dialog(number)),
             _ => None,
         }
+    }
+}
+
+/// Of the two Record-Routes of a call one has the address of the phone's side, which a request from the
+/// network need not have come in at.
+fn take_our_other_side(request: &mut Message, own: Option<&OwnRoute>) {
+    if let Some(own) = own.filter(|own| Token::parse(&own.user).is_some()) {
+        take_other_side(request, own);
     }
 }
 

@@ -254,6 +254,32 @@ fn the_last_notify_of_a_phone_that_left_is_still_taken() {
     }
 }
 
+fn network_says(door: &mut Door, start: &str, headers: &str) {
+    let method = start.split(' ').next().unwrap_or_default();
+    let text = format!(
+        "{start} SIP/2.0\r\nVia: SIP/2.0/TCP scscf.test;branch=z9hG4bKn{}\r\nMax-Forwards: 70\r\n\
+         From: <sip:n@test>;tag=n\r\nTo: <sip:a@test>;tag=1\r\nCSeq: 7 {method}\r\n{headers}\r\n",
+        door.to_network.len(),
+    );
+    door.input(Input::Received { flow: core(), message: text.into() });
+}
+
+#[test]
+fn both_our_routes_are_taken_off_towards_the_phone() {
+    let mut door = Door::new();
+    door.register();
+    door.phone_says(INVITE, "To: <sip:bob@test>\r\nContact: <sip:a@10.0.0.9>\r\n");
+    let invites = door.to_network.iter().filter(|m| m.uri() == "sip:bob@test");
+    let invite = invites.last().expect("it is forwarded");
+    // What the callee sends goes along Record-Route as it stands, RFC 3261 §12.1.1.
+    let route: Vec<_> = invite.list(HeaderName::RecordRoute).collect();
+    let headers = format!("Call-ID: c\r\nRoute: {}\r\n", route.join(", "));
+    network_says(&mut door, "BYE sip:a@10.0.0.9", &headers);
+    let bye = door.to_phone.last().expect("it is forwarded");
+    assert_eq!(bye.uri(), "sip:a@10.0.0.9");
+    assert_eq!(bye.get(HeaderName::Route), None);
+}
+
 #[test]
 fn a_phone_that_the_store_knew_is_found_and_watched_again() {
     let mut before = Door::new();
@@ -287,4 +313,24 @@ fn a_phone_that_the_store_knew_is_found_and_watched_again() {
     assert_eq!(after.pcscf.registered(), 1, "the same binding");
     let subscribe = after.to_network.last().expect("a SUBSCRIBE");
     assert_eq!(subscribe.get(HeaderName::Event), Some("reg"));
+}
+
+#[test]
+fn a_last_notify_is_not_waited_for_forever() {
+    let mut door = Door::new();
+    door.register();
+    door.phone_says(
+        "REGISTER sip:test",
+        "To: <sip:alice@test>\r\nContact: <sip:a@10.0.0.9>;expires=0\r\n",
+    );
+    door.network_answers(200, |_| {});
+    let subscriptions = |door: &Door| {
+        door.pcscf.census().0.iter().find(|(what, _)| *what == "subscriptions").map(|(_, n)| *n)
+    };
+    assert_eq!(subscriptions(&door), Some(1));
+    while let Some(deadline) = door.pcscf.deadline() {
+        door.now = deadline.at;
+        door.input(Input::Timeout);
+    }
+    assert_eq!(subscriptions(&door), Some(0));
 }
