@@ -281,6 +281,28 @@ fn both_our_routes_are_taken_off_towards_the_phone() {
 }
 
 #[test]
+fn a_phone_that_left_hears_the_last_notify_of_its_own_subscription() {
+    let mut door = Door::new();
+    door.register();
+    let path = door.to_network[0].get(HeaderName::Path).expect("a Path").to_owned();
+    door.phone_says(
+        "REGISTER sip:test",
+        "To: <sip:alice@test>\r\nContact: <sip:a@10.0.0.9>;expires=0\r\n",
+    );
+    door.network_answers(200, |_| {});
+    let route = path.replace("term.", "mo.");
+    let notify = format!("Call-ID: own\r\nEvent: reg\r\nRoute: {route}\r\n");
+    network_says(&mut door, "NOTIFY sip:a@10.0.0.9", &notify);
+    assert_eq!(door.to_phone.last().map(Message::uri), Some("sip:a@10.0.0.9"));
+    while let Some(deadline) = door.pcscf.deadline() {
+        door.now = deadline.at;
+        door.input(Input::Timeout);
+    }
+    network_says(&mut door, "NOTIFY sip:a@10.0.0.9", &notify);
+    assert_eq!(door.to_network.last().map(Message::status), Some(481));
+}
+
+#[test]
 fn a_phone_that_the_store_knew_is_found_and_watched_again() {
     let mut before = Door::new();
     let mut records = Vec::new();

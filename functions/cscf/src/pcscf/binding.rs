@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use base::flow::{Endpoint, Service, Transport};
 use base::machine::Name;
 use base::store::{Change, Durability};
+use base::time::Duration;
 use base::timer::Expiries;
 use base::{Bytes, Flow, Instant, Output};
 use serde::{Deserialize, Serialize};
@@ -118,7 +119,13 @@ pub(super) struct Bindings {
     by_address: BTreeMap<IpAddr, BTreeSet<u64>>,
     by_aor: BTreeMap<String, BTreeSet<u64>>,
     expiries: Expiries<u64>,
+    /// Phones that left: the last NOTIFY of their own subscription is still to reach them.
+    departed: BTreeMap<u64, Binding>,
+    departures: Expiries<u64>,
 }
+
+/// How long a phone that left can be reached within its dialogs: 64*T1.
+const FAREWELL: Duration = Duration::from_secs(32);
 
 impl Bindings {
     pub(super) fn len(&self) -> usize {
@@ -127,6 +134,11 @@ impl Bindings {
 
     pub(super) fn get(&self, id: u64) -> Option<&Binding> {
         self.by_id.get(&id)
+    }
+
+    /// A phone that is registered, or was until a moment ago.
+    pub(super) fn get_or_departed(&self, id: u64) -> Option<&Binding> {
+        self.by_id.get(&id).or_else(|| self.departed.get(&id))
     }
 
     /// The phones that registered on this flow.
@@ -192,10 +204,11 @@ impl Bindings {
     }
 
     /// Takes a binding out; returns what the store has to do.
-    pub(super) fn remove(&mut self, id: u64) -> Option<Output> {
+    pub(super) fn remove(&mut self, now: Instant, id: u64) -> Option<Output> {
         self.unlink(id);
         self.expiries.remove(&id);
-        self.by_id.remove(&id)?;
+        self.departed.insert(id, self.by_id.remove(&id)?);
+        self.departures.set(now + FAREWELL, id);
         Some(stored(Change::Delete { table: TABLE, key: record_key(id) }))
     }
 
@@ -215,11 +228,14 @@ impl Bindings {
 
     /// The next binding whose time is over.
     pub(super) fn expired(&mut self, now: Instant) -> Option<u64> {
+        while let Some(id) = self.departures.due(now) {
+            self.departed.remove(&id);
+        }
         self.expiries.due(now)
     }
 
     pub(super) fn next_expiry(&self) -> Option<Instant> {
-        self.expiries.next()
+        [self.expiries.next(), self.departures.next()].into_iter().flatten().min()
     }
 
     /// A connection ended: its phones have to be reached at their address, or register again.
@@ -227,6 +243,8 @@ impl Bindings {
         if flow.transport == Transport::Udp {
             return;
         }
+        let connected = |binding: &Binding| binding.flow_key() == Some(key(flow));
+        self.departed.retain(|_, binding| !connected(binding));
         for id in self.by_flow.remove(&key(flow)).unwrap_or_default() {
             if let Some(binding) = self.by_id.get_mut(&id) {
                 binding.flow = None;

@@ -112,7 +112,7 @@ impl Pcscf {
     pub(super) fn unbind(&mut self, now: Instant, id: u64, why: &str) {
         let Some(binding) = self.bindings.get(id) else { return };
         let text = format!("{} {why}", binding.aor);
-        if let Some(output) = self.bindings.remove(id) {
+        if let Some(output) = self.bindings.remove(now, id) {
             self.outputs.push_back(output);
         }
         self.subscriptions.end(now, id);

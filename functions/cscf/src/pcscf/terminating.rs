@@ -34,7 +34,7 @@ impl Pcscf {
         mut request: Message,
         id: u64,
     ) -> Result<(), Refusal> {
-        let binding = self.bindings.get(id).cloned();
+        let binding = self.bindings.get_or_departed(id).cloned();
         let binding = binding.ok_or(Refusal::new(481, "the phone's registration is gone"))?;
         if refreshes_target(&request) {
             self.record_route_to(&mut request, &binding);
