@@ -148,7 +148,8 @@ impl Stage {
         Ok(Stage { handle, thread, notices, seen, kept, phones, functions, join, voices })
     }
 
-    /// Registers, calls, talks, hangs up, deregisters. The error is what went wrong, for a person.
+    /// Registers, calls, talks, hangs up, and deregisters unless others may join. The error is what
+    /// went wrong, for a person.
     fn play(&mut self, demo: &mut Demo, outcome: &mut Outcome) -> Result<(), String> {
         for (n, name) in NAMES.into_iter().enumerate() {
             self.order(n, UeOrder::Register)?;
@@ -168,11 +169,14 @@ impl Stage {
         let words = self.voices.iter().map(|v| v.len()).max().unwrap_or(0) as u64;
         let words = Duration::from_millis(words / 8 + 300);
         (demo.progress)(&format!("both speak for {:.1} s", words.as_secs_f32()));
-        // Nothing is expected to be said now: whatever is, ends the talk.
         self.wait(words)?;
         outcome.talk = begin.elapsed();
         self.order(0, UeOrder::Hangup(call))?;
         self.hang_up(demo, outcome)?;
+        if demo.stay {
+            (demo.progress)("both stay registered");
+            return Ok(());
+        }
         for (n, name) in NAMES.into_iter().enumerate() {
             self.order(n, UeOrder::Deregister)?;
             self.hear(&format!("{name} to be deregistered"), |who, what| {
