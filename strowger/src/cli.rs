@@ -32,7 +32,7 @@ use crate::state::{State, StateError};
         strowger sub add --name alice --password secret\n  \
         strowger trace                      what crosses, live\n  \
         strowger config init strowger.toml  a file to start from\n  \
-        strowger ue register --user alice --password secret --domain example.org\n\n\
+        strowger ue register --user alice --password secret\n\n\
         `strowger help COMMAND` tells more about each command."
 )]
 struct Cli {

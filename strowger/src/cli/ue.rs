@@ -59,8 +59,7 @@ struct Register {
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     strowger ue call +15550102 --imsi 001010000000001 --k HEX --opc HEX --expect bob\n  \
-    strowger ue call bob{N} --count 50 --user alice{N} --password secret --domain example.org \
-    --for 10")]
+    strowger ue call bob{N} --count 50 --user alice{N} --password secret --for 10")]
 struct Call {
     /// A sip: or tel: URI, user@host, a number or a name; {N} is the phone's number
     to: String,
@@ -84,8 +83,8 @@ struct Call {
 /// Register and answer calls
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
-    strowger ue answer --user bob --password secret --domain example.org --calls 1\n  \
-    strowger ue answer --user bob --password secret --domain example.org --reject 486\n  \
+    strowger ue answer --user bob --password secret --calls 1\n  \
+    strowger ue answer --user bob --password secret --reject 486\n  \
     strowger ue answer --user bob --password - --no-register --no-ims --local 192.0.2.1:5060")]
 struct Answer {
     /// How many milliseconds it rings
