@@ -56,8 +56,9 @@ pub struct Place {
     /// The configuration [default: $STROWGER_CONFIG, else strowger.toml here if there is one]
     #[arg(short, long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// The folder of the store and the control socket [default: beside `store` of the
-    /// configuration, else /var/lib/strowger for root, else ~/.local/state/strowger]
+    /// The folder of the store and its control socket [default: that of `store` in the
+    /// configuration, else $STATE_DIRECTORY, else /var/lib/strowger for root, else
+    /// $XDG_STATE_HOME/strowger, else ~/.local/state/strowger]
     #[arg(long, value_name = "DIR", global = true)]
     state: Option<PathBuf>,
 }

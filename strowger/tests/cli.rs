@@ -164,7 +164,7 @@ fn subscribers_of_a_running_process() {
     let folder = Folder::new();
     folder.write("strowger.toml", FREE);
     let running = folder.run("");
-    let door = folder.0.join("s/control.sock");
+    let door = folder.0.join("s/x.redb.sock");
     assert_eq!(fs::metadata(&door).unwrap().permissions().mode() & 0o777, 0o600);
     subscribers(&folder);
     let said = running.said.join("\n");
@@ -183,6 +183,28 @@ fn subscribers_of_a_running_process() {
     let log = running.end();
     let line: serde_json::Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
     assert_eq!(line["counter"], "strowger.end");
+}
+
+/// A process that runs with another store in the same folder is not asked.
+#[test]
+fn each_store_has_its_own_door() {
+    let folder = Folder::new();
+    folder.write("strowger.toml", FREE);
+    folder.write("other.toml", &FREE.replace("x.redb", "y.redb"));
+    let first = folder.run("--role hss");
+    folder.works("sub add --name alice --password open");
+    folder.works("sub add -c other.toml --name bob --password open");
+    assert!(folder.works("sub list").starts_with("alice@"));
+    assert!(folder.works("sub list -c other.toml").starts_with("bob@"));
+    let second = folder.run("--role media -c other.toml");
+    assert!(folder.works("sub list -c other.toml").starts_with("bob@"));
+    second.end();
+    first.end();
+    let folders = format!("{0}/a:{0}/b", folder.0.display());
+    fs::remove_file(folder.0.join("strowger.toml")).unwrap();
+    let list = folder.command("sub list").env("STATE_DIRECTORY", &folders).output();
+    assert!(list.unwrap().status.success());
+    assert!(folder.0.join("a/strowger.redb").exists());
 }
 
 /// Whatever comes through the door is answered, and the door stays open.
@@ -222,7 +244,7 @@ fn a_stale_door_is_no_obstacle() {
     let mut running = folder.run("--role hss");
     running.child.kill().unwrap();
     running.child.wait().unwrap();
-    assert!(folder.0.join("s/control.sock").exists());
+    assert!(folder.0.join("s/x.redb.sock").exists());
     assert_eq!(folder.works("sub list"), "");
     folder.run("--role hss").end();
 }

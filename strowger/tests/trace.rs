@@ -85,7 +85,7 @@ impl Folder {
 
     /// All lines that the door answers a request for what is remembered with.
     fn door(&self, request: &str) -> String {
-        let mut stream = UnixStream::connect(self.0.join("s/control.sock")).unwrap();
+        let mut stream = UnixStream::connect(self.0.join("s/x.redb.sock")).unwrap();
         writeln!(stream, "{request}").unwrap();
         let mut text = String::new();
         for line in BufReader::new(stream).lines() {
