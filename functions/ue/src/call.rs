@@ -32,12 +32,16 @@ use uas::Incoming;
 
 /// Early dialogs of one INVITE at most; further forks are not followed.
 const MOST_LEGS: usize = 16;
+/// Forks that are remembered when they answer too late.
+const MOST_FORKS: usize = 64;
 
 pub(crate) struct Call {
     pub(crate) slot: Slot,
     phase: Phase,
     /// The INVITE that made the call, as it was sent or received last.
     pub(crate) invite: Message,
+    /// Its transaction, if it is ours.
+    launched: Option<ClientId>,
     /// One for each fork while it is early, one from the 2xx on.
     pub(crate) legs: Vec<Leg>,
     /// The offer, to be answered by each leg of its own.
@@ -71,7 +75,7 @@ enum Phase {
     /// Sockets are asked for.
     Opening(Opening),
     /// Our INVITE is under way.
-    Inviting { client: ClientId, cancelled: bool },
+    Inviting { cancelled: bool },
     /// Their INVITE waits for our answer.
     Incoming(Box<Incoming>),
     /// Answered.
@@ -121,6 +125,7 @@ impl Call {
             slot,
             phase,
             invite,
+            launched: None,
             legs: Vec::new(),
             negotiation,
             media: None,
@@ -234,11 +239,11 @@ impl Call {
                 core.stack.respond(now, incoming.server, response);
                 self.over(core, now, by, status, reason);
             }
-            Phase::Inviting { client, cancelled } => {
-                self.phase = Phase::Inviting { client, cancelled: true };
+            Phase::Inviting { cancelled } => {
+                self.phase = Phase::Inviting { cancelled: true };
                 if !cancelled {
                     let cause = (by == By::Failure).then(|| format!("SIP;cause={status}"));
-                    core.stack.cancel(now, client, cause);
+                    self.cancel(core, now, cause);
                     core.arm(self.key(CallTimer::Cancel), now + core.config.timers.give_up());
                     self.verdict = Some((by, if status == 200 { 487 } else { status }, reason));
                 }
@@ -255,6 +260,12 @@ impl Call {
                 self.bye(core, now);
             }
             phase @ (Phase::Closing | Phase::Over) => self.phase = phase,
+        }
+    }
+
+    fn cancel(&self, core: &mut Core, now: Instant, cause: Option<String>) {
+        if let Some(client) = self.launched {
+            core.stack.cancel(now, client, cause);
         }
     }
 
@@ -300,6 +311,7 @@ impl Call {
     /// The call is gone.
     fn over(&mut self, core: &mut Core, now: Instant, by: By, status: u16, reason: String) {
         self.stop(core);
+        self.disown(core, |_| true);
         self.phase = Phase::Over;
         let media = self.media.take().map(|m| m.close(core, now)).unwrap_or_default();
         let (call, media) = (self.id(), Box::new(media));
@@ -318,20 +330,19 @@ impl Call {
         let text = request.get(HeaderName::Reason).unwrap_or("hung up").to_owned();
         match std::mem::replace(&mut self.phase, Phase::Over) {
             // RFC 3261 §15.1.2: the INVITE still wants its answer.
-            Phase::Incoming(incoming) => {
+            Phase::Incoming(incoming) | Phase::Opening(Opening::Callee(incoming)) => {
                 core.reply(now, incoming.server, &incoming.request, 487);
                 self.over(core, now, By::Remote, 487, text);
             }
-            Phase::Inviting { client, .. } => {
-                core.stack.cancel(now, client, None);
+            Phase::Inviting { .. } => {
+                self.cancel(core, now, None);
                 self.over(core, now, By::Remote, 487, text);
             }
             Phase::Closing => {
                 let (by, status, reason) = self.take_verdict();
                 self.over(core, now, by, status, reason);
             }
-            Phase::Over => {}
-            Phase::Active | Phase::Opening(_) => self.over(core, now, By::Remote, 200, text),
+            _ => self.over(core, now, By::Remote, 200, text),
         }
     }
 
@@ -380,9 +391,7 @@ impl Call {
             Purpose::Invite(_) => {
                 self.invite = request.clone();
                 self.legs.clear();
-                if let Phase::Inviting { client: old, .. } = &mut self.phase {
-                    *old = client;
-                }
+                self.launched = Some(client);
             }
             _ => {
                 if let Some((_, old)) =

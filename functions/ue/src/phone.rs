@@ -330,7 +330,7 @@ impl Ue {
             _ => None,
         };
         if known.is_none() && matches!(purpose, Purpose::Invite(_)) {
-            refuse_fork(&mut self.core, now, request, response);
+            refuse_fork(&mut self.core, now, client, response);
         }
     }
 

@@ -136,8 +136,7 @@ impl Call {
         leg.learn(response);
         leg.dialog.take_success(request.method().unwrap_or(&Method::Update), response);
         if invite {
-            let cseq = request.get(HeaderName::CSeq).and_then(CSeq::parse).map(|c| c.number);
-            self.send_ack(core, now, cseq);
+            self.send_ack(core, now, request);
         }
         if self.legs[index].negotiation.is_pending() && description(request).is_some() {
             let answer = description(response).unwrap_or_default();
