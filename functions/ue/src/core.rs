@@ -186,6 +186,11 @@ impl Core {
         self.armed.contains_key(&key)
     }
 
+    /// When a timer is due.
+    pub(crate) fn armed(&self, key: TimerKey) -> Option<Instant> {
+        self.armed.get(&key).copied()
+    }
+
     /// Forgets all timers of a call that is gone.
     pub(crate) fn disarm_call(&mut self, call: Slot) {
         self.armed.retain(|key, _| !matches!(key, TimerKey::Call(slot, _) if *slot == call));
