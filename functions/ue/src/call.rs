@@ -20,13 +20,14 @@ use std::collections::VecDeque;
 use base::slots::Slot;
 use base::{Instant, Severity};
 use sdp::{OfferAnswer, Preconditions};
-use sip::session_timer::SessionTimer;
+use sip::session_timer::{MIN_SE, SessionTimer};
 use sip::{ClientId, Dialog, HeaderName, Message, Method, ServerId};
 
 use crate::core::{ALLOW, CallTimer, Core, Purpose, TimerKey, description, reason};
 use crate::media::{Media, Progress};
 use crate::report::{By, CallId, What};
 pub(crate) use change::Change;
+use change::Changing;
 pub(crate) use uac::refuse_fork;
 use uas::Incoming;
 
@@ -55,16 +56,14 @@ pub(crate) struct Call {
     rang: bool,
     /// What we want to change next, and what is being changed.
     changes: VecDeque<Change>,
-    changing: Option<(Change, ClientId)>,
-    /// PRACKs under way: nothing else overtakes them.
-    pracks: u32,
+    changing: Option<Changing>,
     /// The 2xx of ours that no ACK came for yet.
     unacknowledged: Option<Unacknowledged>,
     timer: Option<SessionTimer>,
     /// The refresh is under way.
     refreshing: bool,
-    /// The interval to ask for.
-    interval: u32,
+    /// The largest Min-SE that the other side or a proxy named.
+    min_se: u32,
     held_by_peer: bool,
     /// Who ends it, the status and why, once that is decided.
     verdict: Option<(By, u16, String)>,
@@ -101,8 +100,12 @@ pub(crate) struct Leg {
     confirm: bool,
     /// The peer was told of our reservation.
     told: bool,
+    /// The description in its first unreliable response.
+    preview: Option<Vec<u8>>,
     /// RSeq of the last reliable response that came.
     rseq: Option<u32>,
+    /// PRACKs under way: nothing else overtakes them.
+    pracks: u32,
     /// Whether the peer takes UPDATE.
     update: bool,
     /// The ACK of the last 2xx, to be sent again.
@@ -135,11 +138,10 @@ impl Call {
             rang: false,
             changes: VecDeque::new(),
             changing: None,
-            pracks: 0,
             unacknowledged: None,
             timer: None,
             refreshing: false,
-            interval: core.config.options.session_timer,
+            min_se: MIN_SE,
             held_by_peer: false,
             verdict: None,
         }
@@ -165,6 +167,12 @@ impl Call {
 
     pub(crate) fn leg_of(&self, owns: impl Fn(&Dialog) -> bool) -> Option<usize> {
         self.legs.iter().position(|leg| owns(&leg.dialog))
+    }
+
+    /// The leg that a request of ours went to.
+    fn leg_to(&self, request: &Message) -> Option<usize> {
+        let to = request.get(HeaderName::To);
+        self.leg_of(|dialog| to == Some(dialog.remote.as_str()))
     }
 
     // ---- sockets
@@ -214,7 +222,9 @@ impl Call {
 
     /// Tells when the other side holds us or takes us back.
     fn watch_hold(&mut self, core: &mut Core, now: Instant) {
-        let agreed = self.legs.first().and_then(|leg| leg.negotiation.negotiated());
+        // While we hold, whatever the other side says is an answer to that.
+        let Some(leg) = self.legs.first().filter(|leg| !leg.negotiation.holds()) else { return };
+        let agreed = leg.negotiation.negotiated();
         let held = agreed.is_some_and(|n| !n.direction.sends());
         if held != self.held_by_peer && self.answered.is_some() {
             self.held_by_peer = held;
@@ -235,7 +245,7 @@ impl Call {
             Phase::Opening(Opening::Caller) => self.over(core, now, by, 487, reason),
             Phase::Opening(Opening::Callee(incoming)) | Phase::Incoming(incoming) => {
                 let status = if by == By::Local && status == 200 { 603 } else { status };
-                let response = self.refusal(core, &incoming, status);
+                let response = self.tagged(&incoming.request, status);
                 core.stack.respond(now, incoming.server, response);
                 self.over(core, now, by, status, reason);
             }
@@ -394,16 +404,10 @@ impl Call {
                 self.launched = Some(client);
             }
             _ => {
-                if let Some((_, old)) =
-                    self.changing.as_mut().filter(|_| matches!(purpose, Purpose::Change(_)))
-                {
-                    *old = client;
+                if let (Purpose::Change(_), Some(changing)) = (purpose, &mut self.changing) {
+                    changing.client = client;
                 }
-                let own = |dialog: &Dialog| {
-                    request.get(HeaderName::CallId) == Some(dialog.call_id.as_str())
-                        && request.get(HeaderName::To) == Some(dialog.remote.as_str())
-                };
-                if let Some(index) = self.leg_of(own) {
+                if let Some(index) = self.leg_to(request) {
                     self.legs[index].dialog.local_cseq = cseq;
                 }
             }
@@ -412,9 +416,7 @@ impl Call {
 
     /// The highest CSeq number that we used in the dialog of this request.
     pub(crate) fn last_cseq(&self, request: &Message) -> u32 {
-        let to = request.get(HeaderName::To);
-        let leg = self.legs.iter().find(|leg| to == Some(leg.dialog.remote.as_str()));
-        leg.map_or(0, |leg| leg.dialog.local_cseq)
+        self.leg_to(request).map_or(0, |index| self.legs[index].dialog.local_cseq)
     }
 
     fn trouble(&self, core: &mut Core, counter: &'static str, text: &str) {
@@ -432,7 +434,9 @@ impl Leg {
             preconditions: None,
             confirm: false,
             told: false,
+            preview: None,
             rseq: None,
+            pracks: 0,
             update,
             ack: None,
         }

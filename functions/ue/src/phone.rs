@@ -366,7 +366,8 @@ impl Ue {
                 self.with(slot, |c, core| c.change_response(core, now, client, request, response));
             }
             Purpose::Prack(slot) => {
-                self.with(slot, |c, core| c.prack_response(core, now, status));
+                let request = &pending.request;
+                self.with(slot, |c, core| c.prack_response(core, now, request, status));
             }
             Purpose::Bye(slot) => {
                 self.with(slot, |c, core| c.bye_done(core, now, status));
@@ -392,10 +393,12 @@ impl Ue {
                 self.with(slot, |c, core| c.invite_failed(core, now, status));
             }
             Purpose::Change(slot) => {
-                self.with(slot, |c, core| c.change_failed(core, now, client, status));
+                let request = &pending.request;
+                self.with(slot, |c, core| c.change_failed(core, now, client, request, status));
             }
             Purpose::Prack(slot) => {
-                self.with(slot, |c, core| c.prack_response(core, now, status));
+                let request = &pending.request;
+                self.with(slot, |c, core| c.prack_response(core, now, request, status));
             }
             Purpose::Bye(slot) => {
                 self.with(slot, |c, core| c.bye_done(core, now, status));

@@ -188,3 +188,46 @@ fn a_2xx_may_come_after_the_call_is_gone() {
     let bye = Message::parse(bye.clone()).unwrap();
     assert_eq!(bye.get(HeaderName::CSeq), Some("3 BYE"), "after INVITE 1 and PRACK 2");
 }
+
+/// One fork does not answer its PRACK, or refuses the reservation: the others go on.
+#[test]
+fn a_dead_fork_does_not_end_the_call() {
+    for dead in [Method::Prack, Method::Update] {
+        let mut world = phone();
+        let mut invite = None;
+        let refused = dead.clone();
+        world.script = Box::new(move |request, _| {
+            let leg = request.uri().trim_start_matches("sip:").split('@').next().unwrap();
+            let describe = |message: Message, own: &str| {
+                let qos = format!(
+                    "{OFFER}a=curr:qos local {own}\r\na=curr:qos remote none\r\n\
+                     a=des:qos mandatory local sendrecv\r\na=des:qos mandatory remote sendrecv\r\n"
+                );
+                message.with_body("application/sdp", qos.into_bytes())
+            };
+            match request.method() {
+                Some(Method::Invite) => {
+                    invite = Some(request.clone());
+                    ["l0", "l1"].map(|leg| describe(say(request, 183, leg), "none")).to_vec()
+                }
+                Some(Method::Ack) | None => Vec::new(),
+                Some(method) if leg == "l0" && *method == refused => {
+                    vec![answer(request, if refused == Method::Prack { 481 } else { 580 })]
+                }
+                Some(Method::Update) => {
+                    let ok = describe(answer(request, 200), "sendrecv");
+                    let ok = ok.with(HeaderName::Contact, format!("<sip:{leg}@10.0.0.9>"));
+                    vec![ok, say(invite.as_ref().unwrap(), 200, leg)]
+                }
+                Some(_) => vec![answer(request, 200)],
+            }
+        });
+        world.lose = Box::new(|line, _| line == "RTP");
+        world.order(0, UeOrder::Call { to: "tel:+4930123".into(), token: 1 });
+        world.seconds(5);
+        world.told(0, |w| matches!(w, What::Answered { .. }).then_some(()));
+        assert_eq!(world.count(0, "CANCEL"), 0, "{dead}: {:#?}", world.sent);
+        assert_eq!(world.count(0, "ACK sip:l1@"), 1);
+        assert_eq!(world.phones[0].calls(), 1);
+    }
+}

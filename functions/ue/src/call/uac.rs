@@ -4,7 +4,7 @@ use base::Instant;
 use base::slots::Slot;
 use sdp::Preconditions;
 use sdp::precondition::Strength;
-use sip::header::{CSeq, NameAddr, SessionExpires, delta_seconds};
+use sip::header::{CSeq, NameAddr};
 use sip::{ClientId, Dialog, HeaderName, Message, Method};
 
 use super::*;
@@ -31,7 +31,7 @@ impl Call {
         introduce(core, &mut invite);
         invite.push(HeaderName::Accept, "application/sdp");
         core.telephony(&mut invite);
-        self.ask_for_timer(&mut invite);
+        self.ask_for_timer(core, &mut invite);
         invite.set_body("application/sdp", offer);
         self.began = now;
         self.launch(core, now, invite);
@@ -45,13 +45,15 @@ impl Call {
         core.arm(self.key(CallTimer::Unanswered), now + super::uas::UNANSWERED);
     }
 
-    /// The INVITE once more with another header field, in a new transaction.
-    fn relaunch(&mut self, core: &mut Core, now: Instant, change: impl Fn(&mut Message)) {
+    /// The INVITE once more with another session interval, in a new transaction.
+    fn relaunch(&mut self, core: &mut Core, now: Instant) {
         let mut invite = self.invite.clone();
         let number = invite.get(HeaderName::CSeq).and_then(CSeq::parse).map_or(1, |c| c.number);
         let cseq = CSeq { number: number + 1, method: Method::Invite };
         invite.set(HeaderName::CSeq, cseq.to_string());
-        change(&mut invite);
+        invite.remove(HeaderName::SessionExpires);
+        invite.remove(HeaderName::MinSe);
+        self.ask_for_timer(core, &mut invite);
         self.legs.clear();
         self.launch(core, now, invite);
     }
@@ -136,8 +138,10 @@ impl Call {
             self.agree(core, now, index);
             self.reserve_after_answer(core, now, index);
         } else if let Some(answer) = answer {
-            // A preview (RFC 3261 §13.2.1): the 2xx may still say something else.
-            let mut preview = self.legs[index].negotiation.clone();
+            // A preview (RFC 3261 §13.2.1): the 2xx says the same once more, or nothing.
+            let leg = &mut self.legs[index];
+            leg.preview.get_or_insert_with(|| answer.to_vec());
+            let mut preview = leg.negotiation.clone();
             if let (Ok(agreed), Some(media)) = (preview.receive_answer(answer), &mut self.media) {
                 media.agree(core, now, &agreed.clone(), false);
             }
@@ -147,7 +151,9 @@ impl Call {
     /// Whether the offer of our INVITE waits for its answer. An UPDATE's offer may wait as well: its
     /// answer comes in the response to the UPDATE, which the 2xx to the INVITE may overtake.
     fn awaits_answer(&self, index: usize) -> bool {
-        self.legs[index].negotiation.is_pending() && self.changing.is_none()
+        let leg = &self.legs[index];
+        let changing = self.changing.as_ref().is_some_and(|c| c.leg == leg.dialog.remote_tag);
+        leg.negotiation.is_pending() && !changing
     }
 
     pub(super) fn take_answer(
@@ -169,6 +175,7 @@ impl Call {
         // The first 2xx wins; what the other forks send later is refused.
         let mut leg = self.legs.swap_remove(index);
         self.disown(core, |_| true);
+        self.changing.take_if(|changing| changing.leg != leg.dialog.remote_tag);
         leg.dialog.take_success(&Method::Invite, response);
         leg.dialog.early = false;
         self.legs.push(leg);
@@ -181,7 +188,8 @@ impl Call {
             return self.bye(core, now);
         }
         if self.awaits_answer(0) {
-            let answer = description(response).unwrap_or_default();
+            let preview = self.legs[0].preview.take().unwrap_or_default();
+            let answer = description(response).unwrap_or(&preview);
             if let Err(error) = self.take_answer(0, answer) {
                 let text = format!("the answer cannot be used: {error}");
                 self.trouble(core, "ue.bad_answer", &text);
@@ -234,17 +242,9 @@ impl Call {
 
     fn refused(&mut self, core: &mut Core, now: Instant, response: &Message) {
         let status = response.status();
-        let least = response.get(HeaderName::MinSe).and_then(delta_seconds);
-        if let (422, Some(least)) = (status, least)
-            && least > self.interval
-            && self.verdict.is_none()
-        {
-            self.interval = least;
-            return self.relaunch(core, now, |invite| {
-                let value = SessionExpires { seconds: least, refresher: None };
-                invite.set(HeaderName::SessionExpires, value.to_string());
-                invite.set(HeaderName::MinSe, least.to_string());
-            });
+        let invite = self.invite.clone();
+        if self.verdict.is_none() && self.is_too_small(&invite, response) {
+            return self.relaunch(core, now);
         }
         let (by, status, text) = match self.verdict.take() {
             // Our own CANCEL: 487, or whatever crossed it.
