@@ -76,7 +76,7 @@ impl Correlation {
     pub fn new(records: impl IntoIterator<Item = Record>) -> Correlation {
         let records = merge(records);
         let summaries: Vec<Summary> = records.iter().map(dissect).collect();
-        let names = Names::learn(&records);
+        let names = Names::learn(&records, &summaries);
         let mut weaver = Weaver::new(&names);
         for (record, summary) in records.iter().zip(&summaries) {
             weaver.weave(record, summary);

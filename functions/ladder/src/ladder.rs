@@ -58,7 +58,8 @@ impl Ladder {
     pub fn new(title: impl Into<String>, records: impl IntoIterator<Item = Record>) -> Ladder {
         let records = merge(records);
         let summaries: Vec<Summary> = records.iter().map(dissect).collect();
-        Ladder::of(title.into(), &Names::learn(&records), records.iter().zip(&summaries))
+        let names = Names::learn(&records, &summaries);
+        Ladder::of(title.into(), &names, records.iter().zip(&summaries))
     }
 
     /// The messages of one protocol only; participants without arrows go.
