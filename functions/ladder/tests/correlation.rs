@@ -385,3 +385,19 @@ fn a_phone_on_the_host_of_a_function_is_told_apart() {
         assert_eq!(columns[1].0, columns[0].1, "{transport:?}");
     }
 }
+
+/// What the relay could not do is a failure whatever it is called.
+#[test]
+fn a_result_of_ng_tells_of_failure() {
+    let say = |dict: &str| {
+        let end = || Party::unnamed(Endpoint::Ip("10.0.0.1:2223".parse().unwrap()));
+        let bytes = format!("1_1 {dict}").into();
+        let (service, transport, flow) = (Service::Ng, Transport::Udp, 1);
+        let (at, from, to) = (flow::START, end(), end());
+        ladder::dissect::dissect(&Record { at, service, transport, from, to, bytes, flow })
+    };
+    assert!(say("d6:result10:load limite").is_failure());
+    assert!(say("d6:result5:error12:error-reason4:nonee").is_failure());
+    assert!(!say("d6:result2:ok12:error-reason8:no errore").is_failure());
+    assert!(!say("d6:result4:ponge").is_failure());
+}
