@@ -169,6 +169,8 @@ pub enum What {
     },
     /// An order could not be carried out.
     OrderRefused {
+        /// The call that it was for.
+        call: Option<CallId>,
         /// Why.
         reason: String,
     },
