@@ -116,7 +116,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(text)) => {
-            let _ = io::stderr().lock().write_all(text.as_bytes());
+            note(&text);
             ExitCode::FAILURE
         }
     }
@@ -131,6 +131,11 @@ fn print(text: &str) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
+}
+
+/// Writes to standard error. If nobody reads it, that is no failure.
+fn note(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
 #[cfg(test)]

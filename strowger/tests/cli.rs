@@ -144,6 +144,20 @@ fn subscribers(folder: &Folder) {
     folder.write("many.csv", &format!("name,password\n{rows}"));
     folder.works("sub import many.csv");
     assert_eq!(folder.works("sub list").lines().count(), 450);
+    // The second page is as wrong as the first: nothing is written of either.
+    let rows: String = (0..250).map(|n| format!("late{n:03},pass\n")).collect();
+    for (last, said) in [("user001,pass", "is there already"), ("late001,pass", "twice in")] {
+        folder.write("late.csv", &format!("name,password\n{rows}{last}\n"));
+        let late = folder.fails("sub import late.csv", 1);
+        assert!(late.contains(said) && late.contains("nothing was written"), "{late}");
+        assert_eq!(folder.works("sub list").lines().count(), 450);
+    }
+    let there = folder.fails("sub export all.csv", 1);
+    assert!(there.contains("help: name another file"), "{there}");
+    folder.works("sub export keys.csv");
+    let mode = fs::metadata(folder.0.join("keys.csv")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    fs::remove_file(folder.0.join("keys.csv")).unwrap();
     folder.write("bad.csv", "imsi,k,opc\n1,2,3\n");
     let bad = folder.fails("sub import bad.csv", 1);
     assert!(bad.contains("bad.csv:2:3: K must be 32 hexadecimal digits"), "{bad}");
@@ -320,7 +334,9 @@ fn configurations() {
     assert!(folder.fails("config init here.toml", 1).contains("--force writes over it"));
     folder.works("config init here.toml --force");
     assert!(folder.works("config check here.toml").contains("is right; it runs hss, "));
-    assert!(folder.fails("config check", 1).contains("strowger.toml cannot be read"));
+    assert!(folder.works("config check -c here.toml").contains("is right; it runs hss, "));
+    let none = folder.fails("config check", 1);
+    assert!(none.contains("help: `strowger config init strowger.toml` writes one"), "{none}");
     folder.write("strowger.toml", "[pcsf]\nlisten = []\n");
     for args in ["config check", "run", "sub list"] {
         let said = folder.fails(args, 1);
@@ -337,7 +353,7 @@ fn what_is_not_understood() {
     assert!(folder.works("--help").contains("strowger help COMMAND"));
     assert!(folder.works("help run").contains("Examples:"));
     assert!(folder.fails("ru", 2).contains("'run'"));
-    assert!(folder.fails("run --role pscf", 2).contains("did you mean pcscf?"));
+    assert!(folder.fails("run --role pscf", 2).contains("did you mean \"pcscf\"?"));
     assert!(folder.fails("sub add", 2).contains("--imsi"));
     let add = |rest: &str, code| folder.fails(&format!("sub add --state s {rest}"), code);
     let no_opc = add("--imsi 001010000000001 --k 465b5ce8b199b49faa5f0a2ee238a6bc", 1);

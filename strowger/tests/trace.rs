@@ -268,3 +268,12 @@ fn what_cannot_be_traced() {
     assert!(folder.fails("trace --from x.pcapng").contains("has no message of a Strowger"));
     assert!(folder.works("trace --help").contains("strowger trace --list"));
 }
+
+#[test]
+fn a_reader_of_warnings_that_is_gone_is_no_obstacle() {
+    let folder = Folder::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = folder.command("trace --from none.jsonl --with-secrets --last");
+    assert_eq!(command.stderr(writer).status().unwrap().code(), Some(1));
+}
