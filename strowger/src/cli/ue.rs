@@ -66,8 +66,8 @@ struct Call {
     /// How many seconds the call lasts from the answer on [default: as long as --say or --expect]
     #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]
     length: Option<f64>,
-    /// How many seconds an answer may take
-    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
+    /// How many seconds an answer may take: 240 at most
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = patience)]
     patience: f64,
     /// Call without registering
     #[arg(long)]
@@ -143,6 +143,11 @@ struct Tell {
 fn seconds(text: &str) -> Result<f64, String> {
     let seconds = text.parse::<f64>().ok().filter(|s| (0.0..=31_536_000.0).contains(s));
     seconds.ok_or_else(|| "a number of seconds".to_owned())
+}
+
+/// No phone waits longer than a proxy does (Timer C, RFC 3261 §16.6).
+fn patience(text: &str) -> Result<f64, String> {
+    seconds(text).ok().filter(|s| *s <= 240.0).ok_or_else(|| "240 seconds at most".to_owned())
 }
 
 /// Ends the program as for every wrong command line.
