@@ -31,6 +31,18 @@ impl Instant {
         self.0 / 1_000_000
     }
 
+    /// Year, month and day in UTC, in the proleptic Gregorian calendar.
+    pub const fn utc_date(self) -> (u64, u64, u64) {
+        // Days since 0000-03-01, so that leap days end a year: Hinnant's civil_from_days.
+        let z = self.unix_seconds() / 86_400 + 719_468;
+        let (era, day) = (z / 146_097, z % 146_097);
+        let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+        let day = day - (365 * year + year / 4 - year / 100);
+        let shifted = (5 * day + 2) / 153;
+        let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+        (year + era * 400 + (month <= 2) as u64, month, day - (153 * shifted + 2) / 5 + 1)
+    }
+
     /// Time passed since `earlier`; zero if `earlier` is later.
     pub const fn since(self, earlier: Instant) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))

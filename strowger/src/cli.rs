@@ -32,7 +32,7 @@ use crate::state::{State, StateError};
         strowger sub add --name alice --password secret\n  \
         strowger trace                      what crosses, live\n  \
         strowger config init strowger.toml  a file to start from\n  \
-        strowger ue register --user alice --password secret --domain example.org\n\n\
+        strowger ue register --user alice --password secret\n\n\
         `strowger help COMMAND` tells more about each command."
 )]
 struct Cli {
@@ -56,8 +56,9 @@ pub struct Place {
     /// The configuration [default: $STROWGER_CONFIG, else strowger.toml here if there is one]
     #[arg(short, long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// The folder of the store and the control socket [default: beside `store` of the
-    /// configuration, else /var/lib/strowger for root, else ~/.local/state/strowger]
+    /// The folder of the store and its control socket [default: that of `store` in the
+    /// configuration, else $STATE_DIRECTORY, else /var/lib/strowger for root, else
+    /// $XDG_STATE_HOME/strowger, else ~/.local/state/strowger]
     #[arg(long, value_name = "DIR", global = true)]
     state: Option<PathBuf>,
 }
@@ -115,7 +116,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(text)) => {
-            let _ = io::stderr().lock().write_all(text.as_bytes());
+            note(&text);
             ExitCode::FAILURE
         }
     }
@@ -130,6 +131,11 @@ fn print(text: &str) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
+}
+
+/// Writes to standard error. If nobody reads it, that is no failure.
+fn note(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
 #[cfg(test)]

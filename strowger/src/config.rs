@@ -12,6 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 pub use problem::{Problem, nearest};
+pub(crate) use read::role_help;
 
 use crate::plan::{Plan, Role, Seam};
 

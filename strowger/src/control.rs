@@ -2,7 +2,7 @@
 //! line, an answer for each request.
 //!
 //! ```json
-//! {"put":{"subscribers":[{"subscriber":{…}}],"replace":false}}
+//! {"put":{"subscribers":[{"subscriber":{…}}],"replace":false,"check":false}}
 //! {"show":{"names":["tel:+491701"]}}   {"remove":{"names":[…]}}   {"list":{"after":null}}
 //! {"ok":{"subscribers":[…],"more":false}}   {"error":"there is no subscriber …"}
 //! ```

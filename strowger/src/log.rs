@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use base::{Event, Instant, Severity};
+use ladder::dissect::plain;
 
 /// How lines look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
@@ -43,8 +44,7 @@ impl Log {
         match self.format {
             Format::Human => {
                 // What a remote side sent must not forge lines or move the cursor.
-                let text: String =
-                    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+                let text = plain(text);
                 format!("{time} {severity} {from}: {text} [{counter}]\n")
             }
             Format::Json => {
@@ -60,16 +60,7 @@ impl Log {
 /// RFC 3339, UTC, milliseconds.
 fn timestamp(at: Instant) -> String {
     let (seconds, millis) = (at.unix_seconds(), at.unix_micros() / 1000 % 1000);
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    // Days since 0000-03-01, so that leap days end a year: Hinnant's civil_from_days.
-    let z = days + 719_468;
-    let (era, day) = (z / 146_097, z % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let shifted = (5 * day + 2) / 153;
-    let day = day - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year + era * 400 + u64::from(month <= 2);
+    let ((year, month, day), rest) = (at.utc_date(), seconds % 86_400);
     let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
 }
@@ -88,13 +79,13 @@ mod tests {
 
     #[test]
     fn lines_cannot_be_forged() {
-        let event = Event::new(Severity::Warning, "sip.malformed", "a\nb \u{1b}[2J");
+        let event = Event::new(Severity::Warning, "sip.malformed", "a\nb \u{1b}[2J\u{202e}");
         let log = |format| Log { format, least: Severity::Info };
         let line = log(Format::Human).line(Instant::EPOCH, "pcscf", &event);
         assert_eq!(line.matches('\n').count(), 1);
-        assert!(line.starts_with("1970-01-01T00:00:00.000Z warning pcscf: a\u{fffd}b "));
+        assert!(line.starts_with("1970-01-01T00:00:00.000Z warning pcscf: a?b ?[2J? "));
         let json = log(Format::Json).line(Instant::EPOCH, "pcscf", &event);
         let json: serde_json::Value = serde_json::from_str(&json).unwrap();
-        assert_eq!(json["text"], "a\nb \u{1b}[2J");
+        assert_eq!(json["text"], "a\nb \u{1b}[2J\u{202e}");
     }
 }

@@ -7,7 +7,7 @@
 mod driver;
 pub mod outcome;
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
@@ -181,7 +181,7 @@ fn add(live: &mut Live, number: usize, phone: &Phone) -> Result<(), PhonesError>
         let mut at = phone.listen;
         if at.port() == 0 {
             // With the phone's address known to be wrong, the listener's own error is told.
-            at = UdpSocket::bind(at).and_then(|socket| socket.local_addr()).unwrap_or(at);
+            at = free_port(at.ip()).unwrap_or(at);
         }
         let mut config = phone.config.clone();
         config.contact = at.to_string();
@@ -205,6 +205,20 @@ fn add(live: &mut Live, number: usize, phone: &Phone) -> Result<(), PhonesError>
             result => return Ok(result.map(drop)?),
         }
     }
+}
+
+/// A port that is free for UDP and TCP.
+pub(crate) fn free_port(address: IpAddr) -> std::io::Result<SocketAddr> {
+    let mut last = None;
+    for _ in 0..64 {
+        let udp = UdpSocket::bind((address, 0))?;
+        let at = udp.local_addr()?;
+        match TcpListener::bind(at) {
+            Ok(_) => return Ok(at),
+            Err(e) => last = Some(e),
+        }
+    }
+    Err(last.unwrap_or_else(|| std::io::Error::other("no port is free for UDP and TCP")))
 }
 
 /// AUTS in what a phone sends is a resynchronisation, RFC 3310 §3.4.

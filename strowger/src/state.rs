@@ -46,12 +46,19 @@ pub enum StateError {
 impl State {
     /// The files of a state folder.
     pub fn in_folder(folder: &Path) -> State {
-        State { store: folder.join("strowger.redb"), door: folder.join("control.sock") }
+        State::of_store(folder.join("strowger.redb"))
+    }
+
+    /// A store and its door, which nobody else's store in the same folder has: `x.redb.sock`.
+    fn of_store(store: PathBuf) -> State {
+        let mut door = store.clone().into_os_string();
+        door.push(".sock");
+        State { store, door: door.into() }
     }
 
     /// The files that the command line, the configuration and the environment lead to, in this
-    /// order: `--state`, `store`, `$STATE_DIRECTORY` (systemd), `/var/lib/strowger` for root,
-    /// `$XDG_STATE_HOME/strowger`, `~/.local/state/strowger`.
+    /// order: `--state`, `store`, the first folder of `$STATE_DIRECTORY` (systemd.exec(5)),
+    /// `/var/lib/strowger` for root, `$XDG_STATE_HOME/strowger`, `~/.local/state/strowger`.
     ///
     /// # Errors
     /// If none of them is there.
@@ -60,12 +67,12 @@ impl State {
             return Ok(State::in_folder(folder));
         }
         if let Some(store) = &config.store {
-            let folder = store.parent().unwrap_or(Path::new("."));
-            return Ok(State { store: store.clone(), door: folder.join("control.sock") });
+            return Ok(State::of_store(store.clone()));
         }
         let variable = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
         let root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
         let folder = variable("STATE_DIRECTORY")
+            .and_then(|folders| std::env::split_paths(&folders).next())
             .or_else(|| root.then(|| PathBuf::from("/var/lib/strowger")))
             .or_else(|| variable("XDG_STATE_HOME").map(|home| home.join("strowger")))
             .or_else(|| variable("HOME").map(|home| home.join(".local/state/strowger")));
@@ -146,7 +153,7 @@ mod tests {
     fn options_come_before_the_file() {
         let config = Config { store: Some("/srv/s/x.redb".into()), ..Config::default() };
         let found = State::find(None, &config).unwrap();
-        assert_eq!(found.door, Path::new("/srv/s/control.sock"));
+        assert_eq!(found.door, Path::new("/srv/s/x.redb.sock"));
         let found = State::find(Some(Path::new("/tmp/y")), &config).unwrap();
         assert_eq!(found, State::in_folder(Path::new("/tmp/y")));
     }

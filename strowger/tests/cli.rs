@@ -144,6 +144,20 @@ fn subscribers(folder: &Folder) {
     folder.write("many.csv", &format!("name,password\n{rows}"));
     folder.works("sub import many.csv");
     assert_eq!(folder.works("sub list").lines().count(), 450);
+    // The second page is as wrong as the first: nothing is written of either.
+    let rows: String = (0..250).map(|n| format!("late{n:03},pass\n")).collect();
+    for (last, said) in [("user001,pass", "is there already"), ("late001,pass", "twice in")] {
+        folder.write("late.csv", &format!("name,password\n{rows}{last}\n"));
+        let late = folder.fails("sub import late.csv", 1);
+        assert!(late.contains(said) && late.contains("nothing was written"), "{late}");
+        assert_eq!(folder.works("sub list").lines().count(), 450);
+    }
+    let there = folder.fails("sub export all.csv", 1);
+    assert!(there.contains("help: name another file"), "{there}");
+    folder.works("sub export keys.csv");
+    let mode = fs::metadata(folder.0.join("keys.csv")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    fs::remove_file(folder.0.join("keys.csv")).unwrap();
     folder.write("bad.csv", "imsi,k,opc\n1,2,3\n");
     let bad = folder.fails("sub import bad.csv", 1);
     assert!(bad.contains("bad.csv:2:3: K must be 32 hexadecimal digits"), "{bad}");
@@ -164,7 +178,7 @@ fn subscribers_of_a_running_process() {
     let folder = Folder::new();
     folder.write("strowger.toml", FREE);
     let running = folder.run("");
-    let door = folder.0.join("s/control.sock");
+    let door = folder.0.join("s/x.redb.sock");
     assert_eq!(fs::metadata(&door).unwrap().permissions().mode() & 0o777, 0o600);
     subscribers(&folder);
     let said = running.said.join("\n");
@@ -183,6 +197,28 @@ fn subscribers_of_a_running_process() {
     let log = running.end();
     let line: serde_json::Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
     assert_eq!(line["counter"], "strowger.end");
+}
+
+/// A process that runs with another store in the same folder is not asked.
+#[test]
+fn each_store_has_its_own_door() {
+    let folder = Folder::new();
+    folder.write("strowger.toml", FREE);
+    folder.write("other.toml", &FREE.replace("x.redb", "y.redb"));
+    let first = folder.run("--role hss");
+    folder.works("sub add --name alice --password open");
+    folder.works("sub add -c other.toml --name bob --password open");
+    assert!(folder.works("sub list").starts_with("alice@"));
+    assert!(folder.works("sub list -c other.toml").starts_with("bob@"));
+    let second = folder.run("--role media -c other.toml");
+    assert!(folder.works("sub list -c other.toml").starts_with("bob@"));
+    second.end();
+    first.end();
+    let folders = format!("{0}/a:{0}/b", folder.0.display());
+    fs::remove_file(folder.0.join("strowger.toml")).unwrap();
+    let list = folder.command("sub list").env("STATE_DIRECTORY", &folders).output();
+    assert!(list.unwrap().status.success());
+    assert!(folder.0.join("a/strowger.redb").exists());
 }
 
 /// Whatever comes through the door is answered, and the door stays open.
@@ -222,7 +258,7 @@ fn a_stale_door_is_no_obstacle() {
     let mut running = folder.run("--role hss");
     running.child.kill().unwrap();
     running.child.wait().unwrap();
-    assert!(folder.0.join("s/control.sock").exists());
+    assert!(folder.0.join("s/x.redb.sock").exists());
     assert_eq!(folder.works("sub list"), "");
     folder.run("--role hss").end();
 }
@@ -298,7 +334,9 @@ fn configurations() {
     assert!(folder.fails("config init here.toml", 1).contains("--force writes over it"));
     folder.works("config init here.toml --force");
     assert!(folder.works("config check here.toml").contains("is right; it runs hss, "));
-    assert!(folder.fails("config check", 1).contains("strowger.toml cannot be read"));
+    assert!(folder.works("config check -c here.toml").contains("is right; it runs hss, "));
+    let none = folder.fails("config check", 1);
+    assert!(none.contains("help: `strowger config init strowger.toml` writes one"), "{none}");
     folder.write("strowger.toml", "[pcsf]\nlisten = []\n");
     for args in ["config check", "run", "sub list"] {
         let said = folder.fails(args, 1);
@@ -315,7 +353,7 @@ fn what_is_not_understood() {
     assert!(folder.works("--help").contains("strowger help COMMAND"));
     assert!(folder.works("help run").contains("Examples:"));
     assert!(folder.fails("ru", 2).contains("'run'"));
-    assert!(folder.fails("run --role pscf", 2).contains("did you mean pcscf?"));
+    assert!(folder.fails("run --role pscf", 2).contains("did you mean \"pcscf\"?"));
     assert!(folder.fails("sub add", 2).contains("--imsi"));
     let add = |rest: &str, code| folder.fails(&format!("sub add --state s {rest}"), code);
     let no_opc = add("--imsi 001010000000001 --k 465b5ce8b199b49faa5f0a2ee238a6bc", 1);

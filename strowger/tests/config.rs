@@ -62,6 +62,11 @@ fn every_key_is_taken_and_in_the_schema() {
     assert_eq!(config.max_expires, Some(4096));
     assert_eq!(config.at[&Role::Icscf].len(), 2);
     let schema = keys::schema();
+    // What the reader takes alone or in a list, an editor takes, too.
+    for at in ["roles", "pcscf/properties/listen", "media/properties/addresses"] {
+        let forms = schema.pointer(&format!("/properties/{at}/anyOf")).unwrap();
+        assert_eq!(forms[1]["items"], forms[0], "{at}");
+    }
     for (name, section) in keys::SECTIONS.iter().copied().chain([("", keys::TOP)]) {
         let pointer = if name.is_empty() { String::new() } else { format!("/properties/{name}") };
         for key in section {

@@ -1,6 +1,8 @@
 //! The demonstration proves its call, and notices when something is not as it should be.
 
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use base::machine::Function;
 use base::{Bytes, Deadline, Input, Instant, Output, Service};
@@ -127,4 +129,28 @@ fn a_wrong_bit_in_res_is_noticed() {
 fn a_stopped_scscf_is_noticed() {
     let outcome = run("stopped", |demo| demo.stop = Some(Role::Scscf));
     assert!(outcome.failures.iter().any(|f| f.contains("not registered: 504")), "{outcome:?}");
+}
+
+/// What `--stay` prints is true: the command that it names calls Bob, who answers and speaks.
+#[test]
+fn a_third_phone_joins_as_it_is_told() {
+    let program = env!("CARGO_BIN_EXE_strowger");
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let mut demo = Command::new(program);
+    demo.args(["demo", "--stay", "--out", "stay"]).current_dir(&folder);
+    let mut demo = demo.stdout(Stdio::piped()).spawn().expect("the program runs");
+    let said = BufReader::new(demo.stdout.take().expect("its output")).lines();
+    let call = said.map_while(Result::ok).find_map(|line| {
+        line.trim()
+            .strip_prefix("strowger ")
+            .filter(|call| call.starts_with("ue call"))
+            .map(str::to_owned)
+    });
+    let carol = call.map(|call| Command::new(program).args(call.split(' ')).output());
+    demo.kill().expect("it still runs");
+    demo.wait().expect("it ends");
+    let carol = carol.expect("a command is printed").expect("the program runs");
+    let heard = String::from_utf8_lossy(&carol.stdout);
+    assert!(carol.status.success(), "{}", String::from_utf8_lossy(&carol.stderr));
+    assert!(heard.contains("heard: same"), "{heard}");
 }

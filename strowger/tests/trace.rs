@@ -85,7 +85,7 @@ impl Folder {
 
     /// All lines that the door answers a request for what is remembered with.
     fn door(&self, request: &str) -> String {
-        let mut stream = UnixStream::connect(self.0.join("s/control.sock")).unwrap();
+        let mut stream = UnixStream::connect(self.0.join("s/x.redb.sock")).unwrap();
         writeln!(stream, "{request}").unwrap();
         let mut text = String::new();
         for line in BufReader::new(stream).lines() {
@@ -293,4 +293,13 @@ fn what_several_processes_remember_becomes_one_trace() {
     let said = folder.fails("trace --from p.jsonl --from s.jsonl +4911");
     assert!(said.contains("p.jsonl, s.jsonl have no message of +4911"), "{said}");
     assert!(said.contains("--list --from p.jsonl --from s.jsonl"), "{said}");
+}
+
+#[test]
+fn a_reader_of_warnings_that_is_gone_is_no_obstacle() {
+    let folder = Folder::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = folder.command("trace --from none.jsonl --with-secrets --last");
+    assert_eq!(command.stderr(writer).status().unwrap().code(), Some(1));
 }

@@ -230,6 +230,7 @@ fn refusals_say_what_to_do() {
         ("register --user bob".to_owned(), "--user needs --password"),
         (format!("register {ALICE}"), "--imsi needs --k"),
         (format!("call 1 {BOB} --dtmf x"), "digits are 0-9"),
+        (format!("call 1 {BOB} --patience 241"), "240 seconds at most"),
         (format!("register {BOB} --local here"), "an IP address of this machine"),
         ("register".to_owned(), "--imsi"),
     ] {
@@ -299,13 +300,14 @@ fn many_phones_call_each_other_and_one_that_rejects_is_no_failure() {
         .unwrap();
     assert!(command(&network.folder, "sub import many.csv").output().unwrap().status.success());
     let many = "--password p{n} --domain ims.mnc001.mcc001.3gppnetwork.org --count 5";
-    let answering =
-        network.all_answering(&format!("--user b{{n:2}} {many} --calls 5 --ring 200"), 5);
+    let answering = network
+        .all_answering(&format!("--user b{{n:2}} {many} --calls 5 --ring 200 --record heard"), 5);
     let call = format!("call b{{n:2}} --user a{{n:2}} {many} --for 0.5 --patience 20");
     let report = network.works(&call);
     let calls = report["calls"].as_array().unwrap();
     assert_eq!((report["phones"].as_array().unwrap().len(), calls.len()), (5, 5));
     let report = answering.report();
+    assert!(network.folder.join("heard-1").exists());
     assert!(report["calls"].as_array().unwrap().iter().all(|call| call["ok"] == true));
     let rejecting = network.answering(&format!("{BOB} --reject 486 --calls 1"));
     let busy = network.fails(&format!("call bob {ALICE} {KEYS} -q"), 1);

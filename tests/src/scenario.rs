@@ -343,7 +343,7 @@ impl Run {
                 }
                 self.verdict.statistics.failed += u64::from(bad);
             }
-            What::OrderRefused { reason } => self.fail(format!("phone {phone}: {reason}")),
+            What::OrderRefused { reason, .. } => self.fail(format!("phone {phone}: {reason}")),
             _ => {}
         }
     }

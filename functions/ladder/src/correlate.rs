@@ -23,7 +23,7 @@ use crate::record::Record;
 use crate::union::Union;
 
 /// How long after a SIP request a Diameter request may still be caused by it.
-const CAUSE: Duration = Duration::from_secs(10);
+pub(crate) const CAUSE: Duration = Duration::from_secs(10);
 
 /// What a thread is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -76,7 +76,7 @@ impl Correlation {
     pub fn new(records: impl IntoIterator<Item = Record>) -> Correlation {
         let records = merge(records);
         let summaries: Vec<Summary> = records.iter().map(dissect).collect();
-        let names = Names::learn(&records);
+        let names = Names::learn(&records, &summaries);
         let mut weaver = Weaver::new(&names);
         for (record, summary) in records.iter().zip(&summaries) {
             weaver.weave(record, summary);
@@ -186,7 +186,7 @@ struct Weaver<'a> {
     /// The latest registration of an identity.
     registrations: BTreeMap<Key, usize>,
     /// Requests whose answers have no key, by their ends and transaction.
-    exchanges: BTreeMap<(Endpoint, Endpoint, String), usize>,
+    exchanges: BTreeMap<Exchange, usize>,
     subscribers: Union<String>,
 }
 
@@ -385,7 +385,10 @@ fn title(kind: Kind, summary: &Summary) -> String {
     }
 }
 
-fn exchange(record: &Record, summary: &Summary) -> (Endpoint, Endpoint, String) {
+/// A request and its answer: both ends, and the transaction.
+pub(crate) type Exchange = (Endpoint, Endpoint, String);
+
+pub(crate) fn exchange(record: &Record, summary: &Summary) -> Exchange {
     let (a, b) = (record.from.endpoint, record.to.endpoint);
     (a.min(b), a.max(b), summary.transaction.clone())
 }

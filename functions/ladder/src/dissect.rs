@@ -43,6 +43,8 @@ pub struct Summary {
     pub verb: String,
     /// Status code, result code, or 0 for an NG answer; `None` for a request.
     pub answer: Option<u32>,
+    /// Whether an NG answer tells of a failure.
+    pub(crate) failed: bool,
     /// What request and answer have in common beside their ends: Via branch and CSeq, Hop-by-Hop
     /// Identifier, or cookie.
     pub transaction: String,
@@ -71,6 +73,7 @@ impl Summary {
             keys: Vec::new(),
             verb: String::new(),
             answer: None,
+            failed: false,
             transaction: String::new(),
             vias: 0,
             about: None,
@@ -87,7 +90,7 @@ impl Summary {
         match (self.protocol, self.answer) {
             (Service::Sip, Some(code)) => code >= 400 && !matches!(code, 401 | 407),
             (Service::Diameter, Some(code)) => code / 1000 != 2,
-            (Service::Ng, Some(_)) => self.title.contains("error"),
+            (Service::Ng, Some(_)) => self.failed,
             _ => false,
         }
     }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use base::time::Duration;
 use base::{Instant, Service};
 
+use crate::correlate::{CAUSE, Exchange, exchange};
 use crate::dissect::{Key, Summary};
 use crate::identity::Wanted;
 use crate::record::Record;
@@ -30,15 +30,19 @@ pub struct Filter {
 /// Ties beyond this number are not learned: a guard against a peer that invents them.
 const MOST_TIES: usize = 4096;
 
-/// How long after a SIP request a Cx request for one of its identities belongs to it.
-const CAUSE: Duration = Duration::from_secs(10);
+/// What makes a message belong to what went before.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Tie {
+    Key(Key),
+    Exchange(Exchange),
+}
 
 /// A filter with what it learned.
 #[derive(Debug)]
 pub(crate) struct Follow {
     filter: Filter,
     wanted: Vec<Wanted>,
-    ties: BTreeSet<Key>,
+    ties: BTreeSet<Tie>,
     /// Identities of the call's SIP requests, and when they were last seen.
     identities: BTreeSet<Key>,
     last: Instant,
@@ -48,7 +52,8 @@ impl Follow {
     pub(crate) fn new(filter: Filter) -> Follow {
         let wanted =
             filter.subscriber.iter().chain(&filter.aliases).map(|w| Wanted::parse(w)).collect();
-        let ties = filter.call.iter().map(|id| Key::CallId(id.clone())).collect();
+        let ties = filter.call.iter().map(|id| Tie::Key(Key::CallId(id.clone())));
+        let ties = ties.collect();
         Follow { filter, wanted, ties, identities: BTreeSet::new(), last: Instant::EPOCH }
     }
 
@@ -66,13 +71,13 @@ impl Follow {
         if self.filter.call.is_none() && self.wanted.is_empty() {
             return true;
         }
-        let tied = summary.keys.iter().any(|key| self.ties.contains(key));
+        let tied = summary.keys.iter().any(|key| self.ties.contains(&Tie::Key(key.clone())));
         let wanted = |key: &Key| self.wanted.iter().any(|w| w.is_key(key));
         let caused = summary.protocol == Service::Diameter
             && summary.is_request()
             && record.at.since(self.last) <= CAUSE
             && summary.keys.iter().any(|key| self.identities.contains(key));
-        let answered = self.ties.contains(&exchange(record, summary));
+        let answered = self.ties.contains(&Tie::Exchange(exchange(record, summary)));
         if !(tied || caused || answered || summary.keys.iter().any(wanted)) {
             return false;
         }
@@ -85,17 +90,17 @@ impl Follow {
             return;
         }
         if summary.protocol != Service::Sip && summary.is_request() {
-            self.ties.insert(exchange(record, summary));
+            self.ties.insert(Tie::Exchange(exchange(record, summary)));
         }
         // A call is not followed to all calls of the people in it; a subscriber is followed by
         // what its registration tells.
         for key in &summary.keys {
             match key {
                 Key::CallId(_) | Key::Icid(_) | Key::SessionId(_) => {
-                    self.ties.insert(key.clone());
+                    self.ties.insert(Tie::Key(key.clone()));
                 }
                 Key::Impi(_) if !self.wanted.is_empty() && summary.verb == "REGISTER" => {
-                    self.ties.insert(key.clone());
+                    self.ties.insert(Tie::Key(key.clone()));
                 }
                 Key::Impu(_) if summary.protocol == Service::Sip && self.filter.call.is_some() => {
                     self.identities.insert(key.clone());
@@ -105,10 +110,4 @@ impl Follow {
             }
         }
     }
-}
-
-/// A request and its answer without a key of their own, as a key: between the same two ends.
-fn exchange(record: &Record, summary: &Summary) -> Key {
-    let (a, b) = (record.from.endpoint, record.to.endpoint);
-    Key::SessionId(format!("\0{} {} {}", a.min(b), a.max(b), summary.transaction))
 }

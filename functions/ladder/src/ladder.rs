@@ -58,7 +58,8 @@ impl Ladder {
     pub fn new(title: impl Into<String>, records: impl IntoIterator<Item = Record>) -> Ladder {
         let records = merge(records);
         let summaries: Vec<Summary> = records.iter().map(dissect).collect();
-        Ladder::of(title.into(), &Names::learn(&records), records.iter().zip(&summaries))
+        let names = Names::learn(&records, &summaries);
+        Ladder::of(title.into(), &names, records.iter().zip(&summaries))
     }
 
     /// The messages of one protocol only; participants without arrows go.
@@ -211,18 +212,8 @@ fn tell_apart(participants: &mut [Participant]) {
 
 /// A time as `2026-01-31 23:59:59.123456 UTC`.
 pub fn utc(at: Instant) -> String {
-    let seconds = at.unix_seconds();
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // Days to a date of the proleptic Gregorian calendar, counted from 0000-03-01.
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let (year, month, day) = at.utc_date();
+    let second = at.unix_seconds() % 86_400;
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
     let micros = at.unix_micros() % 1_000_000;
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{micros:06} UTC")

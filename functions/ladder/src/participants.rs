@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use base::{Endpoint, Service};
+use base::{Endpoint, Service, Transport};
 
 use crate::dissect::Summary;
 use crate::record::{Party, Record};
@@ -92,18 +92,31 @@ pub(crate) enum Who {
 pub(crate) struct Names {
     exact: BTreeMap<Endpoint, String>,
     hosts: BTreeMap<IpAddr, BTreeSet<String>>,
+    /// Ends of TCP connections: a function's own have any port, while over UDP it speaks from the one
+    /// that it listens on.
+    connections: BTreeSet<Endpoint>,
+    /// Who begins SIP requests: phones, which may live on the host of a function.
+    origins: BTreeSet<Endpoint>,
 }
 
 impl Names {
-    pub(crate) fn learn<'a>(records: impl IntoIterator<Item = &'a Record>) -> Names {
+    pub(crate) fn learn(records: &[Record], summaries: &[Summary]) -> Names {
         let mut names = Names::default();
-        for party in records.into_iter().flat_map(|r| [&r.from, &r.to]) {
-            let Some(name) = &party.name else { continue };
-            if names.exact.get(&party.endpoint) != Some(name) {
-                names.exact.insert(party.endpoint, name.clone());
+        for (record, summary) in records.iter().zip(summaries) {
+            if summary.protocol == Service::Sip && summary.is_request() && summary.vias == 1 {
+                names.origins.insert(record.from.endpoint);
             }
-            if let Some(ip) = party.endpoint.ip() {
-                names.hosts.entry(ip).or_default().insert(name.clone());
+            for party in [&record.from, &record.to] {
+                if record.transport == Transport::Tcp {
+                    names.connections.insert(party.endpoint);
+                }
+                let Some(name) = &party.name else { continue };
+                if names.exact.get(&party.endpoint) != Some(name) {
+                    names.exact.insert(party.endpoint, name.clone());
+                }
+                if let Some(ip) = party.endpoint.ip() {
+                    names.hosts.entry(ip).or_default().insert(name.clone());
+                }
             }
         }
         names
@@ -114,10 +127,12 @@ impl Names {
         if let Some(name) = name {
             return Who::Name(name.clone());
         }
+        let connection =
+            self.connections.contains(&party.endpoint) && !self.origins.contains(&party.endpoint);
         match party.endpoint.ip() {
             // Everybody lives on the loopback address; only a port tells them apart.
             Some(ip) if !ip.is_loopback() => match self.hosts.get(&ip) {
-                Some(names) if names.len() == 1 => {
+                Some(names) if names.len() == 1 && connection => {
                     Who::Name(names.first().cloned().unwrap_or_default())
                 }
                 Some(_) => Who::Endpoint(party.endpoint),

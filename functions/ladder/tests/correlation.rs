@@ -351,3 +351,53 @@ fn unnamed_ends_on_one_host_are_told_apart_on_loopback_only() {
         Ladder::new("", [record("10.0.0.9:1", "10.0.0.1:2"), record("10.0.0.9:3", "10.0.0.1:2")]);
     assert_eq!(hosts.participants.len(), 2);
 }
+
+/// A phone on the host of its P-CSCF, over UDP or TCP, is not the P-CSCF; a connection that the
+/// P-CSCF made is.
+#[test]
+fn a_phone_on_the_host_of_a_function_is_told_apart() {
+    for transport in [Transport::Udp, Transport::Tcp] {
+        let record = |from: &str, to: Party, vias: &str| Record {
+            at: flow::START,
+            service: Service::Sip,
+            transport: if to.name.is_some() { transport } else { Transport::Tcp },
+            from: Party::unnamed(Endpoint::Ip(from.parse().unwrap())),
+            to,
+            bytes: format!(
+                "REGISTER sip:a SIP/2.0\r\n{vias}Call-ID: 1\r\nCSeq: 1 REGISTER\r\n\r\n"
+            )
+            .into(),
+            flow: 1,
+        };
+        let at = |text: &str| Endpoint::Ip(text.parse().unwrap());
+        let pcscf = Party { endpoint: at("10.0.0.1:5060"), name: Some("pcscf".into()) };
+        let far = Party::unnamed(at("10.0.0.2:5060"));
+        let ladder = Ladder::new(
+            "",
+            [
+                record("10.0.0.1:5070", pcscf, "Via: SIP/2.0/UDP a\r\n"),
+                record("10.0.0.1:41000", far, "Via: SIP/2.0/TCP p\r\nVia: SIP/2.0/UDP a\r\n"),
+            ],
+        );
+        let columns: Vec<_> = ladder.arrows.iter().map(|a| (a.from, a.to)).collect();
+        assert_eq!(ladder.participants.len(), 3, "{transport:?}");
+        assert_ne!(columns[0].0, columns[0].1, "{transport:?}");
+        assert_eq!(columns[1].0, columns[0].1, "{transport:?}");
+    }
+}
+
+/// What the relay could not do is a failure whatever it is called.
+#[test]
+fn a_result_of_ng_tells_of_failure() {
+    let say = |dict: &str| {
+        let end = || Party::unnamed(Endpoint::Ip("10.0.0.1:2223".parse().unwrap()));
+        let bytes = format!("1_1 {dict}").into();
+        let (service, transport, flow) = (Service::Ng, Transport::Udp, 1);
+        let (at, from, to) = (flow::START, end(), end());
+        ladder::dissect::dissect(&Record { at, service, transport, from, to, bytes, flow })
+    };
+    assert!(say("d6:result10:load limite").is_failure());
+    assert!(say("d6:result5:error12:error-reason4:nonee").is_failure());
+    assert!(!say("d6:result2:ok12:error-reason8:no errore").is_failure());
+    assert!(!say("d6:result4:ponge").is_failure());
+}

@@ -7,7 +7,7 @@ use auth::sqn::SqnArray;
 use base::Random;
 use base::redact::Secret;
 use sip::header::{Challenge, Credentials};
-use sip::{HeaderName, Message};
+use sip::{HeaderName, Message, Method};
 
 use crate::config::{Credential, UeConfig};
 
@@ -36,8 +36,8 @@ pub(crate) struct Authenticator {
     username: String,
     realm: String,
     secret: Secrets,
-    /// What was answered last, to be answered again in the next REGISTER.
-    sessions: Vec<Session>,
+    /// What the registrar was answered last, to be answered again in the next REGISTER.
+    registrar: Option<Session>,
     /// AUTNs in a row whose MAC was wrong.
     false_networks: u32,
 }
@@ -48,7 +48,6 @@ enum Secrets {
 }
 
 struct Session {
-    header: HeaderName,
     challenge: Challenge,
     algorithm: Algorithm,
     ha1: Secret<String>,
@@ -68,7 +67,7 @@ impl Authenticator {
             username: config.username.clone(),
             realm: config.realm.clone(),
             secret,
-            sessions: Vec::new(),
+            registrar: None,
             false_networks: 0,
         }
     }
@@ -77,8 +76,7 @@ impl Authenticator {
     /// an empty answer that names the IMPI (TS 24.229 §5.1.1.2.2).
     pub(crate) fn introduce(&mut self, request: &mut Message, random: &mut Random) {
         request.remove(HeaderName::Authorization);
-        let known = self.sessions.iter_mut().find(|s| s.header == HeaderName::Authorization);
-        if let Some(session) = known {
+        if let Some(session) = &mut self.registrar {
             let value = session.credentials(&self.username, request, random).to_string();
             request.push(HeaderName::Authorization, value);
         } else if matches!(self.secret, Secrets::Usim(_)) {
@@ -173,13 +171,11 @@ impl Authenticator {
                 }
             }
         };
-        let mut session = Session { header, challenge, algorithm, ha1, auts, count: 0 };
+        let mut session = Session { challenge, algorithm, ha1, auts, count: 0 };
         let value = session.credentials(&self.username, request, random).to_string();
-        self.sessions
-            .retain(|s| s.header != header || s.challenge.realm != session.challenge.realm);
-        // What carries auts is no answer that could be given again.
-        if session.auts.is_none() && self.sessions.len() < MOST {
-            self.sessions.push(session);
+        if header == HeaderName::Authorization && request.method() == Some(&Method::Register) {
+            // What carries auts is no answer that could be given again.
+            self.registrar = session.auts.is_none().then_some(session);
         }
         Ok(value)
     }
@@ -203,7 +199,7 @@ impl Authenticator {
 
     /// Forgets the answers given so far: the next registration is a new one.
     pub(crate) fn forget(&mut self) {
-        self.sessions.clear();
+        self.registrar = None;
         self.false_networks = 0;
     }
 }

@@ -20,24 +20,29 @@ use std::collections::VecDeque;
 use base::slots::Slot;
 use base::{Instant, Severity};
 use sdp::{OfferAnswer, Preconditions};
-use sip::session_timer::SessionTimer;
+use sip::session_timer::{MIN_SE, SessionTimer};
 use sip::{ClientId, Dialog, HeaderName, Message, Method, ServerId};
 
 use crate::core::{ALLOW, CallTimer, Core, Purpose, TimerKey, description, reason};
 use crate::media::{Media, Progress};
 use crate::report::{By, CallId, What};
 pub(crate) use change::Change;
+use change::Changing;
 pub(crate) use uac::refuse_fork;
 use uas::Incoming;
 
 /// Early dialogs of one INVITE at most; further forks are not followed.
 const MOST_LEGS: usize = 16;
+/// Forks that are remembered when they answer too late.
+const MOST_FORKS: usize = 64;
 
 pub(crate) struct Call {
     pub(crate) slot: Slot,
     phase: Phase,
     /// The INVITE that made the call, as it was sent or received last.
     pub(crate) invite: Message,
+    /// Its transaction, if it is ours.
+    launched: Option<ClientId>,
     /// One for each fork while it is early, one from the 2xx on.
     pub(crate) legs: Vec<Leg>,
     /// The offer, to be answered by each leg of its own.
@@ -51,16 +56,14 @@ pub(crate) struct Call {
     rang: bool,
     /// What we want to change next, and what is being changed.
     changes: VecDeque<Change>,
-    changing: Option<(Change, ClientId)>,
-    /// PRACKs under way: nothing else overtakes them.
-    pracks: u32,
+    changing: Option<Changing>,
     /// The 2xx of ours that no ACK came for yet.
     unacknowledged: Option<Unacknowledged>,
     timer: Option<SessionTimer>,
     /// The refresh is under way.
     refreshing: bool,
-    /// The interval to ask for.
-    interval: u32,
+    /// The largest Min-SE that the other side or a proxy named.
+    min_se: u32,
     held_by_peer: bool,
     /// Who ends it, the status and why, once that is decided.
     verdict: Option<(By, u16, String)>,
@@ -71,7 +74,7 @@ enum Phase {
     /// Sockets are asked for.
     Opening(Opening),
     /// Our INVITE is under way.
-    Inviting { client: ClientId, cancelled: bool },
+    Inviting { cancelled: bool },
     /// Their INVITE waits for our answer.
     Incoming(Box<Incoming>),
     /// Answered.
@@ -97,8 +100,12 @@ pub(crate) struct Leg {
     confirm: bool,
     /// The peer was told of our reservation.
     told: bool,
+    /// The description in its first unreliable response.
+    preview: Option<Vec<u8>>,
     /// RSeq of the last reliable response that came.
     rseq: Option<u32>,
+    /// PRACKs under way: nothing else overtakes them.
+    pracks: u32,
     /// Whether the peer takes UPDATE.
     update: bool,
     /// The ACK of the last 2xx, to be sent again.
@@ -121,6 +128,7 @@ impl Call {
             slot,
             phase,
             invite,
+            launched: None,
             legs: Vec::new(),
             negotiation,
             media: None,
@@ -130,11 +138,10 @@ impl Call {
             rang: false,
             changes: VecDeque::new(),
             changing: None,
-            pracks: 0,
             unacknowledged: None,
             timer: None,
             refreshing: false,
-            interval: core.config.options.session_timer,
+            min_se: MIN_SE,
             held_by_peer: false,
             verdict: None,
         }
@@ -160,6 +167,12 @@ impl Call {
 
     pub(crate) fn leg_of(&self, owns: impl Fn(&Dialog) -> bool) -> Option<usize> {
         self.legs.iter().position(|leg| owns(&leg.dialog))
+    }
+
+    /// The leg that a request of ours went to.
+    fn leg_to(&self, request: &Message) -> Option<usize> {
+        let to = request.get(HeaderName::To);
+        self.leg_of(|dialog| to == Some(dialog.remote.as_str()))
     }
 
     // ---- sockets
@@ -209,7 +222,9 @@ impl Call {
 
     /// Tells when the other side holds us or takes us back.
     fn watch_hold(&mut self, core: &mut Core, now: Instant) {
-        let agreed = self.legs.first().and_then(|leg| leg.negotiation.negotiated());
+        // While we hold, whatever the other side says is an answer to that.
+        let Some(leg) = self.legs.first().filter(|leg| !leg.negotiation.holds()) else { return };
+        let agreed = leg.negotiation.negotiated();
         let held = agreed.is_some_and(|n| !n.direction.sends());
         if held != self.held_by_peer && self.answered.is_some() {
             self.held_by_peer = held;
@@ -230,15 +245,15 @@ impl Call {
             Phase::Opening(Opening::Caller) => self.over(core, now, by, 487, reason),
             Phase::Opening(Opening::Callee(incoming)) | Phase::Incoming(incoming) => {
                 let status = if by == By::Local && status == 200 { 603 } else { status };
-                let response = self.refusal(core, &incoming, status);
+                let response = self.tagged(&incoming.request, status);
                 core.stack.respond(now, incoming.server, response);
                 self.over(core, now, by, status, reason);
             }
-            Phase::Inviting { client, cancelled } => {
-                self.phase = Phase::Inviting { client, cancelled: true };
+            Phase::Inviting { cancelled } => {
+                self.phase = Phase::Inviting { cancelled: true };
                 if !cancelled {
                     let cause = (by == By::Failure).then(|| format!("SIP;cause={status}"));
-                    core.stack.cancel(now, client, cause);
+                    self.cancel(core, now, cause);
                     core.arm(self.key(CallTimer::Cancel), now + core.config.timers.give_up());
                     self.verdict = Some((by, if status == 200 { 487 } else { status }, reason));
                 }
@@ -255,6 +270,12 @@ impl Call {
                 self.bye(core, now);
             }
             phase @ (Phase::Closing | Phase::Over) => self.phase = phase,
+        }
+    }
+
+    fn cancel(&self, core: &mut Core, now: Instant, cause: Option<String>) {
+        if let Some(client) = self.launched {
+            core.stack.cancel(now, client, cause);
         }
     }
 
@@ -300,6 +321,7 @@ impl Call {
     /// The call is gone.
     fn over(&mut self, core: &mut Core, now: Instant, by: By, status: u16, reason: String) {
         self.stop(core);
+        self.disown(core, |_| true);
         self.phase = Phase::Over;
         let media = self.media.take().map(|m| m.close(core, now)).unwrap_or_default();
         let (call, media) = (self.id(), Box::new(media));
@@ -318,20 +340,19 @@ impl Call {
         let text = request.get(HeaderName::Reason).unwrap_or("hung up").to_owned();
         match std::mem::replace(&mut self.phase, Phase::Over) {
             // RFC 3261 §15.1.2: the INVITE still wants its answer.
-            Phase::Incoming(incoming) => {
+            Phase::Incoming(incoming) | Phase::Opening(Opening::Callee(incoming)) => {
                 core.reply(now, incoming.server, &incoming.request, 487);
                 self.over(core, now, By::Remote, 487, text);
             }
-            Phase::Inviting { client, .. } => {
-                core.stack.cancel(now, client, None);
+            Phase::Inviting { .. } => {
+                self.cancel(core, now, None);
                 self.over(core, now, By::Remote, 487, text);
             }
             Phase::Closing => {
                 let (by, status, reason) = self.take_verdict();
                 self.over(core, now, by, status, reason);
             }
-            Phase::Over => {}
-            Phase::Active | Phase::Opening(_) => self.over(core, now, By::Remote, 200, text),
+            _ => self.over(core, now, By::Remote, 200, text),
         }
     }
 
@@ -380,21 +401,13 @@ impl Call {
             Purpose::Invite(_) => {
                 self.invite = request.clone();
                 self.legs.clear();
-                if let Phase::Inviting { client: old, .. } = &mut self.phase {
-                    *old = client;
-                }
+                self.launched = Some(client);
             }
             _ => {
-                if let Some((_, old)) =
-                    self.changing.as_mut().filter(|_| matches!(purpose, Purpose::Change(_)))
-                {
-                    *old = client;
+                if let (Purpose::Change(_), Some(changing)) = (purpose, &mut self.changing) {
+                    changing.client = client;
                 }
-                let own = |dialog: &Dialog| {
-                    request.get(HeaderName::CallId) == Some(dialog.call_id.as_str())
-                        && request.get(HeaderName::To) == Some(dialog.remote.as_str())
-                };
-                if let Some(index) = self.leg_of(own) {
+                if let Some(index) = self.leg_to(request) {
                     self.legs[index].dialog.local_cseq = cseq;
                 }
             }
@@ -403,9 +416,7 @@ impl Call {
 
     /// The highest CSeq number that we used in the dialog of this request.
     pub(crate) fn last_cseq(&self, request: &Message) -> u32 {
-        let to = request.get(HeaderName::To);
-        let leg = self.legs.iter().find(|leg| to == Some(leg.dialog.remote.as_str()));
-        leg.map_or(0, |leg| leg.dialog.local_cseq)
+        self.leg_to(request).map_or(0, |index| self.legs[index].dialog.local_cseq)
     }
 
     fn trouble(&self, core: &mut Core, counter: &'static str, text: &str) {
@@ -423,7 +434,9 @@ impl Leg {
             preconditions: None,
             confirm: false,
             told: false,
+            preview: None,
             rseq: None,
+            pracks: 0,
             update,
             ack: None,
         }

@@ -114,6 +114,9 @@ pub(crate) struct Pending {
     pub(crate) request: Message,
     pub(crate) hop: Hop,
     pub(crate) answered: Answered,
+    /// Dialogs of an INVITE that its call does not want, or no longer: their 2xx may come yet, or
+    /// again. One that is early has had no BYE.
+    pub(crate) forks: Vec<Dialog>,
 }
 
 /// Where requests go and as whom, learned by registering.
@@ -181,6 +184,11 @@ impl Core {
 
     pub(crate) fn is_armed(&self, key: TimerKey) -> bool {
         self.armed.contains_key(&key)
+    }
+
+    /// When a timer is due.
+    pub(crate) fn armed(&self, key: TimerKey) -> Option<Instant> {
+        self.armed.get(&key).copied()
     }
 
     /// Forgets all timers of a call that is gone.
@@ -257,8 +265,8 @@ impl Core {
         hop: Hop,
     ) -> ClientId {
         let client = self.stack.request(now, request.clone(), hop.clone());
-        let answered = Answered::new();
-        self.pending.insert(client, Pending { purpose, request, hop, answered });
+        let (answered, forks) = (Answered::new(), Vec::new());
+        self.pending.insert(client, Pending { purpose, request, hop, answered, forks });
         client
     }
 

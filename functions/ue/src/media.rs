@@ -153,7 +153,7 @@ impl Media {
         }
         let key = TimerKey::Call(self.call, CallTimer::Send);
         if speak && agreed.direction.sends() && agreed.rtp.is_some() {
-            let first = self.sender.start(core, now, agreed);
+            let first = self.sender.start(now, agreed);
             if !core.is_armed(key) {
                 core.arm(key, first);
             }

@@ -82,9 +82,7 @@ impl Ue {
     }
 
     fn order(&mut self, now: Instant, order: UeOrder) {
-        let refuse = |ue: &mut Ue, reason: &str| {
-            ue.core.report(now, What::OrderRefused { reason: reason.to_owned() });
-        };
+        let refuse = |ue: &mut Ue, reason: &str| ue.refuse(now, None, reason);
         match order {
             UeOrder::Register => self.register(now),
             UeOrder::Deregister => self.deregister(now),
@@ -113,7 +111,7 @@ impl Ue {
                 let queued = self
                     .with(call.slot(), |c, _| c.media().is_some_and(|media| media.digits(&digits)));
                 if queued != Some(true) {
-                    refuse(self, "no call that takes these digits");
+                    self.refuse(now, Some(call.slot()), "no call that takes these digits");
                 }
             }
         }
@@ -128,14 +126,19 @@ impl Ue {
             active
         });
         if done != Some(true) {
-            self.core.report(now, What::OrderRefused { reason: "no such active call".into() });
+            self.refuse(now, Some(slot), "no such active call");
         }
     }
 
     fn call_order(&mut self, now: Instant, slot: Slot, f: impl FnOnce(&mut Call, &mut Core)) {
         if self.with(slot, f).is_none() {
-            self.core.report(now, What::OrderRefused { reason: "no such call".into() });
+            self.refuse(now, Some(slot), "no such call");
         }
+    }
+
+    fn refuse(&mut self, now: Instant, call: Option<Slot>, reason: &str) {
+        let (call, reason) = (call.map(Into::into), reason.to_owned());
+        self.core.report(now, What::OrderRefused { call, reason });
     }
 
     /// Puts a new call into its slot.
@@ -330,7 +333,7 @@ impl Ue {
             _ => None,
         };
         if known.is_none() && matches!(purpose, Purpose::Invite(_)) {
-            refuse_fork(&mut self.core, now, request, response);
+            refuse_fork(&mut self.core, now, client, response);
         }
     }
 
@@ -366,7 +369,8 @@ impl Ue {
                 self.with(slot, |c, core| c.change_response(core, now, client, request, response));
             }
             Purpose::Prack(slot) => {
-                self.with(slot, |c, core| c.prack_response(core, now, status));
+                let request = &pending.request;
+                self.with(slot, |c, core| c.prack_response(core, now, request, status));
             }
             Purpose::Bye(slot) => {
                 self.with(slot, |c, core| c.bye_done(core, now, status));
@@ -392,10 +396,12 @@ impl Ue {
                 self.with(slot, |c, core| c.invite_failed(core, now, status));
             }
             Purpose::Change(slot) => {
-                self.with(slot, |c, core| c.change_failed(core, now, client, status));
+                let request = &pending.request;
+                self.with(slot, |c, core| c.change_failed(core, now, client, request, status));
             }
             Purpose::Prack(slot) => {
-                self.with(slot, |c, core| c.prack_response(core, now, status));
+                let request = &pending.request;
+                self.with(slot, |c, core| c.prack_response(core, now, request, status));
             }
             Purpose::Bye(slot) => {
                 self.with(slot, |c, core| c.bye_done(core, now, status));

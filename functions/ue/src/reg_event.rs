@@ -40,8 +40,12 @@ impl Ue {
 
     /// The subscription ends soon.
     pub(crate) fn refresh_subscription(&mut self, now: Instant) {
-        if !self.registration.is_registered() || self.subscription.busy {
+        if self.subscription.busy {
             return;
+        }
+        if !self.registration.is_registered() {
+            // A REGISTER is under way; the subscription still lives.
+            return self.core.arm(TimerKey::Subscribe, now + Duration::from_secs(1));
         }
         let Some(mut dialog) = self.subscription.dialog.take() else {
             return self.subscribe(now);
@@ -138,16 +142,18 @@ impl Ue {
         let state = request.get(HeaderName::SubscriptionState).and_then(SubscriptionState::parse);
         let ended = state.is_some_and(|s| s.is_terminated());
         let text = String::from_utf8_lossy(request.body());
-        if let Some((event, again)) = verdict(&text, &self.core.contact_uri()) {
-            return self.deregistered_by_network(now, event, again);
-        }
         if ended {
             self.subscription = Subscription::default();
             self.core.disarm(TimerKey::Subscribe);
-            if self.registration.is_registered() {
-                let wait = self.core.spread(Duration::from_secs(2));
-                self.core.arm(TimerKey::Subscribe, now + wait);
-            }
+        }
+        match fate(&text, &self.core.contact_uri()) {
+            Some(Fate::Gone { event, again }) => self.deregistered_by_network(now, event, again),
+            Some(Fate::Shortened { expires }) => self.registration_shortened(now, expires),
+            None => {}
+        }
+        if ended && self.registration.is_registered() {
+            let wait = self.core.spread(Duration::from_secs(2));
+            self.core.arm(TimerKey::Subscribe, now + wait);
         }
     }
 
@@ -166,44 +172,86 @@ impl Ue {
     }
 }
 
-/// What a reginfo document (RFC 3680 §5) means for our contact, if it is gone: the event, and
-/// whether to register again (TS 24.229 §5.1.1.7).
-pub(crate) fn verdict(document: &str, own: &str) -> Option<(String, bool)> {
-    let mut registration_ended = false;
-    let mut state = (String::new(), String::new());
-    let mut found = None;
-    let mut others = 0;
+/// What a reginfo document (RFC 3680 §5) says about our contact.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Fate {
+    /// It is gone, TS 24.229 §5.1.1.7.
+    Gone {
+        /// Why, RFC 3680 §5.1.
+        event: String,
+        /// Whether to register again.
+        again: bool,
+    },
+    /// The network wants us to authenticate before that many seconds are over, TS 24.229 §5.1.1.5A.
+    Shortened { expires: u32 },
+}
+
+/// One `registration` of a document: its state, and what it says about our contact.
+#[derive(Default)]
+struct Registration {
+    state: String,
+    ours: Option<Contact>,
+    /// It names contacts of others.
+    others: bool,
+}
+
+#[derive(Clone, Default)]
+struct Contact {
+    state: String,
+    event: String,
+    expires: String,
+}
+
+/// What a document means for our contact, whatever the order of its registrations.
+pub(crate) fn fate(document: &str, own: &str) -> Option<Fate> {
+    let registrations = registrations(document, own);
+    let ours: Vec<&Contact> = registrations.iter().filter_map(|r| r.ours.as_ref()).collect();
+    let living = |contact: &&&Contact| contact.state != "terminated";
+    if let Some(shortened) = ours.iter().filter(living).find(|c| c.event == "shortened") {
+        return Some(Fate::Shortened { expires: shortened.expires.parse().unwrap_or(0) });
+    }
+    if ours.iter().any(|contact| living(&contact)) {
+        return None;
+    }
+    let again = |event: &str| matches!(event, "deactivated" | "expired" | "probation");
+    let Some(first) = ours.iter().find(|c| !again(&c.event)).or(ours.first()) else {
+        // A document that ends all registrations need not name contacts.
+        let ended = |r: &Registration| r.state == "terminated" && !r.others;
+        let all = !registrations.is_empty() && registrations.iter().all(ended);
+        return all.then(|| Fate::Gone { event: String::new(), again: false });
+    };
+    Some(Fate::Gone { event: first.event.clone(), again: again(&first.event) })
+}
+
+fn registrations(document: &str, own: &str) -> Vec<Registration> {
+    let mut registrations: Vec<Registration> = Vec::new();
+    let mut contact = Contact::default();
     let mut in_uri = false;
     for part in parts(document) {
         match part {
             Part::Open { name: "registration", attributes } => {
-                registration_ended = attribute(attributes, "state") == "terminated";
+                let state = attribute(attributes, "state");
+                registrations.push(Registration { state, ..Registration::default() });
             }
             Part::Open { name: "contact", attributes } => {
-                state = (attribute(attributes, "state"), attribute(attributes, "event"));
+                let of = |name| attribute(attributes, name);
+                contact =
+                    Contact { state: of("state"), event: of("event"), expires: of("expires") };
             }
             Part::Open { name: "uri", .. } => in_uri = true,
             Part::Close => in_uri = false,
             Part::Text(text) if in_uri => {
+                let Some(registration) = registrations.last_mut() else { continue };
                 if same(unescape(text.trim()).as_str(), own) {
-                    found = Some(state.clone());
+                    registration.ours = Some(contact.clone());
                 } else {
-                    others += 1;
+                    registration.others = true;
                 }
             }
             _ => {}
         }
     }
-    let again = |event: &str| matches!(event, "deactivated" | "expired" | "probation");
-    match found {
-        Some((state, event)) if state == "terminated" => {
-            let again = again(&event);
-            Some((event, again))
-        }
-        // A document that ends the registration as a whole need not name contacts.
-        None if registration_ended && others == 0 => Some((String::new(), false)),
-        _ => None,
-    }
+    registrations
 }
 
 enum Part<'a> {
@@ -284,25 +332,46 @@ mod tests {
         )
     }
 
-    /// RFC 3680 §5.3 with the reactions of TS 24.229 §5.1.1.7.
+    /// RFC 3680 §5.1 with the reactions of TS 24.229 §5.1.1.7.
     #[test]
     fn our_contacts_fate_is_read() {
         let own = "sip:a@10.0.0.1:5060";
-        let say = |r, s, e, u| verdict(&document(r, s, e, u), own);
+        let say = |r, s, e, u| fate(&document(r, s, e, u), own);
         assert_eq!(say("active", "active", "registered", own), None);
-        let gone = |event: &str, again| Some((event.to_owned(), again));
+        let gone = |event: &str, again| Some(Fate::Gone { event: event.to_owned(), again });
         assert_eq!(say("terminated", "terminated", "rejected", own), gone("rejected", false));
         let param = "sip:a@10.0.0.1;transport=udp&amp;x";
         assert_eq!(say("active", "terminated", "deactivated", param), gone("deactivated", true));
         let other = "sip:a@10.0.0.2";
         assert_eq!(say("active", "terminated", "rejected", other), None);
-        assert_eq!(verdict("<registration state=\"terminated\"/>", own), gone("", false));
+        assert_eq!(fate("<registration state=\"terminated\"/>", own), gone("", false));
+    }
+
+    /// A contact may be gone for one public identity and stay for another one.
+    #[test]
+    fn the_order_of_registrations_does_not_matter() {
+        let own = "sip:a@10.0.0.1:5060";
+        let stays = document("active", "active", "registered", own);
+        let leaves = |event| document("terminated", "terminated", event, own);
+        let gone = |event: &str, again| Some(Fate::Gone { event: event.to_owned(), again });
+        let (again, never) = (leaves("deactivated"), leaves("rejected"));
+        let none = document("terminated", "terminated", "rejected", "sip:a@10.0.0.2");
+        for (one, two, meant) in [
+            (&stays, &never, None),
+            (&again, &never, gone("rejected", false)),
+            (&again, &none, gone("deactivated", true)),
+        ] {
+            assert_eq!(fate(&format!("{one}{two}"), own), meant);
+            assert_eq!(fate(&format!("{two}{one}"), own), meant);
+        }
+        let shortened = document("active", "active", "shortened' expires='30", own);
+        assert_eq!(fate(&shortened, own), Some(Fate::Shortened { expires: 30 }));
     }
 
     proptest::proptest! {
         #[test]
         fn any_text_is_read(text in "[<>/=!a-z \"'&;-]{0,200}") {
-            let _ = verdict(&text, "sip:a@b");
+            let _ = fate(&text, "sip:a@b");
         }
     }
 }

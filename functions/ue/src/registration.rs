@@ -46,7 +46,13 @@ pub(crate) struct Registration {
     expires: u32,
     failures: u32,
     /// Another order came while a REGISTER was under way.
-    then: Option<bool>,
+    then: Option<Next>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Next {
+    Register,
+    Deregister,
 }
 
 impl Registration {
@@ -64,7 +70,7 @@ impl Ue {
     pub(crate) fn register(&mut self, now: Instant) {
         let registration = &mut self.registration;
         if registration.is_busy() {
-            registration.then = Some(true);
+            registration.then = Some(Next::Register);
             return;
         }
         if registration.expires == 0 {
@@ -80,7 +86,7 @@ impl Ue {
     pub(crate) fn deregister(&mut self, now: Instant) {
         let registration = &mut self.registration;
         match registration.state {
-            State::Trying { .. } | State::Leaving => registration.then = Some(false),
+            State::Trying { .. } | State::Leaving => registration.then = Some(Next::Deregister),
             State::Idle | State::Waiting => {
                 registration.state = State::Idle;
                 self.core.disarm(TimerKey::Register);
@@ -191,8 +197,8 @@ impl Ue {
     /// What was asked for while a REGISTER was under way.
     fn follow(&mut self, now: Instant) {
         match self.registration.then.take() {
-            Some(true) if !self.registration.is_registered() => self.register(now),
-            Some(false) => self.deregister(now),
+            Some(Next::Register) if !self.registration.is_registered() => self.register(now),
+            Some(Next::Deregister) => self.deregister(now),
             _ => {}
         }
     }
@@ -220,7 +226,7 @@ impl Ue {
         let passing = matches!(status, 408 | 430 | 480 | 500 | 502..=504) || after.is_some();
         self.forget_registration();
         let mut retry = None;
-        if passing && self.registration.then != Some(false) {
+        if passing && self.registration.then != Some(Next::Deregister) {
             let config = self.core.config.retry;
             let doubled = config.base * 2u32.saturating_pow(self.registration.failures.min(16));
             self.registration.failures += 1;
@@ -247,6 +253,15 @@ impl Ue {
             let text = format!("the flow to {} is gone; registering again", flow.remote);
             self.core.log(Severity::Warning, "ue.flow_closed", text);
             self.register(now);
+        }
+    }
+
+    /// The network wants a re-authentication: the registration ends in `expires` seconds.
+    pub(crate) fn registration_shortened(&mut self, now: Instant, expires: u32) {
+        let at = now + Duration::from_secs(u64::from(expires / 2));
+        let later = self.core.armed(TimerKey::Register).is_some_and(|refresh| refresh > at);
+        if self.registration.is_registered() && later {
+            self.core.arm(TimerKey::Register, at);
         }
     }
 

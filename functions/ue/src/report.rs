@@ -56,7 +56,7 @@ pub enum What {
     },
     /// The registration is gone: we removed it, or the network did.
     Deregistered {
-        /// Why, if the network did: the event of reg-event (RFC 3680 §5.3).
+        /// Why, if the network did: the event of reg-event (RFC 3680 §5.1).
         event: Option<String>,
     },
     /// An INVITE is on its way.
@@ -169,6 +169,8 @@ pub enum What {
     },
     /// An order could not be carried out.
     OrderRefused {
+        /// The call that it was for.
+        call: Option<CallId>,
         /// Why.
         reason: String,
     },

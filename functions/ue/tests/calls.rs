@@ -308,7 +308,8 @@ fn digits_arrive_once_and_in_order() {
         })
         .collect();
     assert_eq!(digits, "1590*#D");
-    world.told(0, |w| matches!(w, What::OrderRefused { .. }).then_some(()));
+    let about = |w: &What| matches!(w, What::OrderRefused { call: Some(c), .. } if *c == call);
+    world.told(0, |w| about(w).then_some(()));
 }
 
 #[test]

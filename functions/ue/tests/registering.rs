@@ -371,6 +371,33 @@ fn an_invite_is_challenged() {
     assert_eq!(world.count(0, "BYE"), 2, "challenged as well");
 }
 
+/// A challenge of another server is no business of the registrar's.
+#[test]
+fn the_registrar_gets_its_own_credentials() {
+    let mut world = World::new(vec![config(0)]);
+    let realms = Rc::new(RefCell::new(Vec::new()));
+    let seen = realms.clone();
+    world.script = Box::new(move |request, _| {
+        let register = is(request, Method::Register);
+        let realm = if register { "ims.test" } else { "other.test" };
+        let given = credentials(request);
+        if register {
+            seen.borrow_mut().push(given.as_ref().map(|g| g.realm.clone()).unwrap_or_default());
+        }
+        let c = Challenge { realm: realm.into(), nonce: "n".into(), ..Challenge::default() };
+        vec![match given.filter(|given| given.realm == realm) {
+            Some(_) if register => registered(request, 1000),
+            Some(_) => answer(request, 200),
+            None => challenge(request, 401, &c),
+        }]
+    });
+    world.order(0, UeOrder::Options { to: "bob".into(), token: 1 });
+    world.seconds(1);
+    world.order(0, UeOrder::Register);
+    world.seconds(501);
+    assert_eq!(*realms.borrow(), ["", "ims.test", "ims.test"]);
+}
+
 /// RFC 5626 §4.3, TS 24.229 §5.1.2A.1.1: the P-CSCF is the first route, and it is reached by the flow
 /// that it knows the phone from; so is its Record-Route.
 #[test]

@@ -10,10 +10,7 @@ use proptest::prelude::*;
 use sip::header::CSeq;
 use sip::{HeaderName, Message, Method};
 use ue::{By, Incoming, UeOrder, What};
-use world::{World, answer, config, is};
-
-const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 10.0.0.9\r\ns=-\r\nc=IN IP4 10.0.0.9\r\nt=0 0\r\n\
-                     m=audio 4000 RTP/AVP 8 0\r\n";
+use world::{OFFER, World, answer, config, is};
 
 fn request(method: &str, extra: &str, body: &str) -> Bytes {
     let kind = if body.starts_with("v=") { "Content-Type: application/sdp\r\n" } else { "" };
@@ -178,33 +175,6 @@ fn only_the_right_prack_is_taken() {
         world.run(Duration::from_millis(20));
         assert_eq!(last(&world).status(), status, "{number}");
     }
-}
-
-/// Two forks ring and both answer: the first one is the call, the other one gets ACK and BYE.
-#[test]
-fn of_two_forks_the_first_wins() {
-    let mut world = phone();
-    world.script = Box::new(|request, _| {
-        let say = |status: u16, tag: &str| {
-            let mut response = Message::answer(request, status);
-            response.tag_to(tag);
-            let response = response.with(HeaderName::Contact, format!("<sip:{tag}@10.0.0.9>"));
-            if status == 180 { response } else { response.with_body("application/sdp", OFFER) }
-        };
-        match request.method().unwrap() {
-            Method::Invite => vec![say(180, "a"), say(183, "b"), say(200, "b"), say(200, "a")],
-            Method::Ack => Vec::new(),
-            _ => vec![answer(request, 200)],
-        }
-    });
-    world.lose = Box::new(|line, _| line == "RTP");
-    world.order(0, UeOrder::Call { to: "tel:+4930123".into(), token: 1 });
-    world.seconds(2);
-    let of = |start: &str| world.sent.iter().filter(|(_, l)| l.starts_with(start)).count();
-    assert_eq!((of("ACK sip:a@"), of("ACK sip:b@")), (1, 1), "{:?}", world.sent);
-    assert_eq!((of("BYE sip:a@"), of("BYE sip:b@")), (1, 0));
-    assert_eq!(world.phones[0].calls(), 1);
-    world.told(0, |w| matches!(w, What::Answered { .. }).then_some(()));
 }
 
 /// A 2xx crosses our CANCEL: it is acknowledged and ended at once, RFC 3261 §9.1.

@@ -117,6 +117,21 @@ impl OfferAnswer {
         !matches!(self.state, State::Stable)
     }
 
+    /// Whether our offer awaits the peer's answer.
+    pub fn is_offered(&self) -> bool {
+        matches!(self.state, State::Offered { .. })
+    }
+
+    /// Whether the peer's offer awaits our answer.
+    pub fn is_answering(&self) -> bool {
+        matches!(self.state, State::Answering { .. })
+    }
+
+    /// Whether we want the peer to be on hold.
+    pub fn holds(&self) -> bool {
+        self.wish == Direction::SendOnly
+    }
+
     /// Our next offer: the first one, or a new one that keeps all media sections. While the peer
     /// holds us, holding it too makes the stream inactive (RFC 3264 §8.4).
     ///

@@ -34,6 +34,9 @@ enum Command {
     Check {
         /// The configuration [default: $STROWGER_CONFIG, else strowger.toml]
         file: Option<PathBuf>,
+        /// The same, as with other commands
+        #[arg(short, long = "config", value_name = "FILE", conflicts_with = "file")]
+        config: Option<PathBuf>,
     },
     /// Print the configuration's JSON schema, for editors
     Schema,
@@ -56,8 +59,11 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
             })?;
             print(&format!("{named} is written; `strowger run -c {named}` runs it\n"))
         }
-        Command::Check { file } => {
-            let path = config_file(file).unwrap_or_else(|| PathBuf::from(FILE));
+        Command::Check { file, config } => {
+            let path = config_file(file.or(config)).ok_or_else(|| {
+                let help = "`strowger config init strowger.toml` writes one";
+                Failure::new(format!("there is no {FILE} here\n  help: {help}"))
+            })?;
             let config = Config::load(&path)?;
             let plan = config.plan(None, &loopback());
             let here: Vec<&str> = plan.here.keys().copied().map(Role::as_str).collect();

@@ -10,7 +10,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::{Failure, Place, print};
-use crate::config::{loopback, nearest};
+use crate::config::{loopback, role_help};
 use crate::log::{Format, Log};
 use crate::plan::{Plan, Role};
 use crate::run::{Process, StartError};
@@ -46,13 +46,7 @@ pub(super) struct Args {
 }
 
 fn role(word: &str) -> Result<Role, String> {
-    Role::parse(word).ok_or_else(|| {
-        let known = Role::ALL.map(Role::as_str);
-        match nearest(word, known) {
-            Some(near) => format!("did you mean {near}?"),
-            None => format!("known are {}", known.join(", ")),
-        }
-    })
+    Role::parse(word).ok_or_else(|| role_help(word))
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

@@ -4,15 +4,13 @@ mod add;
 mod import;
 mod show;
 
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use clap::Subcommand;
 use hss::Subscriber;
 use hss::import::{Imported, csv_export, csv_export_header};
 
+use super::trace::export::write;
 use super::{Failure, Place, print};
 use crate::config::Config;
 use crate::control::Client;
@@ -71,7 +69,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         Command::Add(add) => {
             let (subscriber, replace) = (add.subscriber(&config)?, add.replace);
             let imported = vec![Imported { subscriber: subscriber.clone(), seq: None }];
-            open()?.ask(Ask::Put { subscribers: imported, replace })?;
+            open()?.ask(Ask::Put { subscribers: imported, replace, check: false })?;
             print(&show::one(&subscriber, false))
         }
         Command::Show { who, with_secrets } => {
@@ -97,13 +95,13 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
                 Ok(())
             })?;
             let Some(file) = file else { return print(&text) };
-            let failed = |error| Failure::new(format!("{}: {error}", file.display()));
-            let mut options = OpenOptions::new();
-            let mut open = options.write(true).create_new(true).mode(0o600).open(&file);
-            if let Ok(open) = &mut open {
-                open.write_all(text.as_bytes()).map_err(failed)?;
+            if file.exists() {
+                let named = file.display();
+                return Err(Failure::new(format!(
+                    "{named} is there already\n  help: name another file, or remove that one"
+                )));
             }
-            open.map(drop).map_err(failed)
+            write(&file, text.as_bytes(), true)
         }
     }
 }

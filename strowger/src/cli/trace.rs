@@ -1,6 +1,6 @@
 //! `strowger trace`: what crosses, as a ladder.
 
-mod export;
+pub(super) mod export;
 mod list;
 mod live;
 mod source;
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use ladder::text::Options;
 
-use super::{Failure, Place, print};
+use super::{Failure, Place, note, print};
 use export::Format;
 use source::Source;
 
@@ -74,7 +74,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let to = args.to.as_deref().map(|path| Format::of(path).map(|format| (path, format)));
     let to = to.transpose()?;
     if args.with_secrets {
-        eprint!("{WARNING}");
+        note(WARNING);
     }
     let (config, _) = args.place.load()?;
     let source = match args.from.is_empty() {

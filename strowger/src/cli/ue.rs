@@ -59,16 +59,15 @@ struct Register {
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     strowger ue call +15550102 --imsi 001010000000001 --k HEX --opc HEX --expect bob\n  \
-    strowger ue call bob{N} --count 50 --user alice{N} --password secret --domain example.org \
-    --for 10")]
+    strowger ue call bob{N} --count 50 --user alice{N} --password secret --for 10")]
 struct Call {
     /// A sip: or tel: URI, user@host, a number or a name; {N} is the phone's number
     to: String,
     /// How many seconds the call lasts from the answer on [default: as long as --say or --expect]
     #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]
     length: Option<f64>,
-    /// How many seconds an answer may take
-    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
+    /// How many seconds an answer may take: 240 at most
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = patience)]
     patience: f64,
     /// Call without registering
     #[arg(long)]
@@ -84,8 +83,8 @@ struct Call {
 /// Register and answer calls
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
-    strowger ue answer --user bob --password secret --domain example.org --calls 1\n  \
-    strowger ue answer --user bob --password secret --domain example.org --reject 486\n  \
+    strowger ue answer --user bob --password secret --calls 1\n  \
+    strowger ue answer --user bob --password secret --reject 486\n  \
     strowger ue answer --user bob --password - --no-register --no-ims --local 192.0.2.1:5060")]
 struct Answer {
     /// How many milliseconds it rings
@@ -144,6 +143,11 @@ struct Tell {
 fn seconds(text: &str) -> Result<f64, String> {
     let seconds = text.parse::<f64>().ok().filter(|s| (0.0..=31_536_000.0).contains(s));
     seconds.ok_or_else(|| "a number of seconds".to_owned())
+}
+
+/// No phone waits longer than a proxy does (Timer C, RFC 3261 §16.6).
+fn patience(text: &str) -> Result<f64, String> {
+    seconds(text).ok().filter(|s| *s <= 240.0).ok_or_else(|| "240 seconds at most".to_owned())
 }
 
 /// Ends the program as for every wrong command line.

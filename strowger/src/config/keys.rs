@@ -11,17 +11,17 @@ pub enum Kind {
     Domain,
     /// A path; relative ones start at the file's folder.
     Path,
-    /// A list of functions.
+    /// A function, or a list of them.
     Roles,
     /// `address:port`, or a list of them.
     Listen,
     /// `[transport:]address:port`, or a list of them.
     Seams,
-    /// A list of IP addresses.
+    /// An IP address, or a list of them.
     Addresses,
     /// `"first-last"`.
     Ports,
-    /// A list of networks, `address/bits`.
+    /// A network, `address/bits`, or a list of them.
     Networks,
     /// Seconds.
     Seconds,
@@ -105,13 +105,12 @@ pub fn schema() -> Value {
 }
 
 fn of_kind(key: &Key) -> Value {
-    let list = |item: Value| json!({ "type": "array", "items": item });
+    let some = |item: Value| json!({ "anyOf": [item, { "type": "array", "items": item }] });
     let text = || json!({ "type": "string" });
     let mut schema = match key.kind {
         Kind::Domain | Kind::Path => text(),
-        Kind::Roles => list(json!({ "enum": Role::ALL.map(Role::as_str) })),
-        Kind::Listen | Kind::Seams => json!({ "anyOf": [text(), list(text())] }),
-        Kind::Addresses | Kind::Networks => list(text()),
+        Kind::Roles => some(json!({ "enum": Role::ALL.map(Role::as_str) })),
+        Kind::Listen | Kind::Seams | Kind::Addresses | Kind::Networks => some(text()),
         Kind::Ports => json!({ "type": "string", "pattern": "^[0-9]{1,5}-[0-9]{1,5}$" }),
         Kind::Seconds => json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX }),
         Kind::Switch => json!({ "type": "boolean" }),

@@ -15,6 +15,8 @@ use crate::recorder::Recorder;
 
 /// Connections at a time.
 const CONNECTIONS: usize = 16;
+/// How long nobody is accepted after that has failed.
+const REST: Duration = Duration::from_millis(100);
 /// How long a client may be silent.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -61,22 +63,24 @@ impl Door {
         let listener = bind_private(path).map_err(failed)?;
         let accept = move || {
             let open = Arc::new(AtomicUsize::new(0));
-            for stream in listener.incoming().flatten() {
-                if open.fetch_add(1, Ordering::Relaxed) >= CONNECTIONS {
-                    open.fetch_sub(1, Ordering::Relaxed);
+            for stream in listener.incoming() {
+                let Ok(stream) = stream else {
+                    // No file descriptor is free, perhaps: one will be.
+                    std::thread::sleep(REST);
+                    continue;
+                };
+                let place = Place::take(&open);
+                if place.0.load(Ordering::Relaxed) > CONNECTIONS {
                     let _ = answer(&stream, Err("too many connections; try again".to_owned()));
                     continue;
                 }
-                let (desk, count) = (Arc::clone(&desk), Arc::clone(&open));
-                let recorder = recorder.clone();
+                let (desk, recorder) = (Arc::clone(&desk), recorder.clone());
                 let serve = move || {
+                    let _place = place;
                     // A connection that breaks is its client's business.
                     let _ = serve(&stream, &desk, &recorder);
-                    count.fetch_sub(1, Ordering::Relaxed);
                 };
-                if std::thread::Builder::new().name("control".into()).spawn(serve).is_err() {
-                    open.fetch_sub(1, Ordering::Relaxed);
-                }
+                let _ = std::thread::Builder::new().name("control".into()).spawn(serve);
             }
         };
         std::thread::Builder::new().name("door".into()).spawn(accept).map_err(failed)?;
@@ -87,6 +91,22 @@ impl Door {
 impl Drop for Door {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// The place of one connection, which is free again when this is dropped.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(open: &Arc<AtomicUsize>) -> Place {
+        open.fetch_add(1, Ordering::Relaxed);
+        Place(Arc::clone(open))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -136,7 +156,5 @@ fn answer(
     mut stream: &UnixStream,
     result: Result<crate::provision::Found, String>,
 ) -> io::Result<()> {
-    let mut line = serde_json::to_vec(&Response::of(result)).map_err(io::Error::other)?;
-    line.push(b'\n');
-    stream.write_all(&line)
+    stream.write_all(&Response::line(result, MAX_LINE))
 }

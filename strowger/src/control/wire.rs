@@ -16,6 +16,8 @@ pub(super) enum Request {
         subscribers: Vec<Item>,
         #[serde(default)]
         replace: bool,
+        #[serde(default)]
+        check: bool,
     },
     Remove {
         names: Vec<String>,
@@ -48,13 +50,13 @@ pub(super) enum Response {
 impl Request {
     pub(super) fn of(ask: &Ask) -> Request {
         match ask {
-            Ask::Put { subscribers, replace } => {
+            Ask::Put { subscribers, replace, check } => {
                 let item = |imported: &Imported| Item {
                     subscriber: document(&imported.subscriber),
                     seq: imported.seq,
                 };
                 let subscribers = subscribers.iter().map(item).collect();
-                Request::Put { subscribers, replace: *replace }
+                Request::Put { subscribers, replace: *replace, check: *check }
             }
             Ask::Remove(names) => Request::Remove { names: names.clone() },
             Ask::Show(names) => Request::Show { names: names.clone() },
@@ -64,13 +66,13 @@ impl Request {
 
     pub(super) fn ask(self) -> Result<Ask, String> {
         Ok(match self {
-            Request::Put { subscribers, replace } => {
+            Request::Put { subscribers, replace, check } => {
                 let imported = |item: Item| {
                     Ok(Imported { subscriber: subscriber(&item.subscriber)?, seq: item.seq })
                 };
                 let subscribers: Result<_, String> =
                     subscribers.into_iter().map(imported).collect();
-                Ask::Put { subscribers: subscribers?, replace }
+                Ask::Put { subscribers: subscribers?, replace, check }
             }
             Request::Remove { names } => Ask::Remove(names),
             Request::Show { names } => Ask::Show(names),
@@ -81,13 +83,31 @@ impl Request {
 }
 
 impl Response {
-    pub(super) fn of(result: Result<Found, String>) -> Response {
+    /// The answer as a line. A page that is too long for one ends early: there is more.
+    pub(super) fn line(mut result: Result<Found, String>, longest: u64) -> Vec<u8> {
+        loop {
+            let mut line = serde_json::to_vec(&Response::of(&result)).unwrap_or_default();
+            line.push(b'\n');
+            match &mut result {
+                Ok(found) if line.len() as u64 > longest && found.subscribers.len() > 1 => {
+                    found.subscribers.truncate(found.subscribers.len() / 2);
+                    found.more = true;
+                }
+                Ok(_) if line.len() as u64 > longest => {
+                    result = Err("this subscriber is too large to be told".to_owned());
+                }
+                _ => return line,
+            }
+        }
+    }
+
+    fn of(result: &Result<Found, String>) -> Response {
         match result {
             Ok(found) => Response::Ok {
                 subscribers: found.subscribers.iter().map(document).collect(),
                 more: found.more,
             },
-            Err(text) => Response::Error(text),
+            Err(text) => Response::Error(text.clone()),
         }
     }
 
@@ -115,4 +135,29 @@ fn document(subscriber: &Subscriber) -> Value {
 fn subscriber(document: &Value) -> Result<Subscriber, String> {
     let text = document.to_string();
     hss::records::parse_subscriber(text.as_bytes()).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base::redact::Secret;
+
+    /// A client takes no longer line: what it does not get is on the next page.
+    #[test]
+    fn a_page_that_is_too_long_ends_early() {
+        let password = Secret::new("p".to_owned());
+        let one = |n| Subscriber::with_password(&format!("u{n}"), &password, &[], "ex.org");
+        let subscribers: Vec<_> = (0..100).map(|n| one(n).unwrap()).collect();
+        let told = |longest| {
+            let found = Found { subscribers: subscribers.clone(), more: false };
+            let line = Response::line(Ok(found), longest);
+            assert!(line.len() as u64 <= longest && line.ends_with(b"\n"));
+            serde_json::from_slice::<Response>(&line).unwrap().found()
+        };
+        assert_eq!(told(1 << 20).unwrap().subscribers.len(), 100);
+        let found = told(10_000).unwrap();
+        assert!(found.more && (1..100).contains(&found.subscribers.len()));
+        assert_eq!(found.subscribers[..], subscribers[..found.subscribers.len()]);
+        assert!(told(100).unwrap_err().contains("too large"));
+    }
 }

@@ -1,9 +1,9 @@
 //! The scene: what happens in a demonstration, in order.
 
-use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -11,24 +11,22 @@ use auth::milenage::opc;
 use base::flow::Service;
 use base::machine::{Name, Order};
 use base::redact::Secret;
-use base::{Bytes, Random, Transport};
+use base::{Random, Transport};
 use engine::net::Notice;
-use engine::shard::Crossing;
 use engine::{FunctionId, FunctionSpec, Handle, Listener, Live, LiveConfig, RelayConfig};
 use hss::Subscriber;
 use hss::subscriber::OperatorKey;
-use ladder::{Party, Record};
+use ladder::Record;
 use ue::{Audio, By, CallId, Credential, MediaReport, UeConfig, UeOrder, UeReport, What};
 
 use super::{DOMAIN, Demo, DemoError, Heard, Join, Outcome};
+use crate::phones::free_port;
 use crate::plan::{Plan, Role};
 use crate::provision::{Provision, Provisioner};
+use crate::recorder::{LIMITS, Recorder};
 
 /// How long any single step may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Messages that are kept for the ladder at most.
-const MAX_RECORDS: usize = 100_000;
 
 /// Alice's and Bob's IMSI, number and voice.
 const PEOPLE: [(&str, &str, &[u8]); 2] = [
@@ -64,10 +62,9 @@ impl Demo {
 /// The running network.
 struct Stage {
     handle: Handle,
-    thread: JoinHandle<std::io::Result<()>>,
+    thread: Option<JoinHandle<std::io::Result<()>>>,
     notices: Receiver<Notice>,
-    seen: Receiver<Record>,
-    kept: Vec<Record>,
+    recorder: Recorder,
     phones: [FunctionId; 2],
     functions: Vec<(Role, FunctionId)>,
     join: Join,
@@ -127,13 +124,13 @@ impl Stage {
         let password = Secret::new(join.password.clone());
         let carol = Subscriber::with_password(join.name, &password, &[], DOMAIN);
         changes.extend(hss::records(&carol.map_err(|e| failed(&e))?));
-        let (see, seen) = sync_channel(MAX_RECORDS);
+        let recorder = Recorder::start(LIMITS).map_err(|e| failed(&e))?;
+        let tap = recorder.tap();
         let (console, notices) = engine::net::notices(65_536);
         let handle = live.handle();
-        let run =
-            move || live.run(move |now, crossing: &Crossing<'_>| tap(&see, now, crossing), console);
+        let run = move || live.run(tap, console);
         let thread = std::thread::Builder::new().name("shard".to_owned()).spawn(run);
-        let thread = thread.map_err(|e| failed(&e))?;
+        let thread = Some(thread.map_err(|e| failed(&e))?);
         let order = Order(Box::new(Provision { number: 1, changes }));
         handle.order(provisioner, order).map_err(|e| failed(&e))?;
         if let Some(role) = demo.stop {
@@ -144,11 +141,11 @@ impl Stage {
         let pair = |list: Vec<_>| <[_; 2]>::try_from(list).ok();
         let phones = pair(phones).ok_or_else(|| failed(&"two phones"))?;
         let voices = <[_; 2]>::try_from(voices).map_err(|_| failed(&"two voices"))?;
-        let kept = Vec::new();
-        Ok(Stage { handle, thread, notices, seen, kept, phones, functions, join, voices })
+        Ok(Stage { handle, thread, notices, recorder, phones, functions, join, voices })
     }
 
-    /// Registers, calls, talks, hangs up, deregisters. The error is what went wrong, for a person.
+    /// Registers, calls, talks, hangs up, and deregisters unless others may join. The error is what
+    /// went wrong, for a person.
     fn play(&mut self, demo: &mut Demo, outcome: &mut Outcome) -> Result<(), String> {
         for (n, name) in NAMES.into_iter().enumerate() {
             self.order(n, UeOrder::Register)?;
@@ -168,11 +165,14 @@ impl Stage {
         let words = self.voices.iter().map(|v| v.len()).max().unwrap_or(0) as u64;
         let words = Duration::from_millis(words / 8 + 300);
         (demo.progress)(&format!("both speak for {:.1} s", words.as_secs_f32()));
-        // Nothing is expected to be said now: whatever is, ends the talk.
         self.wait(words)?;
         outcome.talk = begin.elapsed();
         self.order(0, UeOrder::Hangup(call))?;
         self.hang_up(demo, outcome)?;
+        if demo.stay {
+            (demo.progress)("both stay registered");
+            return Ok(());
+        }
         for (n, name) in NAMES.into_iter().enumerate() {
             self.order(n, UeOrder::Deregister)?;
             self.hear(&format!("{name} to be deregistered"), |who, what| {
@@ -248,7 +248,6 @@ impl Stage {
     ) -> Result<T, String> {
         let end = Instant::now() + PATIENCE;
         loop {
-            self.collect();
             let left = end.saturating_duration_since(Instant::now());
             let notice = match self.notices.recv_timeout(left) {
                 Ok(notice) => notice,
@@ -271,7 +270,6 @@ impl Stage {
     fn wait(&mut self, time: Duration) -> Result<(), String> {
         let end = Instant::now() + time;
         loop {
-            self.collect();
             match self.notices.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Err(RecvTimeoutError::Timeout) => return Ok(()),
                 Err(RecvTimeoutError::Disconnected) => return Err("the network stopped".to_owned()),
@@ -292,61 +290,34 @@ impl Stage {
         report.0.downcast::<UeReport>().ok().map(|report| (who, *report))
     }
 
-    fn collect(&mut self) {
-        self.kept.extend(self.seen.try_iter().map(masked));
-    }
-
-    fn records(&mut self) -> Vec<Record> {
-        self.collect();
-        self.kept.clone()
+    /// What crossed; key material is overwritten before anything is shown or written.
+    fn records(&self) -> Vec<Record> {
+        let mut records = self.recorder.snapshot().map_or_else(|_| Vec::new(), |all| all.records);
+        records.iter_mut().for_each(ladder::redact);
+        records
     }
 
     /// Stops everything and returns what was seen.
     fn end(mut self) -> Vec<Record> {
         let _ = self.handle.stop();
-        let _ = self.thread.join();
-        self.kept.extend(self.seen.iter().map(masked));
-        self.kept
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        let records = self.records();
+        self.recorder.close();
+        records
     }
 
     /// Goes on until the process is ended.
     fn stay(self, outcome: Outcome) -> Outcome {
-        // The thread runs the network; nobody needs its notices and records any more.
-        let Stage { thread, notices, seen, functions, .. } = self;
+        // The thread runs the network; nobody needs its notices any more.
+        let Stage { thread, notices, recorder, functions, .. } = self;
         let _ = std::thread::Builder::new().name("drain".to_owned()).spawn(move || {
-            let _kept_alive = (thread, functions);
-            std::thread::spawn(move || notices.iter().for_each(drop));
-            seen.iter().for_each(drop);
+            let _kept_alive = (thread, recorder, functions);
+            notices.iter().for_each(drop);
         });
         outcome
     }
-}
-
-fn tap(see: &SyncSender<Record>, now: base::Instant, crossing: &Crossing<'_>) {
-    if crossing.service == Service::Rtp {
-        return;
-    }
-    let party = |party: &engine::shard::Party<'_>| Party {
-        endpoint: party.endpoint,
-        name: party.name.map(str::to_owned),
-    };
-    let record = Record {
-        at: now,
-        service: crossing.service,
-        transport: crossing.transport,
-        from: party(&crossing.from),
-        to: party(&crossing.to),
-        bytes: Bytes::clone(crossing.bytes),
-        flow: crossing.flow.0,
-    };
-    // A full channel loses the ladder's end, never the call.
-    let _ = see.try_send(record);
-}
-
-/// Key material is overwritten before anything is shown or written.
-fn masked(mut record: Record) -> Record {
-    ladder::redact(&mut record);
-    record
 }
 
 fn write_files(out: &Path, outcome: &mut Outcome) -> Result<(), DemoError> {
@@ -411,18 +382,4 @@ fn provisioner() -> FunctionSpec {
         listeners: Vec::new(),
         tables: &[],
     }
-}
-
-/// A port that is free for UDP and TCP.
-fn free_port(address: IpAddr) -> std::io::Result<SocketAddr> {
-    let mut last = None;
-    for _ in 0..64 {
-        let udp = UdpSocket::bind((address, 0))?;
-        let at = udp.local_addr()?;
-        match TcpListener::bind(at) {
-            Ok(_) => return Ok(at),
-            Err(e) => last = Some(e),
-        }
-    }
-    Err(last.unwrap_or_else(|| std::io::Error::other("no port is free for UDP and TCP")))
 }

@@ -44,7 +44,7 @@ pub fn results(outcome: &Outcome) -> String {
     out
 }
 
-/// How to join with a softphone.
+/// How to join with a softphone, or with our own.
 pub fn join(join: &Join) -> String {
     let Join { proxy, name, password, call } = join;
     format!(
@@ -55,6 +55,11 @@ pub fn join(join: &Join) -> String {
     password        {password}
     outbound proxy  sip:{proxy};lr  (UDP or TCP)
     call            tel:+{call} or sip:+{call}@{DOMAIN}: bob's phone answers and speaks
+
+  With the phone of this program, in another terminal:
+
+    strowger ue call tel:+{call} --user {name} --password {password} --domain {DOMAIN} \
+--server {proxy} --expect bob
 
   For baresip, this line in ~/.baresip/accounts:
 

@@ -158,7 +158,7 @@ impl<'a> Driver<'a> {
             Work::Answer { calls, .. } => {
                 calls.is_none_or(|calls| outcome.calls.len() as u64 >= calls)
             }
-            Work::Message { .. } => outcome.messages.len() >= all,
+            Work::Message { .. } => outcome.sent().count() == all,
         };
         let calls = outcome.calls.iter().all(|call| call.ok);
         let messages = outcome.messages.iter().all(|m| (200..300).contains(&m.status));
@@ -309,16 +309,20 @@ impl<'a> Driver<'a> {
                 let ending =
                     if status < 300 { String::new() } else { advice(status, &reason, &to) };
                 self.say(number, &format!("text to {to}: {status} {reason}{ending}"));
-                self.outcome.messages.push(MessageResult { from, to, status, reason, text });
+                let outgoing = true;
+                let result = MessageResult { outgoing, from, to, status, reason, text };
+                self.outcome.messages.push(result);
                 self.leave(number);
             }
             What::MessageReceived { from, body, .. } => {
                 let text = String::from_utf8_lossy(&body).into_owned();
                 self.say(number, &format!("text from {from}: {text}"));
                 let (to, reason) = (self.phones[number].result.identity.clone(), "OK".to_owned());
-                self.outcome.messages.push(MessageResult { from, to, status: 200, reason, text });
+                let (outgoing, status) = (false, 200);
+                let result = MessageResult { outgoing, from, to, status, reason, text };
+                self.outcome.messages.push(result);
             }
-            What::OrderRefused { reason } => self.refused(number, reason),
+            What::OrderRefused { call, reason } => self.refused(number, call, reason),
             What::OptionsResult { .. } => {}
             what => self.call_report(number, what),
         }

@@ -127,6 +127,8 @@ pub struct CallResult {
 /// A text.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct MessageResult {
+    /// Whether the phone sent it; otherwise it came.
+    pub outgoing: bool,
     /// Who sent it.
     pub from: String,
     /// Who it was sent to.
@@ -161,11 +163,24 @@ impl Outcome {
         } else if !self.calls.is_empty() {
             out.push_str(&self.totals());
         }
-        let delivered = self.messages.iter().filter(|m| (200..300).contains(&m.status)).count();
-        if !self.messages.is_empty() {
-            let _ = writeln!(out, "{delivered} of {} texts delivered", self.messages.len());
+        let sent = self.sent().count();
+        if sent > 0 {
+            let delivered = self.sent().filter(|m| (200..300).contains(&m.status)).count();
+            let _ = writeln!(out, "{delivered} of {sent} texts delivered");
+        }
+        match self.messages.len() - sent {
+            0 => {}
+            1 => out.push_str("1 text came\n"),
+            came => {
+                let _ = writeln!(out, "{came} texts came");
+            }
         }
         out
+    }
+
+    /// The texts that phones sent.
+    pub fn sent(&self) -> impl Iterator<Item = &MessageResult> {
+        self.messages.iter().filter(|message| message.outgoing)
     }
 
     fn totals(&self) -> String {
@@ -301,4 +316,25 @@ pub fn advice(status: u16, reason: &str, to: &str) -> String {
 /// Milliseconds, to a thousandth.
 pub fn millis(time: std::time::Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A text that came is none that was delivered.
+    #[test]
+    fn texts_that_come_are_told_apart() {
+        let text = |outgoing, status| MessageResult {
+            outgoing,
+            from: "a".into(),
+            to: "b".into(),
+            status,
+            reason: String::new(),
+            text: "hello".into(),
+        };
+        let messages = vec![text(false, 200), text(true, 404), text(true, 200)];
+        let outcome = Outcome { messages, ..Outcome::default() };
+        assert_eq!(outcome.summary(false), "1 of 2 texts delivered\n1 text came\n");
+    }
 }

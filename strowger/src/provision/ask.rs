@@ -24,6 +24,8 @@ pub enum Ask {
         subscribers: Vec<Imported>,
         /// Whether subscribers of the same private identities may be replaced.
         replace: bool,
+        /// Only say whether it could be done.
+        check: bool,
     },
     /// Remove the first subscriber that one of these names belongs to.
     Remove(Vec<String>),
@@ -102,7 +104,12 @@ impl From<Refusal> for Stop {
 /// Decides what comes next. `impis` are the private identities of all subscribers.
 pub(super) fn decide(ask: &Ask, impis: &BTreeSet<String>, loaded: &Loaded) -> Decision {
     let decided = match ask {
-        Ask::Put { subscribers, replace } => put(subscribers, *replace, loaded),
+        Ask::Put { subscribers, replace, check } => {
+            put(subscribers, *replace, loaded).map(|decision| match decision {
+                Decision::Write(_, found) if *check => Decision::Answer(Ok(found)),
+                decision => decision,
+            })
+        }
         Ask::Show(names) => find(names, loaded).map(|subscriber| {
             Decision::Answer(Ok(Found { subscribers: vec![subscriber], more: false }))
         }),

@@ -80,7 +80,7 @@ mod tests {
     }
 
     fn put(subscribers: Vec<Imported>) -> Ask {
-        Ask::Put { subscribers, replace: false }
+        Ask::Put { subscribers, replace: false, check: false }
     }
 
     #[test]
@@ -95,7 +95,10 @@ mod tests {
         assert_eq!(offline.ask(twice), Err(Refusal::Exists("a@ex.org".into())));
         let many = vec![alice("a", "491"); super::super::PAGE + 1];
         assert_eq!(offline.ask(put(many)), Err(Refusal::TooMany));
-        assert_eq!(offline.ask(list.clone()), Ok(Found::default()));
+        let one = vec![alice("a", "491")];
+        let check = Ask::Put { subscribers: one, replace: false, check: true };
+        assert_eq!(offline.ask(check).unwrap().subscribers.len(), 1);
+        assert_eq!(offline.ask(list.clone()), Ok(Found::default()), "nothing is written");
         offline.ask(put(vec![alice("a", "491"), alice("b", "492")])).unwrap();
         assert_eq!(offline.ask(list).unwrap().subscribers.len(), 2);
         let seq = offline.store.load(hss::records::SQN, b"a@ex.org").unwrap().unwrap();

@@ -26,6 +26,7 @@ pub(super) fn summary(bytes: &Bytes) -> Summary {
     };
     let mut out = Summary::new(Service::Ng, title);
     out.answer = command.is_none().then_some(0);
+    out.failed = !matches!(dict.text("result"), Some("ok" | "pong"));
     out.verb = command.unwrap_or_default().to_owned();
     out.transaction.clone_from(&message.cookie);
     for name in ["call-id", "from-tag", "to-tag", "direction"] {

@@ -21,6 +21,14 @@ pub(crate) enum Change {
     Refresh,
 }
 
+/// A change under way.
+pub(super) struct Changing {
+    change: Change,
+    pub(super) client: ClientId,
+    /// The remote tag of its leg.
+    pub(super) leg: String,
+}
+
 impl Call {
     /// Makes a change as soon as that is possible.
     pub(crate) fn want(&mut self, core: &mut Core, now: Instant, change: Change) {
@@ -37,17 +45,15 @@ impl Call {
 
     pub(super) fn next_change(&mut self, core: &mut Core, now: Instant) {
         let waits = self.changing.is_some()
-            || self.pracks > 0
+            || self.legs.iter().any(|leg| leg.pracks > 0)
             || self.unacknowledged.is_some()
+            // RFC 3311 §5.1: no offer before the PRACK.
+            || matches!(&self.phase, Phase::Incoming(incoming) if incoming.unpracked.is_some())
             || core.is_armed(self.key(CallTimer::Glare));
         let Some(change) = self.changes.front().copied().filter(|_| !waits) else { return };
         let index = match (&self.phase, change) {
             (Phase::Inviting { cancelled: false, .. } | Phase::Incoming(_), Change::Reserve) => {
-                let ready = |leg: &Leg| {
-                    !leg.told
-                        && leg.preconditions.is_some()
-                        && leg.negotiation.negotiated().is_some()
-                };
+                let ready = |leg: &Leg| leg.has_news() && leg.negotiation.negotiated().is_some();
                 self.legs.iter().position(ready)
             }
             (Phase::Active, Change::Hold | Change::Resume | Change::Refresh) => Some(0),
@@ -101,11 +107,12 @@ impl Call {
             request.push(HeaderName::Require, "precondition");
         }
         if self.answered.is_some() {
-            self.ask_for_timer(&mut request);
+            self.ask_for_timer(core, &mut request);
         }
         let purpose = Purpose::Change(self.slot);
-        let client = core.send_in(now, purpose, request, &self.legs[index].dialog);
-        self.changing = Some((change, client));
+        let dialog = &self.legs[index].dialog;
+        let client = core.send_in(now, purpose, request, dialog);
+        self.changing = Some(Changing { change, client, leg: dialog.remote_tag.clone() });
     }
 
     /// The final answer to a change, challenges excepted.
@@ -119,25 +126,21 @@ impl Call {
     ) {
         let invite = request.method() == Some(&Method::Invite);
         let success = (200..300).contains(&response.status());
-        let Some((change, _)) = self.changing.take_if(|(_, ours)| *ours == client) else {
+        let Some(Changing { change, .. }) = self.changing.take_if(|c| c.client == client) else {
             if invite && success {
                 self.change_success_again(core, now, request, response);
             }
             return;
         };
-        let index = self.leg_of(|dialog| dialog.owns_response(response)).unwrap_or(0);
-        if index >= self.legs.len() {
-            return;
-        }
+        let Some(index) = self.leg_to(request) else { return };
         if !success {
-            return self.change_refused(core, now, change, index, response.status(), response);
+            return self.change_refused(core, now, change, index, request, response);
         }
         let leg = &mut self.legs[index];
         leg.learn(response);
         leg.dialog.take_success(request.method().unwrap_or(&Method::Update), response);
         if invite {
-            let cseq = request.get(HeaderName::CSeq).and_then(CSeq::parse).map(|c| c.number);
-            self.send_ack(core, now, cseq);
+            self.send_ack(core, now, request);
         }
         if self.legs[index].negotiation.is_pending() && description(request).is_some() {
             let answer = description(response).unwrap_or_default();
@@ -147,17 +150,16 @@ impl Call {
                 return self.finish(core, now, By::Failure, 488, text);
             }
         }
-        if self.answered.is_some() {
+        // The answer to an UPDATE of before the call was answered says nothing about its timer.
+        let timed = |message: &Message| message.has(HeaderName::SessionExpires);
+        if self.answered.is_some() && (timed(request) || timed(response)) {
             self.start_timer(core, now, response, true);
         }
         self.agree(core, now, index);
         match change {
             Change::Hold => core.report(now, What::Held(self.id())),
             Change::Resume => core.report(now, What::Resumed(self.id())),
-            Change::Reserve if self.legs.iter().any(|l| !l.told && l.preconditions.is_some()) => {
-                self.want(core, now, Change::Reserve);
-            }
-            Change::Reserve => self.advance(core, now),
+            Change::Reserve => self.reserve_others(core, now),
             Change::Refresh => {}
         }
         self.watch_hold(core, now);
@@ -187,33 +189,34 @@ impl Call {
         now: Instant,
         change: Change,
         index: usize,
-        status: u16,
+        request: &Message,
         response: &Message,
     ) {
+        let status = response.status();
+        let again = self.is_too_small(request, response);
+        let later = response.get(HeaderName::RetryAfter).and_then(delta_seconds);
         let leg = &mut self.legs[index];
         leg.negotiation.withdraw();
         match (status, change) {
-            (491, _) => {
+            // RFC 3311 §5.2: 500 with Retry-After is the peer's offer that waits for its answer.
+            (491 | 500, _) if status == 491 || later.is_some() => {
                 leg.told = false;
                 // RFC 3261 §14.1: the owner of the Call-ID waits longer.
                 let ours = self.invite.get(HeaderName::From).is_some_and(|f| f == leg.dialog.local);
                 let (least, range) = if ours { (2100, 191) } else { (0, 201) };
                 let wait = Duration::from_millis(least + 10 * core.random.below(range));
+                let wait = wait.max(Duration::from_secs(u64::from(later.unwrap_or(0))));
                 self.changes.push_front(change);
                 core.arm(self.key(CallTimer::Glare), now + wait);
             }
-            (422, _) => {
-                let least = response.get(HeaderName::MinSe).and_then(delta_seconds);
-                self.interval = least.unwrap_or(0).max(self.interval);
-                if least.is_some() {
-                    self.changes.push_front(change);
-                }
+            _ if again => {
+                self.changes.push_front(change);
                 self.next_change(core, now);
             }
             // RFC 3261 §12.2.1.2, RFC 4028 §10.
             (408 | 481, _) => {
                 let text = format!("{change:?} was answered with {status}");
-                self.finish(core, now, By::Failure, status, text);
+                self.leg_failed(core, now, request, status, text);
             }
             (405 | 501, Change::Refresh) if leg.update => {
                 leg.update = false;
@@ -227,7 +230,7 @@ impl Call {
             }
             (_, Change::Reserve) => {
                 let text = format!("the reservation was answered with {status}");
-                self.finish(core, now, By::Failure, 580, text);
+                self.leg_failed(core, now, request, 580, text);
             }
             (_, Change::Refresh) => {
                 let text = format!("call {:x}: refresh got {status}", self.slot.to_bits());
@@ -243,11 +246,43 @@ impl Call {
         core: &mut Core,
         now: Instant,
         client: ClientId,
+        request: &Message,
         status: u16,
     ) {
-        if let Some((change, _)) = self.changing.take_if(|(_, ours)| *ours == client) {
+        if let Some(Changing { change, .. }) = self.changing.take_if(|c| c.client == client) {
             let text = format!("nobody answered {change:?}");
-            self.finish(core, now, By::Failure, status, text);
+            self.leg_failed(core, now, request, status, text);
         }
+    }
+
+    /// The leg that a request of ours went to is dead. While others may still answer, the call goes
+    /// on without it.
+    pub(super) fn leg_failed(
+        &mut self,
+        core: &mut Core,
+        now: Instant,
+        request: &Message,
+        status: u16,
+        text: String,
+    ) {
+        let inviting = matches!(self.phase, Phase::Inviting { cancelled: false });
+        // A fork that is gone already does not matter.
+        let Some(index) = self.leg_to(request) else { return };
+        if !inviting || self.legs.len() == 1 {
+            return self.finish(core, now, By::Failure, status, text);
+        }
+        let dead = self.legs[index].dialog.remote_tag.clone();
+        self.changing.take_if(|changing| changing.leg == dead);
+        self.disown(core, |leg| leg.dialog.remote_tag == dead);
+        self.reserve_others(core, now);
+        self.next_change(core, now);
+    }
+
+    /// The forks that were not told of our reservation yet are.
+    fn reserve_others(&mut self, core: &mut Core, now: Instant) {
+        if self.legs.iter().any(Leg::has_news) {
+            return self.want(core, now, Change::Reserve);
+        }
+        self.advance(core, now);
     }
 }

@@ -35,19 +35,27 @@ impl Call {
         let mut prack = leg.dialog.request(Method::Prack);
         prack.push(HeaderName::RAck, RAck { rseq, cseq }.to_string());
         core.send_in(now, Purpose::Prack(self.slot), prack, &leg.dialog);
-        self.pracks += 1;
+        leg.pracks += 1;
     }
 
-    /// Our PRACK was answered. One that was not ends the call: the callee will give up, too.
-    pub(crate) fn prack_response(&mut self, core: &mut Core, now: Instant, status: u16) {
-        self.pracks = self.pracks.saturating_sub(1);
+    /// Our PRACK was answered. One that was not ends its leg: the callee will give up, too.
+    pub(crate) fn prack_response(
+        &mut self,
+        core: &mut Core,
+        now: Instant,
+        request: &Message,
+        status: u16,
+    ) {
+        if let Some(index) = self.leg_to(request) {
+            let leg = &mut self.legs[index];
+            leg.pracks = leg.pracks.saturating_sub(1);
+        }
         if status >= 300 {
             let text = format!("PRACK was answered with {status}");
             self.trouble(core, "ue.prack_refused", &text);
             if matches!(self.phase, Phase::Inviting { .. }) && matches!(status, 408 | 481 | 503) {
-                self.finish(core, now, By::Failure, status, text);
+                return self.leg_failed(core, now, request, status, text);
             }
-            return;
         }
         self.next_change(core, now);
     }
@@ -124,5 +132,6 @@ impl Call {
         core.stack.respond(now, server, response);
         self.agree(core, now, 0);
         self.advance(core, now);
+        self.next_change(core, now);
     }
 }

@@ -13,6 +13,7 @@
 
 use base::Instant;
 use sdp::Preconditions;
+use sdp::precondition::Reserved;
 use sip::Message;
 
 use super::*;
@@ -30,6 +31,11 @@ impl Leg {
         }
     }
 
+    /// Whether our reservation is done, and the peer was not told of it.
+    pub(super) fn has_news(&self) -> bool {
+        !self.told && self.preconditions.is_some_and(|p| p.local.current == Reserved::SENDRECV)
+    }
+
     /// Whether the telephone may ring.
     pub(super) fn may_ring(&self) -> bool {
         self.preconditions.as_ref().is_none_or(Preconditions::met)
@@ -41,9 +47,7 @@ impl Call {
     pub(super) fn reserve_after_answer(&mut self, core: &mut Core, now: Instant, index: usize) {
         let leg = &self.legs[index];
         let answered = leg.negotiation.negotiated().is_some() && !leg.negotiation.is_pending();
-        let missing = leg
-            .preconditions
-            .is_some_and(|p| p.local.current != sdp::precondition::Reserved::SENDRECV);
+        let missing = leg.preconditions.is_some_and(|p| p.local.current != Reserved::SENDRECV);
         if answered && missing {
             self.begin_reservation(core, now);
         }

@@ -4,7 +4,7 @@ use base::Instant;
 use base::slots::Slot;
 use sdp::Preconditions;
 use sdp::precondition::Strength;
-use sip::header::{CSeq, NameAddr, SessionExpires, delta_seconds};
+use sip::header::{CSeq, NameAddr};
 use sip::{ClientId, Dialog, HeaderName, Message, Method};
 
 use super::*;
@@ -31,7 +31,7 @@ impl Call {
         introduce(core, &mut invite);
         invite.push(HeaderName::Accept, "application/sdp");
         core.telephony(&mut invite);
-        self.ask_for_timer(&mut invite);
+        self.ask_for_timer(core, &mut invite);
         invite.set_body("application/sdp", offer);
         self.began = now;
         self.launch(core, now, invite);
@@ -40,18 +40,20 @@ impl Call {
     fn launch(&mut self, core: &mut Core, now: Instant, invite: Message) {
         let hop = core.first_hop(&invite);
         self.invite = invite.clone();
-        let client = core.send(now, Purpose::Invite(self.slot), invite, hop);
-        self.phase = Phase::Inviting { client, cancelled: false };
+        self.launched = Some(core.send(now, Purpose::Invite(self.slot), invite, hop));
+        self.phase = Phase::Inviting { cancelled: false };
         core.arm(self.key(CallTimer::Unanswered), now + super::uas::UNANSWERED);
     }
 
-    /// The INVITE once more with another header field, in a new transaction.
-    fn relaunch(&mut self, core: &mut Core, now: Instant, change: impl Fn(&mut Message)) {
+    /// The INVITE once more with another session interval, in a new transaction.
+    fn relaunch(&mut self, core: &mut Core, now: Instant) {
         let mut invite = self.invite.clone();
         let number = invite.get(HeaderName::CSeq).and_then(CSeq::parse).map_or(1, |c| c.number);
         let cseq = CSeq { number: number + 1, method: Method::Invite };
         invite.set(HeaderName::CSeq, cseq.to_string());
-        change(&mut invite);
+        invite.remove(HeaderName::SessionExpires);
+        invite.remove(HeaderName::MinSe);
+        self.ask_for_timer(core, &mut invite);
         self.legs.clear();
         self.launch(core, now, invite);
     }
@@ -64,20 +66,31 @@ impl Call {
         client: ClientId,
         response: &Message,
     ) {
+        let ours = self.launched == Some(client);
+        let wanted = ours && !self.is_disowned(core, response);
         match (&self.phase, response.status()) {
-            (Phase::Inviting { client: ours, .. }, 101..200) if *ours == client => {
-                self.provisional(core, now, response);
-            }
-            (Phase::Inviting { client: ours, cancelled }, 200..300) if *ours == client => {
+            (Phase::Inviting { .. }, 101..200) if wanted => self.provisional(core, now, response),
+            (Phase::Inviting { cancelled }, 200..300) if wanted => {
                 let cancelled = *cancelled;
                 self.success(core, now, response, cancelled);
             }
-            (Phase::Inviting { client: ours, .. }, 300..) if *ours == client => {
-                self.refused(core, now, response);
-            }
-            (_, 200..300) => self.success_again(core, now, response),
+            (Phase::Inviting { .. }, 300..) if ours => self.refused(core, now, response),
+            (_, 200..300) => self.success_again(core, now, client, response),
             _ => {}
         }
+    }
+
+    /// Leaves dialogs of our INVITE to those that are not wanted.
+    pub(super) fn disown(&mut self, core: &mut Core, unwanted: impl Fn(&Leg) -> bool) {
+        let pending = self.launched.and_then(|client| core.pending.get_mut(&client));
+        let legs = self.legs.extract_if(.., |leg| unwanted(leg)).map(|leg| leg.dialog);
+        let dialogs: Vec<_> = legs.collect();
+        pending.into_iter().for_each(|pending| pending.forks.extend_from_slice(&dialogs));
+    }
+
+    fn is_disowned(&self, core: &Core, response: &Message) -> bool {
+        let pending = self.launched.and_then(|client| core.pending.get(&client));
+        pending.is_some_and(|p| p.forks.iter().any(|dialog| dialog.owns_response(response)))
     }
 
     /// The leg of a response, new if its tag is.
@@ -87,7 +100,7 @@ impl Call {
             return Some(index);
         }
         let dialog = Dialog::of_response(&self.invite, response)?;
-        if self.legs.len() >= MOST_LEGS {
+        if dialog.early && self.legs.len() >= MOST_LEGS {
             return None;
         }
         let mut leg = Leg::new(dialog, self.negotiation.clone(), response);
@@ -125,8 +138,10 @@ impl Call {
             self.agree(core, now, index);
             self.reserve_after_answer(core, now, index);
         } else if let Some(answer) = answer {
-            // A preview (RFC 3261 §13.2.1): the 2xx may still say something else.
-            let mut preview = self.legs[index].negotiation.clone();
+            // A preview (RFC 3261 §13.2.1): the 2xx says the same once more, or nothing.
+            let leg = &mut self.legs[index];
+            leg.preview.get_or_insert_with(|| answer.to_vec());
+            let mut preview = leg.negotiation.clone();
             if let (Ok(agreed), Some(media)) = (preview.receive_answer(answer), &mut self.media) {
                 media.agree(core, now, &agreed.clone(), false);
             }
@@ -136,7 +151,9 @@ impl Call {
     /// Whether the offer of our INVITE waits for its answer. An UPDATE's offer may wait as well: its
     /// answer comes in the response to the UPDATE, which the 2xx to the INVITE may overtake.
     fn awaits_answer(&self, index: usize) -> bool {
-        self.legs[index].negotiation.is_pending() && self.changing.is_none()
+        let leg = &self.legs[index];
+        let changing = self.changing.as_ref().is_some_and(|c| c.leg == leg.dialog.remote_tag);
+        leg.negotiation.is_pending() && !changing
     }
 
     pub(super) fn take_answer(
@@ -157,19 +174,22 @@ impl Call {
         };
         // The first 2xx wins; what the other forks send later is refused.
         let mut leg = self.legs.swap_remove(index);
-        self.legs.clear();
+        self.disown(core, |_| true);
+        self.changing.take_if(|changing| changing.leg != leg.dialog.remote_tag);
         leg.dialog.take_success(&Method::Invite, response);
         leg.dialog.early = false;
         self.legs.push(leg);
         self.phase = Phase::Active;
         self.progress.get_or_insert(now);
         core.disarm(self.key(CallTimer::Cancel));
-        self.send_ack(core, now, None);
+        let invite = self.invite.clone();
+        self.send_ack(core, now, &invite);
         if cancelled {
             return self.bye(core, now);
         }
         if self.awaits_answer(0) {
-            let answer = description(response).unwrap_or_default();
+            let preview = self.legs[0].preview.take().unwrap_or_default();
+            let answer = description(response).unwrap_or(&preview);
             if let Err(error) = self.take_answer(0, answer) {
                 let text = format!("the answer cannot be used: {error}");
                 self.trouble(core, "ue.bad_answer", &text);
@@ -191,23 +211,22 @@ impl Call {
         core.report(now, What::Answered { call: self.id(), pdd, delay, codec });
     }
 
-    /// Acknowledges the 2xx to our last INVITE, RFC 3261 §13.2.2.4; its credentials go along
-    /// (§22.1).
-    pub(super) fn send_ack(&mut self, core: &mut Core, now: Instant, cseq: Option<u32>) {
-        let first = self.invite.get(HeaderName::CSeq).and_then(CSeq::parse).map_or(1, |c| c.number);
+    /// Acknowledges the 2xx to our last INVITE.
+    pub(super) fn send_ack(&mut self, core: &mut Core, now: Instant, invite: &Message) {
         let Some(leg) = self.legs.first_mut() else { return };
-        let mut ack = leg.dialog.ack(cseq.unwrap_or(first));
-        for name in [HeaderName::Authorization, HeaderName::ProxyAuthorization] {
-            for value in self.invite.lines(name) {
-                ack.push(name, value);
-            }
-        }
+        let ack = ack_of(&leg.dialog, invite);
         leg.ack = Some(ack.clone());
         core.send_ack(now, ack, &leg.dialog);
     }
 
     /// A 2xx that we have taken already, or that of another fork.
-    fn success_again(&mut self, core: &mut Core, now: Instant, response: &Message) {
+    fn success_again(
+        &mut self,
+        core: &mut Core,
+        now: Instant,
+        client: ClientId,
+        response: &Message,
+    ) {
         let ours = self.leg_of(|dialog| dialog.owns_response(response));
         match ours.map(|index| &self.legs[index]) {
             Some(leg) => {
@@ -217,23 +236,15 @@ impl Call {
                     core.send_ack(now, ack, &leg.dialog);
                 }
             }
-            None => refuse_fork(core, now, &self.invite, response),
+            None => refuse_fork(core, now, client, response),
         }
     }
 
     fn refused(&mut self, core: &mut Core, now: Instant, response: &Message) {
         let status = response.status();
-        let least = response.get(HeaderName::MinSe).and_then(delta_seconds);
-        if let (422, Some(least)) = (status, least)
-            && least > self.interval
-            && self.verdict.is_none()
-        {
-            self.interval = least;
-            return self.relaunch(core, now, |invite| {
-                let value = SessionExpires { seconds: least, refresher: None };
-                invite.set(HeaderName::SessionExpires, value.to_string());
-                invite.set(HeaderName::MinSe, least.to_string());
-            });
+        let invite = self.invite.clone();
+        if self.verdict.is_none() && self.is_too_small(&invite, response) {
+            return self.relaunch(core, now);
         }
         let (by, status, text) = match self.verdict.take() {
             // Our own CANCEL: 487, or whatever crossed it.
@@ -267,12 +278,35 @@ impl Call {
     }
 }
 
-/// RFC 3261 §13.2.2.4: a 2xx that comes too late is acknowledged, and its dialog ended.
-pub(crate) fn refuse_fork(core: &mut Core, now: Instant, invite: &Message, response: &Message) {
-    let Some(mut dialog) = Dialog::of_response(invite, response) else { return };
-    let cseq = dialog.local_cseq;
-    let ack = dialog.ack(cseq);
+/// The ACK of a 2xx, RFC 3261 §13.2.2.4; the INVITE's credentials go along.
+fn ack_of(dialog: &Dialog, invite: &Message) -> Message {
+    let cseq = invite.get(HeaderName::CSeq).and_then(CSeq::parse).map_or(1, |c| c.number);
+    let mut ack = dialog.ack(cseq);
+    for name in [HeaderName::Authorization, HeaderName::ProxyAuthorization] {
+        for value in invite.lines(name) {
+            ack.push(name, value);
+        }
+    }
+    ack
+}
+
+/// RFC 3261 §13.2.2.4: a 2xx that nobody wants is acknowledged whenever it comes, and its dialog
+/// ended once.
+pub(crate) fn refuse_fork(core: &mut Core, now: Instant, client: ClientId, response: &Message) {
+    let Some(pending) = core.pending.get_mut(&client) else { return };
+    let known = pending.forks.iter().position(|dialog| dialog.owns_response(response));
+    let known = known.map(|index| pending.forks.swap_remove(index));
+    let new = || Some(Dialog { early: true, ..Dialog::of_response(&pending.request, response)? });
+    let Some(mut dialog) = known.or_else(new) else { return };
+    let ended = !dialog.early;
+    dialog.take_success(&Method::Invite, response);
+    let ack = ack_of(&dialog, &pending.request);
     core.send_ack(now, ack, &dialog);
-    let bye = dialog.request(Method::Bye);
-    core.send_in(now, Purpose::Orphan, bye, &dialog);
+    if !ended {
+        let bye = dialog.request(Method::Bye);
+        core.send_in(now, Purpose::Orphan, bye, &dialog);
+    }
+    if let Some(pending) = core.pending.get_mut(&client).filter(|p| p.forks.len() < MOST_FORKS) {
+        pending.forks.push(dialog);
+    }
 }

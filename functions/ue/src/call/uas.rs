@@ -181,7 +181,7 @@ impl Call {
         }
     }
 
-    fn tagged(&self, request: &Message, status: u16) -> Message {
+    pub(super) fn tagged(&self, request: &Message, status: u16) -> Message {
         let mut response = Message::answer(request, status);
         if let Some(leg) = self.legs.first() {
             response.tag_to(&leg.dialog.local_tag);
@@ -255,10 +255,6 @@ impl Call {
         if matches!(self.phase, Phase::Incoming(_) | Phase::Opening(Opening::Callee(_))) {
             self.finish(core, now, By::Local, status, "rejected".into());
         }
-    }
-
-    pub(super) fn refusal(&self, _core: &Core, incoming: &Incoming, status: u16) -> Message {
-        self.tagged(&incoming.request, status)
     }
 
     fn accept(&mut self, core: &mut Core, now: Instant) {

@@ -19,9 +19,10 @@ impl Call {
         if self.is_ending() {
             return core.reply(now, server, request, 481);
         }
-        if offer.is_some() && self.legs.iter().any(|leg| leg.negotiation.is_pending()) {
+        let leg = self.leg_of(|dialog| dialog.owns_request(request)).map(|n| &self.legs[n]);
+        if let Some(leg) = leg.filter(|leg| offer.is_some() && leg.negotiation.is_pending()) {
             // RFC 3311 §5.2: their own offer is unanswered, or ours is.
-            let theirs = matches!(self.phase, Phase::Incoming(_) | Phase::Opening(_));
+            let theirs = leg.negotiation.is_answering();
             return self.busy(core, now, server, request, if theirs { 500 } else { 491 });
         }
         let Some(mut response) = self.acceptable(core, now, server, request) else { return };

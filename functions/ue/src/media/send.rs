@@ -61,7 +61,7 @@ impl Sender {
     }
 
     /// Speaks from now on; when the first packet is due.
-    pub(super) fn start(&mut self, _core: &Core, now: Instant, agreed: &Negotiated) -> Instant {
+    pub(super) fn start(&mut self, now: Instant, agreed: &Negotiated) -> Instant {
         self.frame = Duration::from_millis(u64::from(agreed.ptime));
         if !self.running {
             self.running = true;

@@ -17,6 +17,10 @@ use ue::{By, CallId, Credential, Ue, UeConfig, UeOrder, UeReport, What};
 /// The server's address.
 pub const SERVER: &str = "10.0.0.9:5060";
 
+/// A description of the server's.
+pub const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 10.0.0.9\r\ns=-\r\nc=IN IP4 10.0.0.9\r\nt=0 0\r\n\
+                     m=audio 4000 RTP/AVP 8 0\r\n";
+
 pub type Script = Box<dyn FnMut(&Message, Instant) -> Vec<Message>>;
 pub type Loss = Box<dyn FnMut(&str, usize) -> bool>;
 

@@ -1,5 +1,6 @@
 //! `strowger sub import`: CSV rows or Open5GS documents.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Read, Write};
 use std::path::PathBuf;
@@ -59,12 +60,23 @@ impl Args {
             let count = wrong.len();
             Failure(format!("{shown}error: {count} wrong in {file}; nothing was written\n"))
         })?;
+        twice(&subscribers).map_err(|text| {
+            Failure(format!("error: {text} twice in {file}; nothing was written\n"))
+        })?;
         let mut to = open()?;
+        let put = |batch: &[Imported], check| Ask::Put {
+            subscribers: batch.to_vec(),
+            replace: self.replace,
+            check,
+        };
+        for batch in subscribers.chunks(PAGE) {
+            let nothing = |Failure(text)| Failure(format!("{text}  nothing was written\n"));
+            to.ask(put(batch, true)).map_err(nothing)?;
+        }
         let bar = std::io::stderr().is_terminal();
         let mut done = 0;
         for batch in subscribers.chunks(PAGE) {
-            let ask = Ask::Put { subscribers: batch.to_vec(), replace: self.replace };
-            to.ask(ask).map_err(|Failure(text)| {
+            to.ask(put(batch, false)).map_err(|Failure(text)| {
                 Failure(format!("{text}  {done} of {} were written\n", subscribers.len()))
             })?;
             done += batch.len();
@@ -74,6 +86,19 @@ impl Args {
         }
         print(&format!("{done} subscribers are there now\n"))
     }
+}
+
+/// The first identity that stands in more than one place.
+fn twice(subscribers: &[Imported]) -> Result<(), String> {
+    let mut seen = BTreeSet::new();
+    for Imported { subscriber, .. } in subscribers {
+        let public = subscriber.identities().map(|identity| identity.uri.to_string());
+        let all: BTreeSet<String> = public.chain([subscriber.impi.clone()]).collect();
+        if let Some(identity) = all.into_iter().find(|identity| !seen.insert(identity.clone())) {
+            return Err(identity);
+        }
+    }
+    Ok(())
 }
 
 fn progress(done: usize, all: usize) {

@@ -61,7 +61,7 @@ pub(super) fn text(records: Vec<Record>, options: &Options) -> String {
 
 /// Writes a file over what was there. One with secrets is never, not even for a moment, open to
 /// others: it is made anew and takes the place of the old one.
-pub(super) fn write(path: &Path, bytes: &[u8], secret: bool) -> Result<(), Failure> {
+pub(in crate::cli) fn write(path: &Path, bytes: &[u8], secret: bool) -> Result<(), Failure> {
     let failed = |error| Failure::new(format!("{} cannot be written: {error}", path.display()));
     if !secret {
         return fs::write(path, bytes).map_err(failed);

@@ -11,8 +11,7 @@ pub(super) fn lines(records: Vec<Record>) -> String {
     let mut out = String::new();
     for thread in correlation.threads().iter().filter(|thread| thread.kind != Kind::Other) {
         let summaries = thread.records.iter().map(|n| &correlation.summaries()[*n]);
-        // A challenge is what registrations begin with.
-        let failures = summaries.filter(|s| s.is_failure() && !matches!(s.answer, Some(401 | 407)));
+        let failures = summaries.filter(|summary| summary.is_failure());
         let failures = match failures.count() {
             0 => String::new(),
             1 => ", 1 failure".to_owned(),

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use ladder::text::{Growing, Options};
 use ladder::{Ladder, Record};
 
-use super::Failure;
 use super::source::Source;
+use super::{Failure, note};
 use crate::control::{Told, Watch};
 
 /// A pause of this length ends what is drawn at once: who takes part in a registration is known
@@ -39,17 +39,19 @@ pub(super) fn run(
                 }
             }
             Told::Following => {
-                eprintln!("listening for {}; Ctrl-C ends", drawing.title);
+                note(&format!("listening for {}; Ctrl-C ends\n", drawing.title));
                 continue;
             }
             Told::Lost(count) => {
-                eprintln!("warning: {count} messages are missing: this terminal is too slow");
+                note(&format!(
+                    "warning: {count} messages are missing: this terminal is too slow\n"
+                ));
                 continue;
             }
             Told::Nothing | Told::End { .. } => {}
             Told::Closed => {
                 drawing.show()?;
-                eprintln!("the running process has ended");
+                note("the running process has ended\n");
                 return Ok(());
             }
         }

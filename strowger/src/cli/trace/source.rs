@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ladder::Record;
 
-use super::Failure;
+use super::{Failure, note};
 use crate::control::{Client, Told, Watch, Watching};
 use crate::provision::{self, Ask};
 use crate::recorder::select;
@@ -101,10 +101,10 @@ impl Source {
                 Told::Record(record) => records.push(*record),
                 Told::End { lost, .. } => {
                     if lost > 0 {
-                        eprintln!(
+                        note(&format!(
                             "warning: {lost} messages are missing: more crossed than could be \
-                             recorded"
-                        );
+                             recorded\n"
+                        ));
                     }
                     return Ok(records);
                 }

@@ -15,7 +15,9 @@ use ue::{Credential, UeConfig};
 
 use super::{seconds, wrong};
 use crate::cli::Failure;
+use crate::config::Config;
 use crate::phones::Phone;
+use crate::run::config_file;
 
 /// Many phones differ by their number: the IMSI counts up, and `{n}` in patterns is the number. Help
 /// texts write `{N}`: clap would break the line at the other.
@@ -55,7 +57,8 @@ pub(super) struct Account {
     /// The public identity [default: sip:USER@DOMAIN; of a SIM sip:IMSI@DOMAIN]
     #[arg(long, value_name = "URI")]
     identity: Option<String>,
-    /// The home domain [default: of a SIM ims.mncMNC.mccMCC.3gppnetwork.org, else the server]
+    /// The home domain [default: of a SIM ims.mncMNC.mccMCC.3gppnetwork.org; of a user the server's
+    /// name. If --server is an address: `domain` of the configuration, with --no-ims the address]
     #[arg(long)]
     domain: Option<String>,
     /// The mobile country code [default: the first three digits of the IMSI]
@@ -143,6 +146,16 @@ fn interval(text: &str) -> Result<u32, String> {
     seconds.ok_or_else(|| "90 or more, or 0".to_owned())
 }
 
+fn is_name(host: &str) -> bool {
+    !host.starts_with('[') && host.parse::<IpAddr>().is_err()
+}
+
+/// The domain of the network that the configuration here describes.
+fn configured_domain() -> Result<String, Failure> {
+    let config = config_file(None).map(|file| Config::load(&file)).transpose()?;
+    Ok(config.unwrap_or_default().domain().to_owned())
+}
+
 /// IPv6 is kept in brackets, as URIs need it.
 fn place(text: &str) -> Result<Place, String> {
     let bracketed = |ip: IpAddr| if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() };
@@ -179,7 +192,7 @@ impl Account {
 
     /// The phones that the arguments tell.
     pub(super) fn phones(&self) -> Result<Vec<Phone>, Failure> {
-        let domain = self.domain();
+        let domain = self.domain()?;
         let local = self.local()?;
         let credential = self.credential()?;
         let server = &self.server.server;
@@ -233,11 +246,16 @@ impl Account {
         Ok(phones)
     }
 
-    fn domain(&self) -> String {
+    fn domain(&self) -> Result<String, Failure> {
         if let Some(domain) = &self.domain {
-            return domain.clone();
+            return Ok(domain.clone());
         }
-        let Some(imsi) = &self.imsi else { return self.server.server.host.clone() };
+        let Some(imsi) = &self.imsi else {
+            let host = &self.server.server.host;
+            // A home network's domain is a name, TS 23.003 §13.2.
+            let named = is_name(host) || self.ways.no_ims;
+            return if named { Ok(host.clone()) } else { configured_domain() };
+        };
         if let Err(error) = Imsi::new(imsi) {
             wrong(&format!("{error}; --imsi is {imsi:?}"));
         }
@@ -245,7 +263,8 @@ impl Account {
         // North America has network codes of three digits.
         let digits = if mcc == "302" || mcc.starts_with("31") { 3 } else { 2 };
         let mnc = self.mnc.as_deref().unwrap_or(&imsi[3..3 + digits]);
-        Plmn::new(mcc, mnc).unwrap_or_else(|error| wrong(&error.to_string())).home_domain()
+        let plmn = Plmn::new(mcc, mnc).unwrap_or_else(|error| wrong(&error.to_string()));
+        Ok(plmn.home_domain())
     }
 
     fn credential(&self) -> Result<Credential, Failure> {

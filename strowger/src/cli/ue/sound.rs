@@ -13,6 +13,12 @@ use crate::phones::{Phone, Talk};
 /// After the last word, so that it is heard at the other side.
 const AFTER: Duration = Duration::from_millis(300);
 
+/// A digit, its repeated end and its pause last no longer, RFC 4733 §2.5.1.
+const DIGIT: Duration = Duration::from_millis(400);
+
+/// How much later than we the other side may begin to speak.
+const LATE: Duration = Duration::from_secs(10);
+
 /// The longest recording.
 const RECORDING: Duration = Duration::from_secs(3600);
 
@@ -79,15 +85,19 @@ impl Sound {
             natural = natural.max(at) + time;
         }
         if let Some((digits, at)) = &digits {
-            // A digit and its pause last 200 ms at most.
-            natural = natural.max(*at + Duration::from_millis(200 * digits.len() as u64) + AFTER);
+            natural = natural.max(*at + DIGIT * digits.len() as u32 + AFTER);
         }
         let length = length.map(from_secs).or(ends.then_some(natural));
         let samples: Arc<[i16]> = samples.into();
         for phone in phones {
             phone.config.audio = Audio { samples: samples.clone(), repeat: self.repeat };
+            let recording = &mut phone.config.media.recording;
             if self.record.is_some() {
-                phone.config.media.recording = RECORDING;
+                *recording = RECORDING;
+            }
+            if let Some(expect) = &expect {
+                *recording =
+                    (*recording).max(Duration::from_millis(expect.len() as u64 / 8) + LATE);
             }
         }
         Ok(Talk { length, digits, hold, expect, record: self.record.clone() })
@@ -117,5 +127,37 @@ fn samples(bytes: &[u8], path: &Path) -> Result<Vec<i16>, Failure> {
     match wav.rate {
         8000 => Ok(wav.samples),
         rate => Err(failed(&format!("{rate} samples in a second; 8000 are needed"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::phones::Phone;
+    use base::redact::Secret;
+    use ue::{Credential, UeConfig};
+
+    /// All of what is expected must fit into what is recorded.
+    #[test]
+    fn long_expectations_and_digits_have_their_time() {
+        let file = std::env::temp_dir().join(format!("strowger-long-{}.wav", std::process::id()));
+        std::fs::write(&file, rtp::wav::write(8000, &vec![0; 8000 * 90]).unwrap()).unwrap();
+        let password = Credential::Password(Secret::new("p".to_owned()));
+        let config = UeConfig::new("a", "sip:a@ex.org", password, "ex.org");
+        let mut phones = [Phone { config, listen: ([127, 0, 0, 1], 0).into() }];
+        let sound = Sound {
+            say: Some("silence".to_owned()),
+            repeat: false,
+            record: None,
+            expect: Some(file.display().to_string()),
+            dtmf: Some("1".repeat(250)),
+            dtmf_at: 0.0,
+            hold_at: None,
+            hold_for: 2.0,
+        };
+        let talk = sound.apply(&mut phones, rtp::prompts::ALICE, None, true).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(phones[0].config.media.recording, Duration::from_secs(100));
+        assert!(talk.length.unwrap() >= Duration::from_secs(100));
     }
 }

@@ -144,14 +144,16 @@ impl Driver<'_> {
     }
 
     /// A phone cannot do what it was told.
-    pub(super) fn refused(&mut self, number: usize, reason: String) {
-        self.say(number, &reason);
-        let phone = &mut self.phones[number];
+    pub(super) fn refused(&mut self, number: usize, call: Option<CallId>, reason: String) {
         let calls = matches!(self.setup.work, Work::Call { .. });
+        let phone = &self.phones[number];
         // An order for a call that ended at the same moment is no fault.
-        if phone.state != State::Working {
+        let ended = call.is_some_and(|call| !phone.calls.contains_key(&call));
+        if ended || phone.state != State::Working {
             return;
         }
+        self.say(number, &reason);
+        let phone = &mut self.phones[number];
         phone.result.problems.push(reason);
         if calls && phone.calls.is_empty() {
             self.leave(number);
@@ -256,9 +258,9 @@ impl Driver<'_> {
             return path.to_owned();
         }
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let ending = path.extension().unwrap_or_default().to_string_lossy();
+        let ending = path.extension().map(|end| format!(".{}", end.to_string_lossy()));
         let number = self.outcome.calls.len() + 1;
-        path.with_file_name(format!("{stem}-{number}.{ending}"))
+        path.with_file_name(format!("{stem}-{number}{}", ending.unwrap_or_default()))
     }
 }
 
