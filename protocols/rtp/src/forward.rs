@@ -3,9 +3,10 @@
 //!
 //! A port learns its peer's address once. The first valid RTP packet decides; for three seconds a
 //! source that fits the signalled address better may replace it, then it is locked. Whatever comes
-//! from elsewhere is counted and dropped, so that nobody can inject media or divert it. A new
-//! [`join`](Forwarder::join) with another signalled address starts anew; one with the same address
-//! lets another source in only once the old one has been silent for three seconds.
+//! from elsewhere is counted and dropped. A new [`join`](Forwarder::join) with another signalled
+//! address starts anew; one with the same address lets another source in at once if it is a host
+//! that the signalling named, else only once the old one has been silent for three seconds, and
+//! never one that fits worse, unless it is the same host.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -21,6 +22,8 @@ use crate::reception::Reception;
 
 /// How long a better fitting source may replace the first one.
 const LEARNING: Duration = Duration::from_secs(3);
+/// The worst [fit](Port::fit) of a host that the signalling named.
+const SAME_HOST: u8 = 1;
 
 /// Where a packet leaves: the payload is sent unchanged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -252,10 +255,11 @@ impl Port {
                 *heard = now;
                 return Admission::Admitted;
             }
-            Source::Known { fit: old, since, heard, reopened, .. } => {
-                let better = fit < *old && now.since(*since) < LEARNING;
+            Source::Known { address, fit: old, since, heard, reopened } => {
+                let named = *reopened && fit <= SAME_HOST;
+                let better = fit < *old && (named || now.since(*since) < LEARNING);
                 let silent = *reopened && now.since(*heard) >= LEARNING;
-                if !better && !silent {
+                if !better && !(silent && (fit <= *old || from.ip() == address.ip())) {
                     return Admission::Refused;
                 }
             }

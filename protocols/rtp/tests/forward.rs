@@ -128,6 +128,38 @@ fn a_new_join_learns_anew_only_where_it_may() {
 }
 
 #[test]
+fn a_worse_fit_never_replaces_a_better_one() {
+    let (mut relay, a, _) = joined();
+    relay.packet(at(0), a, false, alice(), &rtp(1)).unwrap();
+    // Held: the same description again, and Alice is silent.
+    relay.join(side(A, Some(alice())), side(B, Some(bob())));
+    for stranger in ["203.0.113.66:6666", "203.0.113.66:4000"] {
+        assert_eq!(relay.packet(at(9_000), a, false, addr(stranger), &rtp(2)), None);
+    }
+    assert!(relay.packet(at(9_020), a, false, alice(), &rtp(3)).is_some());
+    // Her own host may change the port.
+    assert!(relay.packet(at(13_000), a, false, addr("192.0.2.1:4444"), &rtp(4)).is_some());
+}
+
+#[test]
+fn the_named_host_comes_back_after_a_stranger() {
+    let (mut relay, a, _) = joined();
+    let stranger = addr("203.0.113.66:6666");
+    relay.packet(at(0), a, false, stranger, &rtp(1)).unwrap();
+    assert_eq!(relay.packet(at(4_000), a, false, alice(), &rtp(1)), None);
+    relay.join(side(A, Some(alice())), side(B, Some(bob())));
+    relay.packet(at(4_010), a, false, stranger, &rtp(2)).unwrap();
+    let same_port = addr("203.0.113.77:4000");
+    assert_eq!(
+        relay.packet(at(4_015), a, false, same_port, &rtp(2)),
+        None,
+        "anybody may choose it"
+    );
+    assert!(relay.packet(at(4_020), a, false, alice(), &rtp(2)).is_some());
+    assert_eq!(relay.packet(at(4_030), a, false, stranger, &rtp(3)), None);
+}
+
+#[test]
 fn an_asymmetric_peer_is_sent_to_where_it_said() {
     let (mut relay, a, b) = joined();
     let asymmetric = Side { learn: false, ..side(A, Some(alice())) };
