@@ -223,6 +223,28 @@ fn loss_is_counted() {
     assert!(counters.jitter.is_zero());
 }
 
+#[test]
+fn a_stream_that_leads_back_to_itself_is_refused() {
+    let local = |n: u16| SocketAddr::from(([198, 51, 100, 1], 30_000 + n));
+    let open = |relay: &mut Forwarder, n: u16| relay.open(PortId(n.into()), local(n));
+    let mut relay = Forwarder::default();
+    let slots = [0, 2, 4, 6].map(|n| open(&mut relay, n));
+    let side = |n: u64, rtp| side(PortId(n), Some(rtp));
+    // Alice names the port that faces Bob.
+    relay.join(side(0, local(2)), side(2, bob()));
+    assert_eq!(relay.packet(at(0), slots[1], false, bob(), &rtp(1)), None);
+    assert_eq!(relay.packet(at(0), slots[1], true, addr("[2001:db8::2]:5001"), &RTCP), None);
+    // A call that is anchored twice is none.
+    relay.join(side(0, alice()), side(2, local(4)));
+    relay.join(side(4, local(2)), side(6, bob()));
+    assert_eq!(relay.packet(at(0), slots[0], false, alice(), &rtp(1)).unwrap().to, local(4));
+    assert_eq!(relay.packet(at(0), slots[2], false, local(2), &rtp(1)).unwrap().to, bob());
+    // Two streams that feed each other.
+    relay.join(side(0, local(4)), side(2, addr("192.0.2.9:1")));
+    relay.join(side(4, alice()), side(6, local(2)));
+    assert_eq!(relay.packet(at(9_000), slots[1], false, addr("192.0.2.9:1"), &rtp(1)), None);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Open(u64),
@@ -261,7 +283,7 @@ proptest! {
                 Step::Open(p) => {
                     pairs.retain(|(a, b)| *a != p && *b != p);
                     counted += relay.close(PortId(p)).map_or(0, |c| c.packets + c.rtcp + c.errors);
-                    slots.insert(p, relay.open(PortId(p), SocketAddr::from(([10, 0, 0, 1], 30000 + p as u16))));
+                    slots.insert(p, relay.open(PortId(p), SocketAddr::from(([10, 0, 0, 1], 30000 + 2 * p as u16))));
                 }
                 Step::Join(a, b, x, y, learn) => {
                     let a_side = Side { learn, ..side(PortId(a), Some(host(x))) };
