@@ -63,8 +63,6 @@ pub struct MediaConfig {
     pub timeouts: Timeouts,
     /// The most calls at a time.
     pub max_sessions: usize,
-    /// The type-of-service byte of media packets, for the packet path.
-    pub tos: u8,
 }
 
 impl MediaConfig {
@@ -75,7 +73,6 @@ impl MediaConfig {
             interfaces: addresses.into_iter().map(named).collect(),
             timeouts: Timeouts::default(),
             max_sessions: 100_000,
-            tos: 184,
         }
     }
 
