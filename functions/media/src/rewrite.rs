@@ -8,6 +8,10 @@ use sdp::{Direction, Media, Rtcp, Section, Session};
 
 use crate::call::{Dialogue, Stream, Who};
 
+/// How many sections of a description are relayed; the rest is refused like foreign media. A call
+/// has one for audio, one for video and few more.
+pub(crate) const MAX_STREAMS: usize = 8;
+
 /// How a media section is treated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Treatment {
@@ -25,6 +29,9 @@ pub(crate) fn treatment(session: &Session, index: usize) -> Treatment {
     let Some(line) = session.media().get(index).and_then(Media::line) else {
         return Treatment::Foreign;
     };
+    if index >= MAX_STREAMS {
+        return Treatment::Foreign;
+    }
     match line.protocol.as_str() {
         _ if line.port == 0 => Treatment::Rejected,
         "RTP/AVP" | "RTP/AVPF" if session.address_of(index).is_some() => Treatment::Relayed,

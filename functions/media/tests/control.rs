@@ -272,6 +272,16 @@ fn without_ports_or_room_an_offer_is_refused_and_leaves_nothing() {
 }
 
 #[test]
+fn one_description_takes_a_few_ports_only() {
+    let mut bench = Bench::new();
+    let many = phone(ALICE, 4000) + &"m=audio 4002 RTP/AVP 8\r\n".repeat(1000);
+    let out = bench.sdp(&offer(&many));
+    assert_eq!(bench.ports.len(), 16);
+    assert!(port_of(&out, 7) > 0);
+    assert_eq!((8..1001).map(|n| port_of(&out, n)).max(), Some(0));
+}
+
+#[test]
 fn questions_have_answers() {
     let mut bench = Bench::new();
     assert_eq!(bench.ask(&Request::new(Command::Ping)), Response::new(Outcome::Pong));
