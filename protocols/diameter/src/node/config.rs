@@ -5,6 +5,9 @@ use std::net::IpAddr;
 use base::machine::Name;
 use base::time::Duration;
 
+use crate::avp::Writer;
+use crate::dictionary::*;
+
 /// The application id of a relay, RFC 6733 §2.4.
 pub const RELAY: u32 = 0xffff_ffff;
 
@@ -17,6 +20,18 @@ pub struct Application {
     pub vendor: Option<u32>,
     /// The commands whose requests this function takes; others are answered 3001.
     pub serves: Vec<u32>,
+}
+
+impl Application {
+    /// What every message of a vendor's application says: which one it is, and that no state is
+    /// maintained (RFC 6733 §8.11).
+    pub(crate) fn write(&self, out: &mut Writer) {
+        let Some(vendor) = self.vendor else { return };
+        out.group(VENDOR_SPECIFIC_APPLICATION_ID, |group| {
+            group.u32(VENDOR_ID, vendor).u32(AUTH_APPLICATION_ID, self.id);
+        });
+        out.u32(AUTH_SESSION_STATE, 1);
+    }
 }
 
 /// A peer to connect to.
