@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use base::time::Duration;
+use base::trust::Networks;
 use ng::request::AddressFamily;
 
 /// A local address of the relay.
@@ -63,6 +64,8 @@ pub struct MediaConfig {
     pub timeouts: Timeouts,
     /// The most calls at a time.
     pub max_sessions: usize,
+    /// Who may ask, beside functions and programs of the same host.
+    pub trusted: Networks,
 }
 
 impl MediaConfig {
@@ -73,6 +76,7 @@ impl MediaConfig {
             interfaces: addresses.into_iter().map(named).collect(),
             timeouts: Timeouts::default(),
             max_sessions: 100_000,
+            trusted: Networks::default(),
         }
     }
 

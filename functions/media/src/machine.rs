@@ -7,6 +7,7 @@ use base::log::{Event, Severity};
 use base::relay::{self, PortId};
 use base::time::Duration;
 use base::timer::Timers;
+use base::trust::Networks;
 use base::{Bytes, Deadline, Flow, Function, Input, Instant, Output, Random, Service};
 use ng::{Cookies, Encoding, Message, MessageError, Request, Response, Seen};
 use sdp::Session;
@@ -111,6 +112,10 @@ impl Media {
     }
 
     fn received(&mut self, flow: Flow, message: &Bytes) {
+        if !self.config.trusted.admits(&flow) {
+            let text = Networks::refusal(&flow);
+            return self.log(Severity::Warning, "ng.untrusted", text);
+        }
         let message = match Message::parse(message) {
             Ok(message) => message,
             Err(MessageError::NoCookie) => {

@@ -282,6 +282,28 @@ fn one_description_takes_a_few_ports_only() {
 }
 
 #[test]
+fn strangers_are_not_answered() {
+    for (networks, answers) in [(vec![], 0), (vec![([203, 0, 113, 0].into(), 24)], 1)] {
+        let trusted = base::trust::Networks::new(networks);
+        let mut bench = Bench::with(MediaConfig { trusted, ..MediaConfig::new([bench::v4()]) });
+        let end = |ip: [u8; 4]| base::Endpoint::Ip((ip, 2223).into());
+        let flow = base::Flow {
+            transport: base::Transport::Udp,
+            local: end([198, 51, 100, 1]),
+            remote: end([203, 0, 113, 7]),
+            ..Bench::flow()
+        };
+        let message = base::Bytes::from_static(b"1 d7:command4:pinge");
+        bench.input(Input::Received { flow, message });
+        assert_eq!(bench.replies.len(), answers);
+        assert_eq!(
+            bench.logs.iter().filter(|log| log.counter == "ng.untrusted").count(),
+            1 - answers
+        );
+    }
+}
+
+#[test]
 fn questions_have_answers() {
     let mut bench = Bench::new();
     assert_eq!(bench.ask(&Request::new(Command::Ping)), Response::new(Outcome::Pong));

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use base::machine::Name;
 use base::time::Duration;
+use base::trust::Networks;
 
 use crate::avp::Writer;
 use crate::dictionary::*;
@@ -45,15 +46,6 @@ pub struct PeerConfig {
     pub realm: String,
 }
 
-/// Who may connect to us.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Accept {
-    /// Anybody who can reach the listener.
-    Any,
-    /// These DiameterIdentities, the configured peers, and functions of the same process.
-    Hosts(Vec<String>),
-}
-
 /// The configuration of a [`Node`](super::Node).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NodeConfig {
@@ -71,8 +63,8 @@ pub struct NodeConfig {
     pub applications: Vec<Application>,
     /// Whom to connect to, best first.
     pub peers: Vec<PeerConfig>,
-    /// Who may connect.
-    pub accept: Accept,
+    /// Who may connect, beside functions and programs of the same host.
+    pub trusted: Networks,
     /// Host-IP-Address where the connection has no IP address of its own.
     pub addresses: Vec<IpAddr>,
     /// Tw, the watchdog's interval, at least 6 s (RFC 3539 §3.4.1).
@@ -97,7 +89,7 @@ impl NodeConfig {
             supported_vendors: vec![crate::dictionary::VENDOR_3GPP],
             applications: Vec::new(),
             peers: Vec::new(),
-            accept: Accept::Any,
+            trusted: Networks::default(),
             addresses: Vec::new(),
             tw: Duration::from_secs(30),
             tc: Duration::from_secs(30),

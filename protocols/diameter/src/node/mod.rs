@@ -19,7 +19,7 @@ use base::timer::Timers;
 use base::{Flow, FlowError, FlowId, Random, Service, Severity};
 use bytes::Bytes;
 
-pub use config::{Accept, Application, NodeConfig, PeerConfig, RELAY};
+pub use config::{Application, NodeConfig, PeerConfig, RELAY};
 
 use crate::avp::Writer;
 use crate::message::Message;

@@ -348,14 +348,8 @@ impl Node {
             connection.cer = Some(message);
             connection.announced = applications;
         }
-        let refusal = if !self.accepts(&host, flow.transport) {
-            Some(ResultCode::UNKNOWN_PEER)
-        } else if !common {
-            Some(ResultCode::NO_COMMON_APPLICATION)
-        } else {
-            None
-        };
-        if let Some(code) = refusal {
+        if !common {
+            let code = ResultCode::NO_COMMON_APPLICATION;
             self.send_cea(flow, code);
             let text = format!("{host} on {flow:?} was refused: {code}");
             self.log(Severity::Warning, "diameter.cer_refused", text);
@@ -458,18 +452,6 @@ impl Node {
         gone.iter().for_each(|request| {
             self.inbound.remove(request);
         });
-    }
-
-    fn accepts(&self, host: &str, transport: Transport) -> bool {
-        let configured = || self.config.peers.iter().any(|p| p.host.eq_ignore_ascii_case(host));
-        match &self.config.accept {
-            Accept::Any => true,
-            Accept::Hosts(hosts) => {
-                transport == Transport::Wire
-                    || hosts.iter().any(|h| h.eq_ignore_ascii_case(host))
-                    || configured()
-            }
-        }
     }
 
     fn common(&self, theirs: &[u32]) -> bool {

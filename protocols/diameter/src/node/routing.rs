@@ -1,6 +1,8 @@
 //! Requests and answers: to whom they go, what happens when nobody answers, and what is refused
 //! before a function sees it. RFC 6733 §6.
 
+use base::trust::Networks;
+
 use super::*;
 use crate::avp::Avps;
 use crate::dictionary::*;
@@ -140,6 +142,10 @@ impl Node {
 
     /// A message arrived.
     pub fn received(&mut self, now: Instant, flow: Flow, bytes: Bytes) {
+        if !self.connections.contains_key(&flow.id) && !self.config.trusted.admits(&flow) {
+            self.log(Severity::Warning, "diameter.untrusted", Networks::refusal(&flow));
+            return self.close(flow);
+        }
         let message = match Message::parse(bytes.clone()) {
             Ok(message) => message,
             Err(error) => return self.on_malformed(now, flow, &bytes, &error),

@@ -396,14 +396,26 @@ fn strangers_are_turned_away() {
         }
         (outcome, closed)
     };
-    let choosy = NodeConfig { accept: Accept::Hosts(vec!["x.example".to_owned()]), ..server() };
-    let unknown = Some(ResultCode::UNKNOWN_PEER.into());
-    assert_eq!(answer(choosy.clone(), cer("y.example", RELAY)), (unknown, true));
     let welcome = Some(ResultCode::SUCCESS.into());
-    assert_eq!(answer(choosy, cer("X.example", RELAY)), (welcome, false));
+    assert_eq!(answer(server(), cer("y.example", RELAY)), (welcome, false));
     let nothing = Some(ResultCode::NO_COMMON_APPLICATION.into());
     assert_eq!(answer(server(), cer("y.example", 4)), (nothing, true));
     assert_eq!(answer(server(), request_bytes(|_, out| proper(out))), (None, true));
+
+    // From another host: whoever it says to be, vectors are not for everybody.
+    let abroad = tcp.to(Endpoint::Ip(SocketAddr::from(([203, 0, 113, 7], 3868))));
+    for (networks, admitted) in [(vec![], false), (vec![([203, 0, 113, 0].into(), 24)], true)] {
+        let trusted = base::trust::Networks::new(networks);
+        let mut node = Node::new(NodeConfig { trusted, ..server() }, Random::from_u64(8));
+        node.received(T0, abroad, cer("y.example", RELAY).bytes().clone());
+        let outputs: Vec<Output> = std::iter::from_fn(|| node.poll_output()).collect();
+        let said =
+            |name| outputs.iter().any(|o| matches!(o, Output::Log(event) if event.counter == name));
+        assert_eq!((said("diameter.peer_up"), said("diameter.untrusted")), (admitted, !admitted));
+        let answered = outputs.iter().any(|o| matches!(o, Output::Transmit { .. }));
+        let closed = outputs.iter().any(|o| matches!(o, Output::Close { .. }));
+        assert_eq!((answered, closed), (admitted, !admitted));
+    }
 
     let mut node = Node::new(server(), Random::from_u64(8));
     node.received(T0, tcp, Bytes::from_static(b"GET / HTTP/1.1\r\n\r\n\0\0"));
