@@ -27,6 +27,12 @@ pub trait Function: Send {
 
     /// When this function next wants [`Input::Timeout`].
     fn deadline(&self) -> Option<Deadline>;
+
+    /// Whether something is under way that the end of a drain waits for, such as a call that is being
+    /// set up.
+    fn is_busy(&self) -> bool {
+        false
+    }
 }
 
 /// When a machine wants to be woken, and which of its parts asked for it.

@@ -1,7 +1,8 @@
-//! The timer table: one enum of timers for each machine, and one place that knows which is next.
+//! The timer table: one enum of timers for each machine, and one place that knows which is next; and
+//! the table of what runs out, one entry for each key.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use crate::time::Instant;
 
@@ -61,6 +62,57 @@ impl<K: Ord> Timers<K> {
     }
 }
 
+/// When each key runs out: one time for each, which may be moved.
+///
+/// For what lives long and is refreshed often, such as a registration: a stale entry of [`Timers`]
+/// would stay for days.
+#[derive(Debug)]
+pub struct Expiries<K: Ord> {
+    at: BTreeMap<K, Instant>,
+    order: BTreeSet<(Instant, K)>,
+}
+
+impl<K: Ord> Default for Expiries<K> {
+    fn default() -> Self {
+        Expiries { at: BTreeMap::new(), order: BTreeSet::new() }
+    }
+}
+
+impl<K: Ord + Clone> Expiries<K> {
+    /// `key` runs out at `at`, and no longer when it was to before.
+    pub fn set(&mut self, at: Instant, key: K) {
+        if let Some(before) = self.at.insert(key.clone(), at) {
+            if before == at {
+                return;
+            }
+            self.order.remove(&(before, key.clone()));
+        }
+        self.order.insert((at, key));
+    }
+
+    /// `key` does not run out any more.
+    pub fn remove(&mut self, key: &K) {
+        if let Some((key, at)) = self.at.remove_entry(key) {
+            self.order.remove(&(at, key));
+        }
+    }
+
+    /// Takes the next key that has run out at `now`.
+    pub fn due(&mut self, now: Instant) -> Option<K> {
+        if self.order.first()?.0 > now {
+            return None;
+        }
+        let (_, key) = self.order.pop_first()?;
+        self.at.remove(&key);
+        Some(key)
+    }
+
+    /// When the next key runs out.
+    pub fn next(&self) -> Option<Instant> {
+        self.order.first().map(|(at, _)| *at)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,5 +130,22 @@ mod tests {
         assert_eq!(timers.due(later).map(|(_, k)| k), Some("A"));
         assert_eq!(timers.due(later).map(|(_, k)| k), Some("B"));
         assert_eq!(timers.due(later), None);
+    }
+
+    #[test]
+    fn a_key_runs_out_once_and_at_its_last_time() {
+        let at = |seconds: u64| Instant::from_unix_micros(seconds * 1_000_000);
+        let mut expiries = Expiries::default();
+        for second in [9, 2, 5] {
+            expiries.set(at(second), "a");
+        }
+        expiries.set(at(3), "b");
+        expiries.set(at(4), "c");
+        expiries.remove(&"c");
+        assert_eq!(expiries.next(), Some(at(3)));
+        assert_eq!(expiries.due(at(2)), None);
+        assert_eq!(expiries.due(at(9)), Some("b"));
+        assert_eq!(expiries.due(at(9)), Some("a"));
+        assert_eq!((expiries.due(at(9)), expiries.next()), (None, None));
     }
 }

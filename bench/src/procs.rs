@@ -16,17 +16,26 @@ pub struct Mem {
     pub processes: usize,
 }
 
-fn stat_fields(pid: i32) -> Option<(i32, u64)> {
-    // returns (parent, utime + stime in clock ticks)
-    stat_times(pid).map(|(p, u, s)| (p, u + s))
-}
-
-fn stat_times(pid: i32) -> Option<(i32, u64, u64)> {
-    // returns (parent, utime, stime in clock ticks); the command name may hold spaces
+fn parent_and_user(pid: i32) -> Option<(i32, u64)> {
+    // returns (parent, utime in clock ticks); the command name may hold spaces
     let s = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let rest = &s[s.rfind(')')? + 2..];
     let f: Vec<&str> = rest.split(' ').collect();
-    Some((f[1].parse().ok()?, f[11].parse().ok()?, f[12].parse().ok()?))
+    Some((f[1].parse().ok()?, f[11].parse().ok()?))
+}
+
+/// CPU time of another process with all its threads, also of those that ended.
+fn process_cpu_ns(pid: i32) -> u64 {
+    let mut clock = 0;
+    let mut ts = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let read = unsafe {
+        libc::clock_getcpuclockid(pid, &mut clock) == 0 && libc::clock_gettime(clock, &mut ts) == 0
+    };
+    if read {
+        ts.tv_sec as u64 * 1_000_000_000 + ts.tv_nsec as u64
+    } else {
+        0
+    }
 }
 
 fn all_pids() -> Vec<i32> {
@@ -66,7 +75,7 @@ impl Server {
         loop {
             let before = set.len();
             for p in &all {
-                if let Some((parent, _)) = stat_fields(*p) {
+                if let Some((parent, _)) = parent_and_user(*p) {
                     if set.contains(&parent) {
                         set.insert(*p);
                     }
@@ -78,22 +87,25 @@ impl Server {
         }
     }
 
-    /// utime + stime of all processes, in microseconds (the kernel counts in 10 ms steps).
+    /// User and system time of all processes, in microseconds.
     pub fn cpu_us(&self) -> u64 {
         if !self.given() {
             return 0;
         }
-        let hz = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as u64;
-        self.pids().iter().filter_map(|p| stat_fields(*p)).map(|(_, t)| t * 1_000_000 / hz).sum()
+        self.pids().iter().map(|p| process_cpu_ns(*p) / 1000).sum()
     }
 
-    /// The user-mode part of `cpu_us`.
+    /// The user-mode part of `cpu_us`, in steps of 10 ms.
     pub fn user_us(&self) -> u64 {
         if !self.given() {
             return 0;
         }
         let hz = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as u64;
-        self.pids().iter().filter_map(|p| stat_times(*p)).map(|(_, u, _)| u * 1_000_000 / hz).sum()
+        self.pids()
+            .iter()
+            .filter_map(|p| parent_and_user(*p))
+            .map(|(_, u)| u * 1_000_000 / hz)
+            .sum()
     }
 
     pub fn mem(&self) -> Mem {

@@ -21,3 +21,6 @@ pub mod recorder;
 pub mod relay;
 pub mod run;
 pub mod state;
+
+/// What our phones call themselves in User-Agent and Server.
+pub const PRODUCT: &str = concat!("Strowger/", env!("CARGO_PKG_VERSION"));

@@ -24,7 +24,7 @@ use crate::recorder::{LIMITS, Recorder};
 use crate::relay::RtpForward;
 
 /// Notices that may wait for the dispatcher.
-const NOTICES: usize = 65_536;
+const NOTICES: usize = 4096;
 
 /// Why a process does not start.
 #[derive(Debug, thiserror::Error)]

@@ -268,3 +268,29 @@ fn what_cannot_be_traced() {
     assert!(folder.fails("trace --from x.pcapng").contains("has no message of a Strowger"));
     assert!(folder.works("trace --help").contains("strowger trace --list"));
 }
+
+#[test]
+fn what_several_processes_remember_becomes_one_trace() {
+    let folder = Folder::new();
+    let text = "OPTIONS sip:s SIP/2.0\\r\\nVia: SIP/2.0/UDP p;branch=z9hG4bK1\\r\\nCall-ID: one\\r\\n\
+        From: <sip:a@x>;tag=1\\r\\nTo: <sip:b@x>\\r\\nCSeq: 1 OPTIONS\\r\\n\\r\\n";
+    // Each knows its own name only.
+    let sight = |at: u32, from: &str, to: &str| {
+        format!(
+            "{{\"at\":{at},\"service\":\"sip\",\"transport\":\"udp\",\"flow\":1,\"text\":\"{text}\",\
+             \"from\":{{\"endpoint\":\"10.0.0.1:5060\"{from}}},\"to\":{{\"endpoint\":\"10.0.0.2:5060\"{to}}}}}\n"
+        )
+    };
+    fs::write(folder.0.join("p.jsonl"), sight(1000, ",\"name\":\"pcscf\"", "")).unwrap();
+    fs::write(folder.0.join("s.jsonl"), sight(1200, "", ",\"name\":\"scscf\"")).unwrap();
+    let said = folder.works("trace --from s.jsonl --from p.jsonl --to both.jsonl");
+    assert_eq!(said, "both.jsonl holds 1 messages\n");
+    let both = fs::read_to_string(folder.0.join("both.jsonl")).unwrap();
+    assert!(both.contains("\"pcscf\"") && both.contains("\"scscf\""), "{both}");
+    assert!(both.contains("\"at\":1000"), "it was sent before it was received: {both}");
+    let ladder = folder.works("trace --from p.jsonl --from s.jsonl one");
+    assert_eq!(ladder.matches("OPTIONS").count(), 2, "title and arrow: {ladder}");
+    let said = folder.fails("trace --from p.jsonl --from s.jsonl +4911");
+    assert!(said.contains("p.jsonl, s.jsonl have no message of +4911"), "{said}");
+    assert!(said.contains("--list --from p.jsonl --from s.jsonl"), "{said}");
+}

@@ -1,6 +1,9 @@
 //! Faults that are planted into functions from outside, to see whether the invariants find them.
 
+use std::collections::VecDeque;
+
 use base::store::Change;
+use base::time::Duration;
 use base::{Deadline, Function, Input, Instant, Output};
 use engine::FunctionSpec;
 
@@ -15,22 +18,26 @@ pub enum Fault {
     SqnNotPersisted,
     /// Phones send their 200 to an INVITE only once.
     SuccessNeverRepeated,
+    /// What the HSS says about the third subscriber comes ten seconds late.
+    HssLate,
 }
+
+const LATE: Duration = Duration::from_secs(10);
 
 impl Fault {
     /// Plants the fault into a function, if it is one of that function.
     pub fn plant(fault: Option<Fault>, mut spec: FunctionSpec) -> FunctionSpec {
         let concerns = match fault {
             Some(Fault::BindingSurvives) => "scscf",
-            Some(Fault::SqnNotPersisted) => "hss",
+            Some(Fault::SqnNotPersisted | Fault::HssLate) => "hss",
             Some(Fault::SuccessNeverRepeated) => "ue",
             // This one is a value of the configuration.
             Some(Fault::TimerBNeverArmed) | None => return spec,
         };
         if let Some(fault) = fault.filter(|_| spec.name == concerns) {
-            let last = Vec::new();
+            let (last, held) = (Vec::new(), VecDeque::new());
             let inner = spec.function;
-            spec.function = Box::new(Faulty { inner, fault, now: Instant::EPOCH, last });
+            spec.function = Box::new(Faulty { inner, fault, now: Instant::EPOCH, last, held });
         }
         spec
     }
@@ -43,6 +50,8 @@ struct Faulty {
     now: Instant,
     /// The 200s that were sent.
     last: Vec<base::Bytes>,
+    /// What is sent later.
+    held: VecDeque<(Instant, Output)>,
 }
 
 impl Faulty {
@@ -72,6 +81,14 @@ impl Faulty {
                 }
                 Some(Output::Transmit { flow, message })
             }
+            (Fault::HssLate, output @ Output::Transmit { .. }) => {
+                let Output::Transmit { message, .. } = &output else { return None };
+                if !message.windows(10).any(|bytes| bytes == b"0000000003") {
+                    return Some(output);
+                }
+                self.held.push_back((self.now + LATE, output));
+                None
+            }
             (_, output) => Some(output),
         }
     }
@@ -89,6 +106,9 @@ impl Function for Faulty {
     }
 
     fn poll(&mut self) -> Option<Output> {
+        if self.held.front().is_some_and(|(at, _)| *at <= self.now) {
+            return self.held.pop_front().map(|(_, output)| output);
+        }
         loop {
             let output = self.inner.poll()?;
             if let Some(output) = self.tamper(output) {
@@ -98,6 +118,12 @@ impl Function for Faulty {
     }
 
     fn deadline(&self) -> Option<Deadline> {
-        self.inner.deadline()
+        let held = self.held.front();
+        let held = held.map(|(at, _)| Deadline { at: *at, reason: "held back" });
+        Deadline::earliest(self.inner.deadline(), held)
+    }
+
+    fn is_busy(&self) -> bool {
+        self.inner.is_busy()
     }
 }

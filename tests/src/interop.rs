@@ -1,22 +1,31 @@
-//! Foreign programs next to a live network: each test in a network namespace of its own.
+//! Foreign programs next to a live network: each test in a network namespace of its own, or in several
+//! that a [`Bridge`] joins.
 //!
 //! Nothing here waits for a time: it waits for a condition, at most [`PATIENCE`].
 
 mod baresip;
+mod bridge;
+mod decoder;
+mod evening;
 mod namespace;
 mod peer;
 mod process;
 pub mod spec;
+mod split;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub use baresip::Baresip;
+pub use bridge::Bridge;
+pub use decoder::decode;
+pub use evening::{Race, all_is_answered, evening, within_one, without_races};
 pub use namespace::Namespace;
 pub use peer::Peer;
 pub use process::{Process, assert_heard};
 pub use spec::Spec;
+pub use split::Split;
 
 /// The address of everything inside a namespace.
 pub const HERE: &str = "10.9.0.1";
@@ -29,7 +38,12 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Plays a scenario in a fresh namespace; what fails is tried once more, and that is said.
 pub fn scenario(name: &str, play: impl Fn(&Namespace)) {
-    let attempt = || catch_unwind(AssertUnwindSafe(|| play(&Namespace::new())));
+    twice(name, || play(&Namespace::new()));
+}
+
+/// Plays something; what fails is tried once more, and that is said.
+pub fn twice(name: &str, play: impl Fn()) {
+    let attempt = || catch_unwind(AssertUnwindSafe(&play));
     if attempt().is_err() {
         eprintln!("{name}: failed, a second attempt is made");
         match attempt() {

@@ -1,161 +1,149 @@
 //! `cargo xtask bench`: server CPU per unit of work, ours and Kamailio's, alternating in one run.
 //!
-//! Kamailio is tuned (`-x tlsf`, `bench/kamailio/kamailio.cfg`). Ours is one process with its defaults:
-//! store and trace on. A registration crosses P-CSCF, I-CSCF, S-CSCF and HSS here and one registrar
-//! there, so the REGISTER rows compare a whole IMS with a registrar.
+//! Kamailio is tuned (`-x tlsf`, `bench/kamailio/kamailio.cfg`). Ours is the static binary, one
+//! process with its defaults: store and trace on, all functions. A registration crosses P-CSCF,
+//! I-CSCF, S-CSCF and HSS here and one registrar there; a call crosses P, S, I, S and P here and one
+//! proxy there. So the rows compare a whole IMS with a registrar and proxy.
+//!
+//! Each run is of a server that was just started. Its CPU time is read after the last timer of its
+//! transactions, so that what a server puts off is counted.
 
-use std::fs;
-use std::io::Write;
-use std::net::UdpSocket;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-use crate::run::{cargo, root, step};
+use crate::limits::{self, number};
+use crate::run::{cargo, step};
+use crate::server::{DOMAIN, Kind, Server, tool};
+use crate::{dist, peers};
 
-const DOMAIN: &str = "example.test";
-const OURS: u16 = 15_060;
-const KAMAILIO: u16 = 15_061;
-const USERS: usize = 10_000;
+/// Phones that the store of ours knows.
+const SUBSCRIBERS: usize = 10_000;
 
-/// Measures and prints one table; `repeats` runs of each.
-pub(crate) fn all(repeats: usize) -> Result<(), String> {
-    step("build", &mut cargo(&["build", "--release", "-p", "strowger", "-p", "bench", "--bins"]))?;
-    let place = root().join("target/bench");
-    fs::create_dir_all(&place).map_err(|e| format!("{}: {e}", place.display()))?;
-    let mut rows: Vec<(String, Vec<f64>)> = Vec::new();
+/// One kind of work.
+struct Row {
+    name: &'static str,
+    /// What the generator is told.
+    load: &'static str,
+    /// Whether calls go through our media relay; Kamailio has none.
+    relay: bool,
+    /// Whether ours keeps finished transactions for 32 s (Timers J and L).
+    lingers: bool,
+}
+
+const fn row(name: &'static str, load: &'static str) -> Row {
+    Row { name, load, relay: false, lingers: true }
+}
+
+const ROWS: &[Row] = &[
+    row("options udp", "options --count 80000"),
+    Row { lingers: false, ..row("options tcp", "options --transport tcp --count 80000") },
+    row("options udp 2000/s", "options --count 20000 --rate 2000"),
+    row("register udp", "register --users 10000 --count 40000"),
+    Row {
+        lingers: false,
+        ..row("register tcp", "register --transport tcp --users 2000 --count 20000")
+    },
+    row("register udp 200/s", "register --users 2000 --count 2000 --rate 200"),
+    row("call udp", "call --users 1000 --count 15000"),
+    row("call tcp", "call --transport tcp --users 500 --count 10000"),
+    row("call udp 100/s", "call --users 1000 --count 1000 --rate 100"),
+    Row { relay: true, ..row("call udp, media relay", "call --users 1000 --count 15000") },
+];
+
+/// What one run costs: microseconds of CPU for each unit, and memory in MiB before the load, after
+/// it, and when all is settled.
+struct Cost {
+    cpu: f64,
+    memory: [f64; 3],
+}
+
+/// Measures the rows whose name contains `only`, `repeats` times each, and prints a table. Without a
+/// choice, the limits of the binary come first.
+pub(crate) fn all(repeats: usize, only: &str) -> Result<(), String> {
+    let rows: Vec<&Row> = ROWS.iter().filter(|row| row.name.contains(only)).collect();
+    if rows.is_empty() {
+        let names: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
+        return Err(format!("no row has {only:?} in its name; there are: {}", names.join("; ")));
+    }
+    peers::install()?;
+    dist::build()?;
+    step("generators", &mut cargo(&["build", "--release", "-p", "bench", "--bins"]))?;
+    if only.is_empty() {
+        limits::measure()?;
+    }
+    let mut costs: Vec<(String, Vec<Cost>)> = Vec::new();
     for _ in 0..repeats {
-        for (server, port) in [("strowger", OURS), ("kamailio", KAMAILIO)] {
-            let mut running = Server::start(server, port, &place)?;
-            // Together below the limit of transactions that ours keeps for 32 s (Timer J).
-            for (work, count) in [("options", 80_000), ("register", 40_000)] {
-                let cost = load(work, port, count, running.child.id())?;
-                let row = format!("{work:<9} {server}");
-                match rows.iter_mut().find(|(name, _)| *name == row) {
+        for row in &rows {
+            for kind in row.servers() {
+                let name = format!("{:<22} {}", row.name, kind.name());
+                let cost = row.run(kind)?;
+                match costs.iter_mut().find(|(known, _)| *known == name) {
                     Some((_, costs)) => costs.push(cost),
-                    None => rows.push((row, vec![cost])),
+                    None => costs.push((name, vec![cost])),
                 }
             }
-            running.end();
         }
     }
-    println!("\nserver CPU per unit, us (min / median / max of {repeats})");
-    rows.sort_by(|a, b| a.0.cmp(&b.0));
-    for (row, mut costs) in rows {
-        costs.sort_by(f64::total_cmp);
-        let (least, most) = (costs[0], costs[costs.len() - 1]);
-        println!("  {row:<20} {least:>7.2} {:>7.2} {most:>7.2}", costs[costs.len() / 2]);
+    println!("\nserver CPU per unit, us: min, median, max of {repeats}");
+    println!("memory (PSS), MiB, medians: before the load, after it, settled");
+    for (name, costs) in costs {
+        let cpu = sorted(costs.iter().map(|cost| cost.cpu));
+        let memory = [0, 1, 2].map(|i| median(&sorted(costs.iter().map(|cost| cost.memory[i]))));
+        let (least, most) = (cpu[0], cpu[cpu.len() - 1]);
+        let [before, after, settled] = memory;
+        println!(
+            "  {name:<32} {least:>7.1} {:>7.1} {most:>7.1}   {before:>6.1} {after:>6.1} {settled:>6.1}",
+            median(&cpu)
+        );
     }
     Ok(())
 }
 
-fn release(program: &str) -> PathBuf {
-    root().join("target/release").join(program)
+fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values
 }
 
-/// A server that is ended with its owner.
-struct Server {
-    child: Child,
+fn median(sorted: &[f64]) -> f64 {
+    let half = sorted.len() / 2;
+    if sorted.len() % 2 == 1 { sorted[half] } else { (sorted[half - 1] + sorted[half]) / 2.0 }
 }
 
-impl Server {
-    fn start(name: &str, port: u16, place: &Path) -> Result<Server, String> {
-        let log = fs::File::create(place.join(format!("{name}.log"))).map_err(|e| e.to_string())?;
-        let errors = log.try_clone().map_err(|e| e.to_string())?;
-        let mut command = match name {
-            "strowger" => strowger(port, place)?,
-            _ => {
-                let mut command = Command::new(root().join("bench/kamailio/run.sh"));
-                let port = format!("SIPPORT={port}");
-                command.env("MEMMGR", "tlsf").args(["2", "1024", "-A", &port]);
-                command
-            }
+impl Row {
+    fn servers(&self) -> Vec<Kind> {
+        let ours = Kind::Strowger { subscribers: SUBSCRIBERS, relay: self.relay };
+        if self.relay { vec![ours] } else { vec![ours, Kind::Kamailio] }
+    }
+
+    /// One run of the generator against a fresh server; prints its figures as a line of JSON.
+    fn run(&self, kind: Kind) -> Result<Cost, String> {
+        let mut server = Server::start(kind)?;
+        let settle = match kind {
+            Kind::Strowger { .. } if self.lingers => "34000",
+            Kind::Strowger { .. } => "2000",
+            // Its tm frees transactions after 5 s.
+            Kind::Kamailio => "6500",
         };
-        let child = command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn();
-        let child = child.map_err(|e| format!("cannot start {name}: {e}"))?;
-        let server = Server { child };
-        answers(port).map_err(|why| format!("{name}: {why}; see {}", place.display()))?;
-        Ok(server)
-    }
-
-    fn end(&mut self) {
-        let id = self.child.id().to_string();
-        let _ = Command::new("kill").arg(id).status();
-        let _ = self.child.wait();
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Ours with its users in a fresh store.
-fn strowger(port: u16, place: &Path) -> Result<Command, String> {
-    let state = place.join("state");
-    let _ = fs::remove_dir_all(&state);
-    fs::create_dir_all(&state).map_err(|e| e.to_string())?;
-    let config = place.join("strowger.toml");
-    let text = format!("domain = \"{DOMAIN}\"\n\n[pcscf]\nlisten = [\"127.0.0.1:{port}\"]\n");
-    fs::write(&config, text).map_err(|e| e.to_string())?;
-    let users = place.join("users.csv");
-    let mut file = fs::File::create(&users).map_err(|e| e.to_string())?;
-    let mut rows = String::from("name,password\n");
-    for user in 0..USERS {
-        rows.push_str(&format!("u{user},secret\n"));
-    }
-    file.write_all(rows.as_bytes()).map_err(|e| e.to_string())?;
-    let with_place = |command: &mut Command| {
-        command.arg("-c").arg(&config).arg("--state").arg(&state);
-    };
-    let mut import = Command::new(release("strowger"));
-    import.args(["sub", "import"]).arg(&users);
-    with_place(&mut import);
-    step("users", &mut import)?;
-    let mut run = Command::new(release("strowger"));
-    run.arg("run");
-    with_place(&mut run);
-    Ok(run)
-}
-
-/// Waits until an OPTIONS is answered.
-fn answers(port: u16) -> Result<(), String> {
-    let socket = UdpSocket::bind("127.0.0.1:0").map_err(|e| e.to_string())?;
-    let me = socket.local_addr().map_err(|e| e.to_string())?;
-    socket.set_read_timeout(Some(Duration::from_millis(50))).map_err(|e| e.to_string())?;
-    let ask = format!(
-        "OPTIONS sip:127.0.0.1:{port} SIP/2.0\r\nVia: SIP/2.0/UDP {me};branch=z9hG4bKready;rport\r\n\
-         Max-Forwards: 70\r\nFrom: <sip:probe@{DOMAIN}>;tag=1\r\nTo: <sip:127.0.0.1:{port}>\r\n\
-         Call-ID: ready\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
-    );
-    let end = Instant::now() + Duration::from_secs(20);
-    let mut room = [0; 2000];
-    while Instant::now() < end {
-        let _ = socket.send_to(ask.as_bytes(), ("127.0.0.1", port));
-        if socket.recv(&mut room).is_ok() {
-            return Ok(());
+        let mut command = Command::new(tool("sipload"));
+        command.args(self.load.split(' ')).args(["--server", &kind.address()]);
+        command.args(["--domain", DOMAIN, "--settle-ms", settle]);
+        command.args(["--pid", &server.id().to_string()]);
+        let out = command.output().map_err(|e| format!("sipload: {e}"))?;
+        server.end();
+        let line = String::from_utf8_lossy(&out.stdout).into_owned();
+        let rest = line.trim().trim_start_matches('{');
+        println!("{{\"row\":\"{}\",\"server\":\"{}\",{rest}", self.name, kind.name());
+        let figure = |key| number(&line, key);
+        let memory = ["pss_before_mib", "pss_after_mib", "pss_settled_mib"].map(figure);
+        let clean = figure("failed") == Some(0.0) && figure("bad_status") == Some(0.0);
+        match (figure("server_cpu_us_per_unit"), memory) {
+            (Some(cpu), [Some(before), Some(after), Some(settled)]) if clean => {
+                Ok(Cost { cpu, memory: [before, after, settled] })
+            }
+            _ => {
+                let why = String::from_utf8_lossy(&out.stderr).into_owned();
+                Err(format!("{} did not go through at {}: {why}", self.name, kind.name()))
+            }
         }
-    }
-    Err("no answer to OPTIONS within 20 s".to_owned())
-}
-
-/// One run of the generator; the server's CPU microseconds for each unit.
-fn load(work: &str, port: u16, count: usize, pid: u32) -> Result<f64, String> {
-    let mut command = Command::new(release("sipload"));
-    command.arg(work).args(["--server", &format!("127.0.0.1:{port}")]);
-    command.args(["--count", &count.to_string(), "--users", &USERS.to_string()]);
-    command.args(["--domain", DOMAIN, "--pid", &pid.to_string()]);
-    let out = command.output().map_err(|e| format!("sipload: {e}"))?;
-    let line = String::from_utf8_lossy(&out.stdout).into_owned();
-    print!("  {line}");
-    let number = |key: &str| {
-        let at = line.find(&format!("\"{key}\":"))? + key.len() + 3;
-        line[at..].split([',', '}']).next()?.parse::<f64>().ok()
-    };
-    match (number("failed"), number("bad_status"), number("server_cpu_us_per_unit")) {
-        (Some(0.0), Some(0.0), Some(cost)) => Ok(cost),
-        _ => Err(format!("{work} did not go through: {line}")),
     }
 }

@@ -1,20 +1,29 @@
 //! `cargo xtask dist`: the binary that is shipped.
 
+use std::path::PathBuf;
 use std::process::Command;
 
+use crate::limits::MAX_SIZE;
 use crate::run::{cargo, root, step};
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Largest size of the stripped binary, in bytes.
-const MAX_SIZE: u64 = 20_000_000;
+/// The path of the shipped binary.
+pub(crate) fn binary() -> PathBuf {
+    root().join("target").join(TARGET).join("release/strowger")
+}
+
+/// Its size in bytes.
+pub(crate) fn size() -> Result<u64, String> {
+    let binary = binary();
+    Ok(std::fs::metadata(&binary).map_err(|e| format!("{}: {e}", binary.display()))?.len())
+}
 
 /// Builds it and checks that it is static and small.
 pub(crate) fn build() -> Result<(), String> {
     let mut build = cargo(&["build", "--release", "--package", "strowger", "--target", TARGET]);
     step("static binary", build.env("RUSTFLAGS", "-C target-feature=+crt-static"))?;
-    let binary = root().join("target").join(TARGET).join("release/strowger");
-    let size = std::fs::metadata(&binary).map_err(|e| format!("{}: {e}", binary.display()))?.len();
+    let (binary, size) = (binary(), size()?);
     let ldd = Command::new("ldd").arg(&binary).output().map_err(|e| format!("ldd: {e}"))?;
     let said = String::from_utf8_lossy(&[ldd.stdout, ldd.stderr].concat()).into_owned();
     if !said.contains("statically linked") && !said.contains("not a dynamic executable") {
@@ -37,8 +46,7 @@ pub(crate) fn demonstrate() -> Result<(), String> {
         }
         std::fs::create_dir_all(&home)?;
         std::os::unix::fs::chown(&home, Some(NOBODY), Some(NOBODY))?;
-        let binary = root().join("target").join(TARGET).join("release/strowger");
-        std::fs::copy(binary, jail.join("strowger")).map(drop)
+        std::fs::copy(binary(), jail.join("strowger")).map(drop)
     };
     prepare().map_err(|e| format!("an empty root in {} (needs root): {e}", jail.display()))?;
     let mut demo = Command::new("chroot");

@@ -2,10 +2,13 @@
 #![allow(clippy::print_stdout, reason = "a command line speaks to a person")]
 
 mod bench;
+mod deny;
 mod dist;
 mod fuzz;
+mod limits;
 mod peers;
 mod run;
+mod server;
 mod test;
 
 use std::process::ExitCode;
@@ -15,7 +18,10 @@ The project's own commands.
 
     cargo xtask test     everything that CI runs: format, lints, tests, real peers
     cargo xtask peers    install the foreign programs that the tests drive (Debian, root)
-    cargo xtask bench [N] server CPU per unit of work, ours and Kamailio's, N runs of each (3)
+    cargo xtask bench [N] [--only WORD]
+                         server CPU per unit of work, ours and Kamailio's, N runs of each (3);
+                         start, memory and size of the shipped binary, unless rows are chosen
+    cargo xtask deny         licences, bans and sources of the dependencies
     cargo xtask fuzz [S] every fuzz target for S seconds (30)
     cargo xtask dist     the binary that is shipped: static, stripped, checked
 ";
@@ -25,10 +31,8 @@ fn main() -> ExitCode {
     let result = match command.as_deref() {
         Some("test") => test::all(),
         Some("peers") => peers::install(),
-        Some("bench") => match std::env::args().nth(2).unwrap_or("3".to_owned()).parse() {
-            Ok(repeats @ 1..) => bench::all(repeats),
-            _ => Err("bench takes a number of repeats".to_owned()),
-        },
+        Some("bench") => measure(&std::env::args().skip(2).collect::<Vec<_>>()),
+        Some("deny") => deny::check(),
         Some("dist") => dist::build(),
         Some("fuzz") => match std::env::args().nth(2).unwrap_or("30".to_owned()).parse() {
             Ok(seconds) => fuzz::all(seconds),
@@ -46,4 +50,17 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn measure(arguments: &[String]) -> Result<(), String> {
+    let (mut repeats, mut only) = (3, "");
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        match (argument.as_str(), argument.parse()) {
+            ("--only", _) => only = rest.next().ok_or("--only takes a part of a row's name")?,
+            (_, Ok(number @ 1..)) => repeats = number,
+            _ => return Err(format!("bench takes no {argument}")),
+        }
+    }
+    bench::all(repeats, only)
 }

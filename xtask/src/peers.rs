@@ -13,6 +13,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("rtpengine-daemon", "/usr/bin/rtpengine"),
     ("kamailio", "/usr/sbin/kamailio"),
     ("tshark", "/usr/bin/tshark"),
+    ("tcpdump", "/usr/bin/tcpdump"),
     ("python3-venv", "/usr/share/doc/python3-venv"),
 ];
 

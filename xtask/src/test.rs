@@ -1,12 +1,13 @@
 //! `cargo xtask test`.
 
 use crate::run::{cargo, step};
-use crate::{dist, peers};
+use crate::{deny, dist, limits, peers};
 
 /// Everything that CI runs.
 pub(crate) fn all() -> Result<(), String> {
     peers::install()?;
     step("format", &mut cargo(&["fmt", "--all", "--check"]))?;
+    deny::check()?;
     let lints = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
     step("lints", &mut cargo(&lints))?;
     let mut tests = cargo(&["test", "--workspace", "--quiet", "--no-fail-fast"]);
@@ -20,6 +21,10 @@ pub(crate) fn all() -> Result<(), String> {
     step("documentation", cargo(&documentation).env("RUSTDOCFLAGS", "-D warnings"))?;
     dist::build()?;
     dist::demonstrate()?;
+    limits::assert_memory()?;
     let interop = ["test", "--quiet", "--package", "strowger-tests", "--features", "interop"];
-    step("real peers", cargo(&interop).args(["--", "--test-threads=1"]))
+    // Where a test plays the program in several processes, it is the one that is shipped.
+    let mut peers = cargo(&interop);
+    peers.env("STROWGER_PROGRAM", dist::binary());
+    step("real peers", peers.args(["--", "--test-threads=1"]))
 }

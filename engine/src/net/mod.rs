@@ -160,7 +160,8 @@ impl Handle {
         self.send(Command::StopFunction(function))
     }
 
-    /// Asks all functions to take no new work, and ends the loop after `grace`.
+    /// Asks all functions to take no new work, and ends the loop when none is busy any more, after
+    /// `grace` at the latest.
     ///
     /// # Errors
     /// As for [`order`](Handle::order).
@@ -373,6 +374,8 @@ impl Live {
             progress = self.turn(now, &mut no_relay, &mut tap, &mut console, |shard, outside| {
                 shard.run(now, outside)
             });
+            // Functions hear of a drain in the turn that begins it.
+            stop |= end.is_some() && !self.shard.is_busy();
             if stop {
                 if self.store.commit(now).is_err() {
                     let text = "the store could not be written at the end";

@@ -95,6 +95,10 @@ impl Machine {
         if self.timeout_queued { None } else { self.deadline }
     }
 
+    pub(crate) fn is_busy(&self) -> bool {
+        self.function.as_ref().is_some_and(|function| function.is_busy())
+    }
+
     /// Takes the machine out of its table, steps it, and puts it back only if it returned. `None`
     /// as input only takes outputs.
     pub(crate) fn step(

@@ -233,6 +233,11 @@ impl Shard {
         }
     }
 
+    /// Whether a function has something under way that a drain waits for.
+    pub fn is_busy(&self) -> bool {
+        !self.queue.is_empty() || self.machines.iter().any(Machine::is_busy)
+    }
+
     /// Takes a function away: its wires close, its sockets too.
     pub fn stop(&mut self, now: Instant, function: FunctionId, outside: &mut Outside<'_>) {
         if self.machines.get_mut(usize::from(function.0)).is_some_and(Machine::stop) {

@@ -14,6 +14,7 @@ use redb::{
 };
 
 use super::SimulatedDisk;
+use super::shadow::Shadow;
 use crate::shard::Store;
 
 /// How long a change behind may wait for its commit.
@@ -100,6 +101,8 @@ pub struct DiskStore {
     cache: usize,
     /// Closed until it is needed, and after an error of the disk.
     database: Option<Database>,
+    /// To read from while the disk cannot be written.
+    shadow: Option<Database>,
     /// What is to be committed, in order.
     pending: Vec<(Durability, Vec<Change>)>,
     /// The effect of `pending`: `None` is a deleted record.
@@ -143,6 +146,7 @@ impl DiskStore {
             migrate: None,
             cache,
             database: None,
+            shadow: None,
             pending: Vec::new(),
             overlay: BTreeMap::new(),
             backlog: 0,
@@ -223,21 +227,46 @@ impl DiskStore {
         Ok(database)
     }
 
-    /// The open database; `None` if there is nothing to read on a disk that was never written.
-    fn database(&mut self, write: bool) -> Result<Option<&Database>, StoreError> {
-        if self.database.is_none() {
-            if let (Place::Simulated(disk), false) = (&self.place, write)
+    /// The database, opened to be written.
+    fn writable(&mut self) -> Result<&Database, StoreError> {
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => self.open_database().map_err(|error| match error {
+                OpenError::Failed { error, .. } => error,
+                _ => StoreError::Failed,
+            })?,
+        };
+        self.shadow = None;
+        Ok(self.database.insert(database))
+    }
+
+    /// The database to read from; `None` if nothing was ever written.
+    fn readable(&mut self) -> Result<Option<&Database>, StoreError> {
+        if self.database.is_none() && self.shadow.is_none() {
+            if let Place::Simulated(disk) = &self.place
                 && !disk.is_named()
             {
                 return Ok(None);
             }
-            let opened = self.open_database().map_err(|error| match error {
-                OpenError::Failed { error, .. } => error,
-                _ => StoreError::Failed,
-            })?;
-            self.database = Some(opened);
+            if let Err(error) = self.writable() {
+                let shadow = self.open_shadow().map_err(|_| error)?;
+                self.shadow = Some(shadow);
+            }
         }
-        Ok(self.database.as_ref())
+        Ok(self.database.as_ref().or(self.shadow.as_ref()))
+    }
+
+    fn open_shadow(&self) -> Result<Database, redb::Error> {
+        let mut builder = Database::builder();
+        builder.set_cache_size(self.cache);
+        let opened = match &self.place {
+            Place::File(path) => {
+                let file = redb::backends::FileBackend::new(std::fs::File::open(path)?)?;
+                builder.create_with_backend(Shadow::new(file)?)
+            }
+            Place::Simulated(disk) => builder.create_with_backend(Shadow::new(disk.open())?),
+        };
+        Ok(opened?)
     }
 
     /// Reads; an error of the disk closes the database, since redb wants it opened anew.
@@ -246,9 +275,10 @@ impl DiskStore {
         nothing: T,
         read: impl FnOnce(&Database) -> Result<T, redb::Error>,
     ) -> Result<T, StoreError> {
-        let Some(database) = self.database(false)? else { return Ok(nothing) };
+        let Some(database) = self.readable()? else { return Ok(nothing) };
         read(database).map_err(|error| {
             self.database = None;
+            self.shadow = None;
             blame(&error)
         })
     }
@@ -265,11 +295,9 @@ impl DiskStore {
 
     fn commit_overlay(&mut self) -> Result<(), StoreError> {
         let overlay = std::mem::take(&mut self.overlay);
-        let result = match self.database(true) {
-            Ok(Some(database)) => apply(database, &overlay).map_err(|error| blame(&error)),
-            Ok(None) => Err(StoreError::Failed),
-            Err(error) => Err(error),
-        };
+        let result = self
+            .writable()
+            .and_then(|database| apply(database, &overlay).map_err(|error| blame(&error)));
         self.overlay = overlay;
         if result.is_err() {
             self.database = None;

@@ -5,6 +5,7 @@
 
 mod disk_store;
 mod memory;
+mod shadow;
 mod simulated_disk;
 
 pub use disk_store::{DiskStore, Migrate, OpenError, Records, StoreConfig};

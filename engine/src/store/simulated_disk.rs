@@ -96,7 +96,8 @@ impl SimulatedDisk {
         self.lock().failed
     }
 
-    /// Limits the file to so many bytes; `None` takes the limit away.
+    /// Nothing beyond so many bytes can be written, whatever the file has taken by then; `None` takes
+    /// the limit away.
     pub fn limit(&self, capacity: Option<u64>) {
         self.lock().capacity = capacity;
     }
@@ -180,8 +181,7 @@ impl Handle {
         if inner.read_only {
             return Err(ErrorKind::ReadOnlyFilesystem.into());
         }
-        if inner.capacity.is_some_and(|capacity| end > capacity && end > inner.current.len() as u64)
-        {
+        if inner.capacity.is_some_and(|capacity| end > capacity) {
             return Err(ErrorKind::StorageFull.into());
         }
         change.copy().apply(&mut inner.current);

@@ -117,6 +117,33 @@ fn a_failing_disk_keeps_what_is_behind() {
     }
 }
 
+/// What was written before can be read while nothing can be written, after each failed commit.
+#[test]
+fn a_failing_disk_can_still_be_read() {
+    for read_only in [false, true] {
+        let disk = SimulatedDisk::new(1);
+        let mut store = DiskStore::simulated(disk.clone());
+        store.write(NOW, Durability::Before, vec![put(A, 1, 1)]);
+        store.commit(NOW).unwrap();
+        if read_only {
+            disk.read_only(true)
+        } else {
+            disk.limit(Some(0))
+        }
+        for _ in 0..3 {
+            store.write(NOW, Durability::Before, vec![put(A, 1, 2)]);
+            store.commit(NOW).unwrap_err();
+            assert_eq!(all(&mut store, A), BTreeMap::from([(1, 1)]));
+            assert!(store.load(A, &[1]).unwrap().is_some());
+        }
+        disk.read_only(false);
+        disk.limit(None);
+        store.write(NOW, Durability::Before, vec![put(A, 1, 3)]);
+        store.commit(NOW).unwrap();
+        assert_eq!(all(&mut store, A), BTreeMap::from([(1, 3)]));
+    }
+}
+
 #[test]
 fn a_file_is_migrated_or_refused() {
     let path = std::env::temp_dir().join(format!("strowger-store-{}.redb", std::process::id()));

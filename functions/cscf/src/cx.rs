@@ -7,6 +7,8 @@ use diameter::message::Message;
 use diameter::node::{Event, Failure, Node, NodeConfig, RequestId};
 use diameter::result::{ExperimentalCode, Outcome, ResultCode};
 
+use crate::proxy::Refusal;
+
 /// A Cx client: a Diameter node that knows its home realm.
 #[derive(Debug)]
 pub struct Cx {
@@ -42,6 +44,20 @@ impl Answer {
         match self {
             Answer::Refused(Outcome::Experimental(code)) => Some(*code),
             _ => None,
+        }
+    }
+
+    /// The refusal of a REGISTER that this answer leads to, TS 24.229 §5.3.1.3 and §5.4.1.2: 403 if
+    /// it is the user's fault; a phone may come back later after the others. `of` names the request.
+    pub fn register_refusal(&self, of: &'static str) -> Refusal {
+        // Base protocol codes but this one speak of the HSS, not of the user.
+        const AUTHORIZATION_REJECTED: ResultCode = ResultCode(5003);
+        match self {
+            Answer::Unavailable(_) => Refusal::new(504, of),
+            Answer::Refused(Outcome::Base(code)) if *code != AUTHORIZATION_REJECTED => {
+                Refusal::new(500, of)
+            }
+            Answer::Refused(_) | Answer::Success(..) => Refusal::new(403, of),
         }
     }
 }

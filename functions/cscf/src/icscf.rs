@@ -23,14 +23,13 @@ use sip::header::{HeaderName, NameAddr};
 use sip::{Message, Method, ServerId, StackConfig, Uri};
 
 use crate::cx::{Answer, Cx};
-use crate::proxy::{self, OwnRoute, Proxy, Refusal, preprocess};
+use crate::proxy::{self, OwnRoute, Proxy, Refusal, Upstream, preprocess};
 use config::IcscfConfig;
 
 /// A request that waits for the HSS.
 #[derive(Debug)]
 struct Waiting {
-    server: ServerId,
-    original: Message,
+    upstream: Upstream,
     request: Message,
     asked: Asked,
 }
@@ -86,21 +85,19 @@ impl Icscf {
         ])
     }
 
-    fn request(&mut self, now: Instant, server: ServerId, request: Message, flow: Flow) {
-        let original = request.clone();
-        if let Err(refusal) = self.route(now, server, request, flow) {
-            self.refuse(now, server, &original, &refusal);
+    fn request(&mut self, now: Instant, upstream: Upstream, request: Message, flow: Flow) {
+        if let Err(refusal) = self.route(now, &upstream, request, flow) {
+            self.refuse(now, &upstream, &refusal);
         }
     }
 
     fn route(
         &mut self,
         now: Instant,
-        server: ServerId,
+        upstream: &Upstream,
         mut request: Message,
         flow: Flow,
     ) -> Result<(), Refusal> {
-        let original = request.clone();
         let config = &self.config;
         let own =
             preprocess(&mut request, |h, p| config.is_us(h, p, &flow), &["path", "sec-agree"])?;
@@ -111,18 +108,14 @@ impl Icscf {
             }
         }
         match request.method() {
-            Some(Method::Register) => self.authorize(now, server, original, request),
+            Some(Method::Register) => self.authorize(now, upstream, request),
             Some(Method::Options) if self.is_for_us(&request, &flow) => {
-                self.proxy.stack.reply(
-                    now,
-                    server,
-                    &request,
-                    if self.draining { 503 } else { 200 },
-                );
+                let status = if self.draining { 503 } else { 200 };
+                self.proxy.respond_once(upstream, upstream.untagged(status));
                 Ok(())
             }
             _ if to_tag(&request) => Err(Refusal::new(481, "the I-CSCF has no dialogs")),
-            _ => self.locate(now, server, original, request, own.as_ref()),
+            _ => self.locate(now, upstream, request, own.as_ref()),
         }
     }
 
@@ -135,10 +128,10 @@ impl Icscf {
 
     fn answered(&mut self, now: Instant, id: RequestId, answer: &Answer) {
         let Some(waiting) = self.waiting.remove(&id) else { return };
-        if !self.proxy.stack.is_unanswered(waiting.server) {
+        if !self.proxy.is_unanswered(&waiting.upstream) {
             return;
         }
-        let (server, original) = (waiting.server, waiting.original.clone());
+        let upstream = waiting.upstream.clone();
         let result = match waiting.asked {
             Asked::UserAuthorization => self.authorized(now, waiting, answer),
             Asked::LocationInfo { originating } => self.located(now, waiting, originating, answer),
@@ -146,7 +139,7 @@ impl Icscf {
         if let Err(refusal) = result {
             let text = format!("{}: {answer}", refusal.why);
             self.log(Severity::Info, "icscf.cx_refused", text);
-            self.refuse(now, server, &original, &refusal);
+            self.refuse(now, &upstream, &refusal);
         }
     }
 
@@ -154,13 +147,12 @@ impl Icscf {
     fn forward(&mut self, now: Instant, waiting: Waiting, scscf: &str) -> Result<(), Refusal> {
         let hop =
             sip::Stack::hop(scscf).ok_or(Refusal::new(500, "the S-CSCF's name is no SIP URI"))?;
-        let Waiting { server, original, request, .. } = waiting;
-        self.proxy.forward(now, server, &original, vec![(request, hop)], ());
+        self.proxy.forward(now, waiting.upstream, vec![(waiting.request, hop)], ());
         Ok(())
     }
 
-    fn refuse(&mut self, now: Instant, server: ServerId, request: &Message, refusal: &Refusal) {
-        let text = self.proxy.refuse(now, server, request, refusal);
+    fn refuse(&mut self, now: Instant, upstream: &Upstream, refusal: &Refusal) {
+        let text = self.proxy.refuse(now, upstream, refusal);
         self.log(Severity::Info, "icscf.refused", text);
     }
 
@@ -170,9 +162,10 @@ impl Icscf {
 
     /// An INVITE that waits for the HSS was cancelled, RFC 3261 §9.2.
     fn cancelled(&mut self, now: Instant, server: ServerId) {
-        let waiting = self.waiting.iter().find(|(_, w)| w.server == server).map(|(id, _)| *id);
+        let ours = |waiting: &Waiting| waiting.upstream.server() == server;
+        let waiting = self.waiting.iter().find(|(_, w)| ours(w)).map(|(id, _)| *id);
         if let Some(waiting) = waiting.and_then(|id| self.waiting.remove(&id)) {
-            self.proxy.stack.reply(now, server, &waiting.original, 487);
+            self.proxy.reply(now, &waiting.upstream, 487);
         }
     }
 
@@ -182,10 +175,10 @@ impl Icscf {
                 self.answered(now, id, &answer);
                 continue;
             }
-            let Some(event) = self.proxy.poll_event() else { return };
+            let Some(event) = self.proxy.poll_event(now) else { return };
             match event {
-                proxy::Event::Request { server, request, flow } => {
-                    self.request(now, server, request, flow);
+                proxy::Event::Request { upstream, request, flow } => {
+                    self.request(now, upstream, request, flow);
                 }
                 proxy::Event::Response { context, response, .. } => {
                     self.proxy.pass(now, context, response);
@@ -235,5 +228,9 @@ impl Function for Icscf {
 
     fn deadline(&self) -> Option<Deadline> {
         Deadline::earliest(self.proxy.deadline(), self.cx.deadline())
+    }
+
+    fn is_busy(&self) -> bool {
+        self.proxy.is_busy() || !self.waiting.is_empty()
     }
 }

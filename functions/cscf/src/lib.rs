@@ -14,6 +14,7 @@
 
 pub mod cx;
 pub mod icscf;
+mod lifetime;
 mod own;
 pub mod pcscf;
 pub mod proxy;

@@ -24,9 +24,11 @@ use base::census::{self, Census};
 use base::machine::{Function, Input};
 use base::{Deadline, Event as LogEvent, Flow, Instant, Output, Random, Severity};
 use sip::header::HeaderName;
-use sip::{Message, Method, ServerId, StackConfig};
+use sip::{Message, Method, StackConfig};
 
-use crate::proxy::{self, ContextId, OwnRoute, Proxy, Refusal, preprocess};
+use crate::proxy::{
+    self, ContextId, OwnRoute, Proxy, Refusal, Upstream, preprocess, take_other_side,
+};
 use binding::Bindings;
 use config::PcscfConfig;
 use reg_event::Subscriptions;
@@ -96,84 +98,81 @@ impl Pcscf {
         ])
     }
 
-    fn request(&mut self, now: Instant, server: ServerId, request: Message, flow: Flow) {
-        let original = request.clone();
-        if let Err(refusal) = self.route(now, server, request, flow) {
-            self.refuse(now, server, &original, &flow, &refusal);
+    fn request(&mut self, now: Instant, upstream: Upstream, request: Message, flow: Flow) {
+        if let Err(refusal) = self.route(now, &upstream, request, flow) {
+            let text = self.proxy.refuse(now, &upstream, &refusal);
+            self.log(Severity::Info, "pcscf.refused", format!("from {}: {text}", flow.remote));
         }
     }
 
     fn route(
         &mut self,
         now: Instant,
-        server: ServerId,
+        upstream: &Upstream,
         mut request: Message,
         flow: Flow,
     ) -> Result<(), Refusal> {
         let config = &self.config;
         let own =
             preprocess(&mut request, |h, p| config.is_us(h, p, &flow), &["sec-agree", "path"])?;
+        take_our_other_side(&mut request, own.as_ref());
         if is_for_us(&self.config, &request, &flow, own.as_ref()) {
-            return self.for_us(now, server, &request);
+            return self.for_us(now, upstream, &request);
         }
         if request.method() == Some(&Method::Register) {
-            return self.register(now, server, request, flow);
+            return self.register(now, upstream, request, flow);
         }
         let token = own.as_ref().and_then(|own| Token::parse(&own.user));
-        let trusted = self.config.trust.includes(&flow) && self.bindings.on_flow(&flow).is_empty();
+        let trusted = self.config.trust.includes(&flow) && !self.bindings.is_access(&flow);
         match (token, trusted) {
-            (Some(Token::Path(id)), true) => self.terminating(now, server, request, id),
-            (Some(Token::Dialog(id)), true) => self.towards_phone(now, server, request, id),
+            (Some(Token::Path(id)), true) => self.terminating(now, upstream, request, id),
+            (Some(Token::Dialog(id)), true) => self.towards_phone(now, upstream, request, id),
             (Some(Token::Dialog(id)), false) => {
-                self.phone_in_dialog(now, server, request, flow, id)
+                self.phone_in_dialog(now, upstream, request, flow, id)
             }
-            (_, false) => self.originating(now, server, request, flow),
+            (_, false) => self.originating(now, upstream, request, flow),
             (None, true) if self.subscriptions.owns(&request) => {
-                self.notified(now, server, &request);
+                self.notified(now, upstream, &request);
                 Ok(())
             }
             (None, true) => Err(Refusal::new(404, "no phone of ours in the Route")),
         }
     }
 
-    /// OPTIONS to ourselves: a health check, RFC 3261 §11.2.
-    fn for_us(&mut self, now: Instant, server: ServerId, request: &Message) -> Result<(), Refusal> {
-        if request.method() == Some(&Method::Notify) && self.subscriptions.owns(request) {
-            self.notified(now, server, request);
+    /// What is for ourselves: OPTIONS, a health check (RFC 3261 §11.2), and the NOTIFYs of our
+    /// subscriptions.
+    fn for_us(
+        &mut self,
+        now: Instant,
+        upstream: &Upstream,
+        request: &Message,
+    ) -> Result<(), Refusal> {
+        if request.method() == Some(&Method::Notify) {
+            self.notified(now, upstream, request);
             return Ok(());
         }
         if request.method() != Some(&Method::Options) {
             return Err(Refusal::new(405, "only OPTIONS is for the P-CSCF itself"));
         }
         let status = if self.draining { 503 } else { 200 };
-        let mut response = self.proxy.stack.answer(request, status);
+        let mut response = upstream.untagged(status);
         response
             .push(HeaderName::Allow, "INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, MESSAGE");
         response.push(HeaderName::Supported, "path");
-        self.proxy.stack.respond(now, server, response);
+        self.proxy.respond_once(upstream, response);
         Ok(())
-    }
-
-    fn refuse(
-        &mut self,
-        now: Instant,
-        server: ServerId,
-        request: &Message,
-        flow: &Flow,
-        refusal: &Refusal,
-    ) {
-        let text = self.proxy.refuse(now, server, request, refusal);
-        self.log(Severity::Info, "pcscf.refused", format!("from {}: {text}", flow.remote));
     }
 
     fn ack(&mut self, now: Instant, mut ack: Message, flow: Flow) {
         let config = &self.config;
-        let own = preprocess(&mut ack, |h, p| config.is_us(h, p, &flow), &[]);
-        let token = own.ok().flatten().and_then(|own| Token::parse(&own.user));
+        let own = preprocess(&mut ack, |h, p| config.is_us(h, p, &flow), &[]).ok().flatten();
+        take_our_other_side(&mut ack, own.as_ref());
+        let token = own.and_then(|own| Token::parse(&own.user));
         let Some(Token::Dialog(id)) = token else { return };
         let hop = match self.bindings.get(id) {
-            Some(binding) if !binding.owns(&flow) => Some(binding.hop()),
-            _ => proxy::onward(&ack),
+            Some(binding) if binding.owns(&flow) => proxy::onward(&ack),
+            Some(binding) if self.config.trust.includes(&flow) => Some(binding.hop()),
+            _ => None,
         };
         if let Some(hop) = hop {
             self.proxy.stack.send_ack(now, ack, hop);
@@ -200,10 +199,10 @@ impl Pcscf {
     }
 
     fn settle(&mut self, now: Instant) {
-        while let Some(event) = self.proxy.poll_event() {
+        while let Some(event) = self.proxy.poll_event(now) {
             match event {
-                proxy::Event::Request { server, request, flow } => {
-                    self.request(now, server, request, flow);
+                proxy::Event::Request { upstream, request, flow } => {
+                    self.request(now, upstream, request, flow);
                 }
                 proxy::Event::Ack { request, flow } => self.ack(now, request, flow),
                 proxy::Event::Response { context, response, .. } => {
@@ -238,6 +237,14 @@ impl Token {
             "mo" | "mt" => Some(Token::Dialog(number)),
             _ => None,
         }
+    }
+}
+
+/// Of the two Record-Routes of a call one has the address of the phone's side, which a request from the
+/// network need not have come in at.
+fn take_our_other_side(request: &mut Message, own: Option<&OwnRoute>) {
+    if let Some(own) = own.filter(|own| Token::parse(&own.user).is_some()) {
+        take_other_side(request, own);
     }
 }
 
@@ -282,8 +289,16 @@ impl Function for Pcscf {
     }
 
     fn deadline(&self) -> Option<Deadline> {
-        let expiry = self.bindings.next_expiry();
-        let expiry = expiry.map(|at| Deadline { at, reason: "registration expiry" });
-        Deadline::earliest(self.proxy.deadline(), expiry)
+        let timers = [
+            (self.bindings.next_expiry(), "registration expiry"),
+            (self.subscriptions.next_expiry(), "subscription end"),
+        ];
+        timers.into_iter().fold(self.proxy.deadline(), |next, (at, reason)| {
+            Deadline::earliest(next, at.map(|at| Deadline { at, reason }))
+        })
+    }
+
+    fn is_busy(&self) -> bool {
+        self.proxy.is_busy()
     }
 }

@@ -14,14 +14,42 @@ use base::slots::{Slot, Slots};
 use base::time::Duration;
 use base::timer::Timers;
 use base::{Bytes, Deadline, Flow, Instant, Output, Random};
-use sip::header::HeaderName;
+use sip::header::{CSeq, HeaderName};
 use sip::{ClientId, Hop, Message, Method, ServerId, Stack, StackConfig};
 
-pub use checks::{OwnRoute, Refusal, preprocess};
+pub use checks::{OwnRoute, Refusal, preprocess, take_other_side};
 use context::{Branch, Context};
 
 /// Timer C: longer than three minutes, RFC 3261 §16.6 step 11.
 const TIMER_C: Duration = Duration::from_secs(190);
+
+/// Where the answer to a request goes: its server transaction, and what every response repeats of it.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    server: ServerId,
+    /// A response with Via, From, To, Call-ID and CSeq, RFC 3261 §8.2.6.2.
+    repeats: Message,
+}
+
+impl Upstream {
+    fn of(server: ServerId, request: &Message) -> Upstream {
+        Upstream { server, repeats: Message::answer(request, 100) }
+    }
+
+    /// Its server transaction.
+    pub fn server(&self) -> ServerId {
+        self.server
+    }
+
+    /// A response without a To tag: for [`Proxy::respond_once`], and for a tag of the CSCF's own.
+    pub fn untagged(&self, status: u16) -> Message {
+        let mut response = Message::answer(&self.repeats, status);
+        if status > 100 {
+            response.remove(HeaderName::Timestamp);
+        }
+        response
+    }
+}
 
 /// A request that is being proxied.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -30,10 +58,10 @@ pub struct ContextId(Slot);
 /// What a CSCF hears from the core.
 #[derive(Debug)]
 pub enum Event {
-    /// A new request. The CSCF forwards it, or answers it through [`Proxy::stack`].
+    /// A new request. The CSCF forwards it, or answers it.
     Request {
-        /// Its server transaction.
-        server: ServerId,
+        /// Where the answer goes.
+        upstream: Upstream,
         /// The request.
         request: Message,
         /// Where it came from.
@@ -97,6 +125,8 @@ pub struct Proxy<T> {
     by_client: HashMap<ClientId, Slot, foldhash::quality::FixedState>,
     timers: Timers<TimerKey>,
     events: VecDeque<Event>,
+    /// The INVITE that the CSCF looks at now.
+    trying: Option<Upstream>,
 }
 
 impl<T> Proxy<T> {
@@ -111,6 +141,7 @@ impl<T> Proxy<T> {
             by_client: HashMap::with_hasher(hasher()),
             timers: Timers::default(),
             events: VecDeque::new(),
+            trying: None,
         }
     }
 
@@ -119,15 +150,13 @@ impl<T> Proxy<T> {
     pub fn forward(
         &mut self,
         now: Instant,
-        server: ServerId,
-        original: &Message,
+        upstream: Upstream,
         copies: Vec<(Message, Hop)>,
         keep: T,
     ) -> ContextId {
-        let invite = original.method() == Some(&Method::Invite);
-        let mut answer_to = Message::answer(original, 100);
-        answer_to.remove(HeaderName::Timestamp);
-        let slot = self.contexts.insert(Context::new(server, answer_to, invite, keep));
+        let server = upstream.server;
+        let invite = self.stack.is_invite(server);
+        let slot = self.contexts.insert(Context::new(upstream, invite, keep));
         self.by_server.insert(server, slot);
         if invite {
             let at = now + TIMER_C;
@@ -148,20 +177,45 @@ impl<T> Proxy<T> {
     }
 
     /// Answers a request with a refusal, and returns a line for the log.
-    pub fn refuse(
-        &mut self,
-        now: Instant,
-        server: ServerId,
-        request: &Message,
-        refusal: &Refusal,
-    ) -> String {
-        let mut response = self.stack.answer(request, refusal.status);
+    pub fn refuse(&mut self, now: Instant, upstream: &Upstream, refusal: &Refusal) -> String {
+        let mut response = self.answer(upstream, refusal.status);
         if let Some((name, value)) = &refusal.header {
             response.push(*name, value.as_str());
         }
-        self.stack.respond(now, server, response);
-        let (method, uri) = (request.method().map_or("", Method::as_str), request.uri());
-        format!("{method} {uri} refused with {}: {}", refusal.status, refusal.why)
+        self.respond(now, upstream, response);
+        let field = |name| upstream.repeats.get(name).unwrap_or("");
+        let method = CSeq::parse(field(HeaderName::CSeq)).map(|cseq| cseq.method);
+        let method = method.as_ref().map_or("", Method::as_str);
+        let to = field(HeaderName::To);
+        format!("{method} to {to} refused with {}: {}", refusal.status, refusal.why)
+    }
+
+    /// A response with a To tag.
+    pub fn answer(&mut self, upstream: &Upstream, status: u16) -> Message {
+        let mut response = upstream.untagged(status);
+        response.tag_to(&self.stack.token());
+        response
+    }
+
+    /// Answers a request.
+    pub fn respond(&mut self, now: Instant, upstream: &Upstream, response: Message) {
+        self.stack.respond(now, upstream.server, response);
+    }
+
+    /// Answers a request with a status and nothing else.
+    pub fn reply(&mut self, now: Instant, upstream: &Upstream, status: u16) {
+        let response = self.answer(upstream, status);
+        self.respond(now, upstream, response);
+    }
+
+    /// Answers a request and keeps nothing of it, see [`Stack::respond_once`].
+    pub fn respond_once(&mut self, upstream: &Upstream, response: Message) {
+        self.stack.respond_once(upstream.server, response);
+    }
+
+    /// Whether the request still waits for a final response.
+    pub fn is_unanswered(&self, upstream: &Upstream) -> bool {
+        self.stack.is_unanswered(upstream.server)
     }
 
     /// Sends further copies of a request that was forwarded and not answered: after an application
@@ -193,11 +247,12 @@ impl<T> Proxy<T> {
     /// Passes a response upstream.
     pub fn pass(&mut self, now: Instant, context: ContextId, response: Message) {
         let Some(record) = self.contexts.get_mut(context.0) else { return };
-        let (server, invite, status) = (record.server, record.invite, response.status());
-        self.stack.respond(now, server, response);
+        let (invite, status) = (record.invite, response.status());
+        self.stack.respond(now, record.server, response);
         if status < 200 {
             return;
         }
+        record.upstream = None;
         record.timer_c = None;
         if invite && status < 300 {
             // Further 2xx, from forks or repeated, still have to find their way for 64*T1.
@@ -210,8 +265,8 @@ impl<T> Proxy<T> {
     /// Ends all branches of a request that has no final answer, and answers it with `status`.
     pub fn abort(&mut self, now: Instant, context: ContextId, status: u16) {
         self.cancel_branches(now, context.0, None, None);
-        if let Some(record) = self.contexts.get(context.0) {
-            let response = record.response(status, &mut self.stack);
+        if let Some(upstream) = self.contexts.get(context.0).and_then(|c| c.upstream.clone()) {
+            let response = self.answer(&upstream, status);
             self.pass(now, context, response);
         }
     }
@@ -219,6 +274,11 @@ impl<T> Proxy<T> {
     /// Requests that are not answered yet or still waited for.
     pub fn contexts(&self) -> usize {
         self.contexts.len()
+    }
+
+    /// Whether a request is not answered yet.
+    pub fn is_busy(&self) -> bool {
+        self.contexts.iter().any(|(_, context)| !context.answered)
     }
 
     fn forget(&mut self, slot: Slot) {
@@ -271,9 +331,21 @@ impl<T> Proxy<T> {
         self.settle(now);
     }
 
-    /// The next event for the CSCF.
-    pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+    /// The next event for the CSCF; what it did not answer by now will take its time.
+    pub fn poll_event(&mut self, now: Instant) -> Option<Event> {
+        if let Some(upstream) = self.trying.take()
+            && self.is_unanswered(&upstream)
+        {
+            // §17.2.1: nobody knows whether an answer comes within 200 ms.
+            self.respond(now, &upstream, upstream.repeats.clone());
+        }
+        let event = self.events.pop_front()?;
+        if let Event::Request { upstream, request, .. } = &event
+            && request.method() == Some(&Method::Invite)
+        {
+            self.trying = Some(upstream.clone());
+        }
+        Some(event)
     }
 
     /// The next output for the engine.
@@ -291,7 +363,8 @@ impl<T> Proxy<T> {
         while let Some(event) = self.stack.poll_event() {
             match event {
                 sip::Event::Request { server, request, flow } => {
-                    self.events.push_back(Event::Request { server, request, flow });
+                    let upstream = Upstream::of(server, &request);
+                    self.events.push_back(Event::Request { upstream, request, flow });
                 }
                 sip::Event::Ack { request, flow } => {
                     self.events.push_back(Event::Ack { request, flow });
@@ -340,13 +413,14 @@ impl<T> Proxy<T> {
             return self.events.push_back(Event::Own { client, response });
         };
         let Some(context) = self.contexts.get(slot) else { return };
+        let Some(upstream) = context.upstream.clone() else { return };
         // TS 24.229 §5.2.6.3, §5.3.2.1: a next hop that cannot be reached is a 504; RFC 4320 §4.2: a
         // 408 is not sent for other requests than INVITE, the client times out by itself.
         let status = match failure {
             sip::Failure::TimedOut if context.invite => 408,
             _ => 504,
         };
-        let response = context.response(status, &mut self.stack);
+        let response = self.answer(&upstream, status);
         self.response(now, client, response, None);
     }
 

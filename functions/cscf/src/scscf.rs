@@ -33,7 +33,7 @@ use sip::header::HeaderName;
 use sip::{Message, Method, ServerId, StackConfig, Uri};
 
 use crate::cx::{Answer, Cx};
-use crate::proxy::{self, ContextId, OwnRoute, Proxy, Refusal, preprocess};
+use crate::proxy::{self, ContextId, OwnRoute, Proxy, Refusal, Upstream, preprocess};
 use anchor::Anchor;
 use authenticate::Challenges;
 use config::ScscfConfig;
@@ -121,21 +121,19 @@ impl Scscf {
         ])
     }
 
-    fn request(&mut self, now: Instant, server: ServerId, request: Message, flow: Flow) {
-        let original = request.clone();
-        if let Err(refusal) = self.route(now, server, request, flow) {
-            self.refuse(now, server, &original, &refusal);
+    fn request(&mut self, now: Instant, upstream: Upstream, request: Message, flow: Flow) {
+        if let Err(refusal) = self.route(now, &upstream, request, flow) {
+            self.refuse(now, &upstream, &refusal);
         }
     }
 
     fn route(
         &mut self,
         now: Instant,
-        server: ServerId,
+        upstream: &Upstream,
         mut request: Message,
         flow: Flow,
     ) -> Result<(), Refusal> {
-        let original = request.clone();
         let config = &self.config;
         let own =
             preprocess(&mut request, |h, p| config.is_us(h, p, &flow), &["path", "sec-agree"])?;
@@ -144,34 +142,30 @@ impl Scscf {
             .is_some_and(|u| config.is_us(&u.host.to_ascii_lowercase(), u.port, &flow));
         let trusted = self.config.trust.includes(&flow);
         match request.method() {
-            Some(Method::Register) => return self.register(now, server, request),
+            Some(Method::Register) => return self.register(now, upstream, request),
             Some(Method::Options) if ours && own.is_none() => {
-                self.proxy.stack.reply(
-                    now,
-                    server,
-                    &request,
-                    if self.draining { 503 } else { 200 },
-                );
+                let status = if self.draining { 503 } else { 200 };
+                self.proxy.respond_once(upstream, upstream.untagged(status));
                 return Ok(());
             }
             Some(Method::Subscribe) if ours && session::in_dialog(&request) => {
-                return self.resubscribe(now, server, &request);
+                return self.resubscribe(now, upstream, &request);
             }
             _ if !trusted => return Err(Refusal::new(403, "not from the trust domain")),
             _ => {}
         }
         let own = own.unwrap_or_default();
         if session::in_dialog(&request) {
-            return self.within_dialog(now, server, original, request, &own);
+            return self.within_dialog(now, upstream, request, &own);
         }
         if self.draining {
             return Err(Refusal::new(503, "shutting down"));
         }
-        self.initial(now, server, original, request, &own)
+        self.initial(now, upstream, request, &own)
     }
 
-    fn refuse(&mut self, now: Instant, server: ServerId, request: &Message, refusal: &Refusal) {
-        let text = self.proxy.refuse(now, server, request, refusal);
+    fn refuse(&mut self, now: Instant, upstream: &Upstream, refusal: &Refusal) {
+        let text = self.proxy.refuse(now, upstream, refusal);
         self.log(Severity::Info, "scscf.refused", text);
     }
 
@@ -199,15 +193,15 @@ impl Scscf {
 
     fn cancelled(&mut self, now: Instant, server: ServerId) {
         let found = self.waiting.iter().find_map(|(id, waiting)| match waiting {
-            Waiting::Unregistered(pending) if pending.server == server => Some(*id),
+            Waiting::Unregistered(pending) if pending.upstream.server() == server => Some(*id),
             _ => None,
         });
         if let Some(Waiting::Unregistered(pending)) = found.and_then(|id| self.waiting.remove(&id))
         {
-            return self.proxy.stack.reply(now, server, &pending.original, 487);
+            return self.proxy.reply(now, &pending.upstream, 487);
         }
-        if let Some(original) = self.anchor.cancel(server) {
-            self.proxy.stack.reply(now, server, &original, 487);
+        if let Some(upstream) = self.anchor.cancel(server) {
+            self.proxy.reply(now, &upstream, 487);
         }
     }
 
@@ -221,10 +215,10 @@ impl Scscf {
                 self.anchored(now, job);
                 continue;
             }
-            let Some(event) = self.proxy.poll_event() else { return };
+            let Some(event) = self.proxy.poll_event(now) else { return };
             match event {
-                proxy::Event::Request { server, request, flow } => {
-                    self.request(now, server, request, flow);
+                proxy::Event::Request { upstream, request, flow } => {
+                    self.request(now, upstream, request, flow);
                 }
                 proxy::Event::Ack { request, flow } => self.ack(now, request, flow),
                 proxy::Event::Response { context, response, .. } => {
@@ -249,7 +243,7 @@ impl Scscf {
             self.expire_contacts(now, &impi);
         }
         self.challenges.expire(now);
-        self.watchers.expire(now);
+        self.expire_subscriptions(now);
     }
 }
 
@@ -265,7 +259,7 @@ impl Function for Scscf {
         let input = input.and_then(|input| self.anchor.handle(now, input));
         match input {
             Some(Input::Restored { table, value, .. }) if table == TABLE => {
-                self.users.restore(now, &value);
+                self.users.restore(&value);
             }
             Some(Input::Received { flow, message }) => self.proxy.received(now, flow, message),
             Some(Input::Opened { open, flow }) => self.proxy.opened(now, open, flow),
@@ -302,5 +296,9 @@ impl Function for Scscf {
             next = Deadline::earliest(next, at.map(|at| Deadline { at, reason }));
         }
         next
+    }
+
+    fn is_busy(&self) -> bool {
+        self.proxy.is_busy() || !self.waiting.is_empty()
     }
 }

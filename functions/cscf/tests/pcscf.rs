@@ -180,3 +180,157 @@ fn a_stranger_cannot_use_the_path_of_a_phone() {
     let answers = &door.to_phone[said..];
     assert_eq!(answers.iter().map(Message::status).collect::<Vec<_>>(), [403]);
 }
+
+#[test]
+fn an_invite_that_goes_on_is_acknowledged_at_once() {
+    let mut door = Door::new();
+    door.register();
+    let said = door.to_phone.len();
+    door.phone_says(INVITE, "To: <sip:bob@test>\r\nContact: <sip:a@10.0.0.9>\r\n");
+    let answers = &door.to_phone[said..];
+    assert_eq!(answers.iter().map(Message::status).collect::<Vec<_>>(), [100]);
+    assert_eq!(answers[0].get(HeaderName::To), Some("<sip:bob@test>"), "a 100 has no tag of ours");
+}
+
+#[test]
+fn options_are_answered_without_a_memory_and_always_alike() {
+    let mut door = Door::new();
+    let text = "OPTIONS sip:pcscf.test SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.9;branch=z9hG4bKo\r\n\
+                From: <sip:m@x>;tag=1\r\nTo: <sip:p@x>\r\nCall-ID: x\r\nCSeq: 1 OPTIONS\r\n\r\n";
+    for _ in 0..2 {
+        door.input(Input::Received { flow: access(PHONE), message: text.into() });
+        assert!(door.pcscf.deadline().is_none(), "no Timer J runs");
+    }
+    assert_eq!(door.to_phone[0].status(), 200);
+    assert_eq!(door.to_phone[0].to_bytes(), door.to_phone[1].to_bytes());
+}
+
+#[test]
+fn an_ack_of_a_stranger_goes_nowhere() {
+    let mut door = Door::new();
+    door.register();
+    let path = door.to_network[0].get(HeaderName::Path).unwrap().to_owned();
+    let token = path.trim_start_matches("<sip:term.").split('@').next().unwrap();
+    for number in [token, "123"] {
+        let text = format!(
+            "ACK sip:a@10.0.0.9 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.66;branch=z9hG4bKx\r\n\
+             Route: <sip:mo.{number}@pcscf.test;lr>, <sip:victim.test;lr>\r\n\
+             From: <sip:m@x>;tag=1\r\nTo: <sip:a@x>;tag=2\r\nCall-ID: x\r\nCSeq: 1 ACK\r\n\r\n"
+        );
+        let before = (door.to_phone.len(), door.to_network.len());
+        door.input(Input::Received { flow: access("10.0.0.66:5060"), message: text.into() });
+        assert_eq!((door.to_phone.len(), door.to_network.len()), before);
+    }
+}
+
+/// The NOTIFY of the S-CSCF about a phone, in the dialog of the P-CSCF's SUBSCRIBE.
+fn notify(subscribe: &Message, number: u32, state: &str) -> String {
+    format!(
+        "NOTIFY sip:pcscf.test SIP/2.0\r\nVia: SIP/2.0/TCP s.test;branch=z9hG4bKn{number}\r\n\
+         From: <sip:alice@test>;tag=s\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {number} NOTIFY\r\n\
+         Event: reg\r\nSubscription-State: {state}\r\n\r\n",
+        subscribe.get(HeaderName::From).expect("a From"),
+        subscribe.get(HeaderName::CallId).expect("a Call-ID"),
+    )
+}
+
+#[test]
+fn the_last_notify_of_a_phone_that_left_is_still_taken() {
+    let mut door = Door::new();
+    door.register();
+    let subscribe = door.to_network.last().expect("a SUBSCRIBE").clone();
+    assert_eq!(subscribe.get(HeaderName::Event), Some("reg"));
+    door.network_answers(200, |_| {});
+    door.phone_says(
+        "REGISTER sip:test",
+        "To: <sip:alice@test>\r\nContact: <sip:a@10.0.0.9>\r\nExpires: 0\r\n",
+    );
+    door.network_answers(200, |_| {});
+    assert_eq!(door.pcscf.registered(), 0);
+    for (number, state, status) in [(1, "terminated;reason=noresource", 200), (2, "active", 481)] {
+        let message = notify(&subscribe, number, state);
+        door.input(Input::Received { flow: core(), message: message.into() });
+        assert_eq!(door.to_network.last().map(Message::status), Some(status), "{state}");
+    }
+}
+
+fn network_says(door: &mut Door, start: &str, headers: &str) {
+    let method = start.split(' ').next().unwrap_or_default();
+    let text = format!(
+        "{start} SIP/2.0\r\nVia: SIP/2.0/TCP scscf.test;branch=z9hG4bKn{}\r\nMax-Forwards: 70\r\n\
+         From: <sip:n@test>;tag=n\r\nTo: <sip:a@test>;tag=1\r\nCSeq: 7 {method}\r\n{headers}\r\n",
+        door.to_network.len(),
+    );
+    door.input(Input::Received { flow: core(), message: text.into() });
+}
+
+#[test]
+fn both_our_routes_are_taken_off_towards_the_phone() {
+    let mut door = Door::new();
+    door.register();
+    door.phone_says(INVITE, "To: <sip:bob@test>\r\nContact: <sip:a@10.0.0.9>\r\n");
+    let invites = door.to_network.iter().filter(|m| m.uri() == "sip:bob@test");
+    let invite = invites.last().expect("it is forwarded");
+    // What the callee sends goes along Record-Route as it stands, RFC 3261 §12.1.1.
+    let route: Vec<_> = invite.list(HeaderName::RecordRoute).collect();
+    let headers = format!("Call-ID: c\r\nRoute: {}\r\n", route.join(", "));
+    network_says(&mut door, "BYE sip:a@10.0.0.9", &headers);
+    let bye = door.to_phone.last().expect("it is forwarded");
+    assert_eq!(bye.uri(), "sip:a@10.0.0.9");
+    assert_eq!(bye.get(HeaderName::Route), None);
+}
+
+#[test]
+fn a_phone_that_the_store_knew_is_found_and_watched_again() {
+    let mut before = Door::new();
+    let mut records = Vec::new();
+    let text = "REGISTER sip:test SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.8;branch=z9hG4bKr\r\n\
+                From: <sip:bob@test>;tag=1\r\nTo: <sip:bob@test>\r\nCall-ID: r\r\n\
+                CSeq: 1 REGISTER\r\nContact: <sip:b@10.0.0.8>\r\n\r\n";
+    let phone = access("10.0.0.8:5060");
+    before.input(Input::Received { flow: phone, message: text.into() });
+    let mut ok = Message::answer(before.to_network.last().unwrap(), 200);
+    ok.push(HeaderName::Contact, "<sip:b@10.0.0.8>;expires=600");
+    let ok = Input::Received { flow: core(), message: ok.to_bytes() };
+    before.pcscf.handle(before.now, ok);
+    while let Some(output) = before.pcscf.poll() {
+        if let Output::Store { changes, .. } = output {
+            records.extend(changes);
+        }
+    }
+    let [base::store::Change::Put { table, key, value }] = &records[..] else {
+        panic!("one record: {records:?}")
+    };
+    let mut after = Door::new();
+    let (table, key, value) = (*table, key.clone(), value.clone());
+    after.input(Input::Restored { table, key, value });
+    assert_eq!(after.pcscf.registered(), 1);
+    after.input(Input::Received { flow: phone, message: text.replace("kr", "ks").into() });
+    let register = after.to_network.last().expect("it goes on");
+    let mut ok = Message::answer(register, 200);
+    ok.push(HeaderName::Contact, "<sip:b@10.0.0.8>;expires=600");
+    after.input(Input::Received { flow: core(), message: ok.to_bytes() });
+    assert_eq!(after.pcscf.registered(), 1, "the same binding");
+    let subscribe = after.to_network.last().expect("a SUBSCRIBE");
+    assert_eq!(subscribe.get(HeaderName::Event), Some("reg"));
+}
+
+#[test]
+fn a_last_notify_is_not_waited_for_forever() {
+    let mut door = Door::new();
+    door.register();
+    door.phone_says(
+        "REGISTER sip:test",
+        "To: <sip:alice@test>\r\nContact: <sip:a@10.0.0.9>;expires=0\r\n",
+    );
+    door.network_answers(200, |_| {});
+    let subscriptions = |door: &Door| {
+        door.pcscf.census().0.iter().find(|(what, _)| *what == "subscriptions").map(|(_, n)| *n)
+    };
+    assert_eq!(subscriptions(&door), Some(1));
+    while let Some(deadline) = door.pcscf.deadline() {
+        door.now = deadline.at;
+        door.input(Input::Timeout);
+    }
+    assert_eq!(subscriptions(&door), Some(0));
+}

@@ -291,12 +291,17 @@ impl Hss {
             let Some(sqn) = sqn.filter(|_| !foreign) else {
                 let text = format!("{impi}: a synchronisation failure that is not the SIM's");
                 self.log(Severity::Warning, "hss.bad_auts", text);
-                return self.finish_error(now, id, ResultCode::UNABLE_TO_COMPLY.into());
+                let outcome = ResultCode::UNABLE_TO_COMPLY.into();
+                return self.finish(now, id, outcome, cx::common());
             };
             generator.resynchronise(sqn);
         }
-        if generator.left() < u64::from(count) {
-            let limit = generator.limit() + BLOCK;
+        let (left, limit) = (generator.left(), generator.limit() + BLOCK);
+        if resync.is_some() {
+            let text = format!("{impi}: sequence numbers follow the SIM's");
+            self.log(Severity::Info, "hss.resynchronised", text);
+        }
+        if left < u64::from(count) {
             let change = records::sqn_record(impi, limit);
             return self.commit(id, Step::Block { count, limit }, vec![change]);
         }
@@ -389,7 +394,7 @@ impl Hss {
         let whose = self.jobs.get(&id).and_then(|job| job.impi.clone()).unwrap_or_default();
         let text = format!("a request for {whose:?} was refused: {error}");
         self.log(Severity::Error, "hss.store_failed", text);
-        self.finish_error(now, id, ResultCode::UNABLE_TO_COMPLY.into());
+        self.finish(now, id, ResultCode::UNABLE_TO_COMPLY.into(), cx::common());
     }
 
     fn finish_error(&mut self, now: Instant, id: u64, outcome: Outcome) {
@@ -472,6 +477,10 @@ impl Function for Hss {
 
     fn deadline(&self) -> Option<Deadline> {
         self.node.deadline()
+    }
+
+    fn is_busy(&self) -> bool {
+        !self.jobs.is_empty()
     }
 }
 

@@ -1,9 +1,12 @@
 //! A message between two functions of one process that have real sockets is seen twice: when it is
 //! sent and when it is received. It is one arrow.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasher;
 
+use base::Endpoint;
 use base::time::Duration;
+use foldhash::quality::FixedState;
 
 use crate::record::Record;
 
@@ -16,7 +19,10 @@ const MOST: usize = 512;
 /// Finds the half of a message that was seen before.
 #[derive(Debug, Default)]
 pub(crate) struct Halves {
-    open: VecDeque<(u64, Record)>,
+    /// Open halves by what both halves have in common.
+    open: HashMap<u64, Vec<(u64, Record)>, FixedState>,
+    /// Their keys and numbers, oldest first; some are closed by now.
+    order: VecDeque<(u64, u64)>,
 }
 
 impl Halves {
@@ -29,16 +35,40 @@ impl Halves {
         let close = |other: &Record| {
             record.at.since(other.at) <= WINDOW && other.at.since(record.at) <= WINDOW
         };
-        let found =
-            self.open.iter().position(|(_, other)| close(other) && record.is_other_end_of(other));
-        if let Some((number, _)) = found.and_then(|at| self.open.remove(at)) {
-            return Some(number);
+        let key = self.key(record);
+        let found = self.open.get(&key).and_then(|halves| {
+            let mut candidates = halves.iter();
+            candidates.find(|(_, other)| close(other) && record.is_other_end_of(other))
+        });
+        if let Some((other, _)) = found {
+            let other = *other;
+            self.close(key, other);
+            return Some(other);
         }
-        if self.open.len() == MOST {
-            self.open.pop_front();
+        if self.order.len() == MOST
+            && let Some((key, oldest)) = self.order.pop_front()
+        {
+            self.close(key, oldest);
         }
-        self.open.push_back((number, record.clone()));
+        self.order.push_back((key, number));
+        self.open.entry(key).or_default().push((number, record.clone()));
         None
+    }
+
+    /// Both halves have the same ports and bytes; an address may be a wildcard on one side.
+    fn key(&self, record: &Record) -> u64 {
+        let port = |end: Endpoint| end.socket_addr().map(|addr| addr.port());
+        let ports = (port(record.from.endpoint), port(record.to.endpoint));
+        self.open.hasher().hash_one((ports, &record.bytes))
+    }
+
+    fn close(&mut self, key: u64, number: u64) {
+        if let Some(halves) = self.open.get_mut(&key) {
+            halves.retain(|(other, _)| *other != number);
+            if halves.is_empty() {
+                self.open.remove(&key);
+            }
+        }
     }
 }
 

@@ -448,4 +448,8 @@ impl Function for Media {
             Deadline { at, reason }
         })
     }
+
+    fn is_busy(&self) -> bool {
+        !self.calls.is_empty()
+    }
 }

@@ -581,4 +581,8 @@ impl Function for Ue {
     fn deadline(&self) -> Option<Deadline> {
         self.core.deadline()
     }
+
+    fn is_busy(&self) -> bool {
+        !self.calls.is_empty()
+    }
 }

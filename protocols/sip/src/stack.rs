@@ -41,7 +41,7 @@ pub struct StackConfig {
     pub id_base: u64,
     /// Transactions at most; beyond it new requests get a 503 (§21.5.4).
     pub max_transactions: usize,
-    /// The Server and User-Agent text; empty writes none.
+    /// The Server text of a user agent's responses; a proxy leaves it empty.
     pub product: String,
 }
 
@@ -156,6 +156,8 @@ pub struct Stack {
     random: Random,
     clients: Slots<Client>,
     servers: Slots<Server>,
+    /// The CANCEL of each INVITE that was cancelled.
+    cancels: HashMap<Slot, Slot, FixedState>,
     by_key: HashMap<ServerKey, Slot, FixedState>,
     timers: Timers<TimerKey>,
     /// Connections and wires by their far end, to be used again.
@@ -178,6 +180,7 @@ impl Stack {
             random,
             clients: Slots::default(),
             servers: Slots::default(),
+            cancels: HashMap::with_hasher(hasher()),
             by_key: HashMap::with_hasher(hasher()),
             timers: Timers::default(),
             connections: HashMap::with_hasher(hasher()),

@@ -88,7 +88,9 @@ pub(super) fn run(args: &Args, begin: Instant) -> Result<(), Failure> {
             if count > 0 || asked.is_err() {
                 std::process::exit(1);
             }
-            let text = format!("ends within {grace:?}; a second signal ends it at once");
+            let text = format!(
+                "ends with the last call, within {grace:?}; a second signal ends it at once"
+            );
             let at = now + then.elapsed();
             log.write(at, "strowger", &Event::new(Severity::Info, "strowger.end", text));
         }

@@ -20,6 +20,9 @@ use source::Source;
 /// last 20,000 messages, or 32 MiB of them: --last shows these, --list what calls and registrations
 /// there are, and --to writes them to a file, which --from reads again. RTP is not recorded.
 ///
+/// Functions in several processes remember what crossed their own seams. Write a file of each, and name
+/// all files with --from: what was seen at both ends is one arrow. Their clocks must agree.
+///
 /// Keys (CK, IK, XRES, H(A1), responses made from passwords, keys of SRTP) are overwritten with as
 /// many bytes, so that tshark still decodes what is written.
 #[derive(clap::Args)]
@@ -30,7 +33,8 @@ use source::Source;
     strowger trace --last sip:alice@ims.example    what is remembered of a subscriber\n  \
     strowger trace --last 3848276298220188511@ue   the ladder of a call, by its Call-ID\n  \
     strowger trace +491701 --to call.pcapng        for tshark and Wireshark\n  \
-    strowger trace --from call.pcapng --to call.html")]
+    strowger trace --from call.pcapng --to call.html\n  \
+    strowger trace --from pcscf.jsonl --from scscf.jsonl --from hss.jsonl +491701")]
 pub(super) struct Args {
     #[command(flatten)]
     place: Place,
@@ -43,9 +47,10 @@ pub(super) struct Args {
     /// One line for each call and registration that is remembered, and end
     #[arg(long, conflicts_with = "to")]
     list: bool,
-    /// Read a file that --to wrote (pcapng or JSON lines) instead of asking a running process
+    /// Read a file that --to wrote (pcapng or JSON lines) instead of asking a running process; several
+    /// files, one of each process of a network, become one trace
     #[arg(long, value_name = "FILE")]
-    from: Option<PathBuf>,
+    from: Vec<PathBuf>,
     /// Write what is remembered to FILE.txt, FILE.html, FILE.pcapng or FILE.jsonl, and end
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
@@ -72,13 +77,13 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         eprint!("{WARNING}");
     }
     let (config, _) = args.place.load()?;
-    let source = match &args.from {
-        Some(file) => Source::File(file.clone()),
-        None => Source::Running(args.place.state(&config)?),
+    let source = match args.from.is_empty() {
+        false => Source::Files(args.from.clone()),
+        true => Source::Running(args.place.state(&config)?),
     };
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let options = Options { width: args.width, colour, detail: args.detail, ..Options::default() };
-    let whole = args.last || args.list || to.is_some() || args.from.is_some();
+    let whole = args.last || args.list || to.is_some() || !args.from.is_empty();
     let who = source.names(args.who.as_deref(), config.domain())?;
     if !whole {
         return live::run(&source, who, args.with_secrets, options);

@@ -374,6 +374,7 @@ fn phone(
 ) -> UeConfig {
     let identity = format!("sip:{}", subscriber.impi);
     let mut config = UeConfig::new(&subscriber.impi, &identity, credential, DOMAIN);
+    config.product = crate::PRODUCT.to_owned();
     config.contact = at.to_string();
     config.media.address = at.ip();
     config.audio = Audio { samples, repeat: false };

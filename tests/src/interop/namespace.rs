@@ -21,6 +21,19 @@ impl Namespace {
     /// # Panics
     /// If the system refuses: this needs root.
     pub fn new() -> Namespace {
+        let namespace = Namespace::bare();
+        namespace.ip(&["link", "add", "v0", "type", "veth", "peer", "name", "v1"]);
+        namespace.ip(&["addr", "add", &format!("{HERE}/24"), "dev", "v0"]);
+        namespace.ip(&["link", "set", "v0", "up"]);
+        namespace.ip(&["link", "set", "v1", "up"]);
+        namespace
+    }
+
+    /// A namespace with nothing but loopback.
+    ///
+    /// # Panics
+    /// If the system refuses: this needs root.
+    pub fn bare() -> Namespace {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("strowger-t-{}-{number}", std::process::id());
@@ -30,13 +43,21 @@ impl Namespace {
         std::fs::create_dir_all(&folder).expect("a temporary folder");
         let namespace = Namespace { name, folder };
         ip(&["netns", "add", &namespace.name]);
-        let inside = |args: &[&str]| ip(&[&["-n", &namespace.name], args].concat());
-        inside(&["link", "set", "lo", "up"]);
-        inside(&["link", "add", "v0", "type", "veth", "peer", "name", "v1"]);
-        inside(&["addr", "add", &format!("{HERE}/24"), "dev", "v0"]);
-        inside(&["link", "set", "v0", "up"]);
-        inside(&["link", "set", "v1", "up"]);
+        namespace.ip(&["link", "set", "lo", "up"]);
         namespace
+    }
+
+    /// The name that `ip netns` knows it by.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Changes the network in here with `ip`.
+    ///
+    /// # Panics
+    /// If it refuses.
+    pub fn ip(&self, args: &[&str]) {
+        ip(&[&["-n", &self.name], args].concat());
     }
 
     /// A folder for the test's files.

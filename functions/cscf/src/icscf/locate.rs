@@ -4,18 +4,17 @@ use base::Instant;
 use diameter::cx::{Lia, Lir};
 use diameter::result::ExperimentalCode;
 use sip::header::{HeaderName, NameAddr, ServedUser};
-use sip::{Message, ServerId, Uri};
+use sip::{Message, Uri};
 
 use super::{Asked, Icscf, Waiting, asks_originating, select::select};
 use crate::cx::Answer;
-use crate::proxy::{OwnRoute, Refusal};
+use crate::proxy::{OwnRoute, Refusal, Upstream};
 
 impl Icscf {
     pub(super) fn locate(
         &mut self,
         now: Instant,
-        server: ServerId,
-        original: Message,
+        upstream: &Upstream,
         mut request: Message,
         own: Option<&OwnRoute>,
     ) -> Result<(), Refusal> {
@@ -39,7 +38,7 @@ impl Icscf {
         let lir = Lir { public_identity, originating, authorization: None };
         let id = self.cx.ask(now, &lir);
         let asked = Asked::LocationInfo { originating };
-        self.waiting.insert(id, Waiting { server, original, request, asked });
+        self.waiting.insert(id, Waiting { upstream: upstream.clone(), request, asked });
         Ok(())
     }
 

@@ -3,20 +3,19 @@
 use base::Instant;
 use diameter::cx::{Authorization, Uaa, Uar};
 use diameter::result::ExperimentalCode;
+use sip::Message;
 use sip::header::{Credentials, HeaderName, NameAddr, delta_seconds};
 use sip::lex;
-use sip::{Message, ServerId};
 
 use super::{Asked, Icscf, Waiting, select::select};
 use crate::cx::{Answer, private_identity};
-use crate::proxy::Refusal;
+use crate::proxy::{Refusal, Upstream};
 
 impl Icscf {
     pub(super) fn authorize(
         &mut self,
         now: Instant,
-        server: ServerId,
-        original: Message,
+        upstream: &Upstream,
         request: Message,
     ) -> Result<(), Refusal> {
         if self.draining {
@@ -45,7 +44,7 @@ impl Icscf {
         };
         let id = self.cx.ask(now, &uar);
         let asked = Asked::UserAuthorization;
-        self.waiting.insert(id, Waiting { server, original, request, asked });
+        self.waiting.insert(id, Waiting { upstream: upstream.clone(), request, asked });
         Ok(())
     }
 
@@ -55,20 +54,14 @@ impl Icscf {
         mut waiting: Waiting,
         answer: &Answer,
     ) -> Result<(), Refusal> {
-        if let Answer::Unavailable(_) = answer {
-            return Err(Refusal::new(504, "the HSS did not answer the UAR"));
-        }
-        if let Some(code) = answer.refusal() {
-            // §5.3.1.3: unknown users, wrong pairs and forbidden roaming are a 403.
-            let why = match code {
-                ExperimentalCode::ERROR_USER_UNKNOWN => "the user is unknown",
-                ExperimentalCode::ERROR_IDENTITIES_DONT_MATCH => "IMPI and IMPU do not match",
-                ExperimentalCode::ERROR_ROAMING_NOT_ALLOWED => "roaming is not allowed",
-                _ => "the HSS does not authorize the registration",
-            };
-            return Err(Refusal::new(403, why));
-        }
-        let uaa = answer.body::<Uaa>().ok_or(Refusal::new(403, "the HSS refused the UAR"))?;
+        // §5.3.1.3: unknown users, wrong pairs and forbidden roaming are a 403.
+        let why = match answer.refusal() {
+            Some(ExperimentalCode::ERROR_USER_UNKNOWN) => "the user is unknown",
+            Some(ExperimentalCode::ERROR_IDENTITIES_DONT_MATCH) => "IMPI and IMPU do not match",
+            Some(ExperimentalCode::ERROR_ROAMING_NOT_ALLOWED) => "roaming is not allowed",
+            _ => "no User-Authorization",
+        };
+        let uaa = answer.body::<Uaa>().ok_or_else(|| answer.register_refusal(why))?;
         let scscf = match uaa.server_name {
             Some(name) => name,
             None => select(&self.config.scscfs, uaa.capabilities.as_ref())

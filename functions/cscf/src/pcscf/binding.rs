@@ -1,17 +1,18 @@
 //! What the P-CSCF remembers of a registered phone, TS 24.229 §5.2.2.1.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use base::flow::{Endpoint, Service, Transport};
 use base::machine::Name;
 use base::store::{Change, Durability};
-use base::timer::Timers;
+use base::timer::Expiries;
 use base::{Bytes, Flow, Instant, Output};
 use serde::{Deserialize, Serialize};
 use sip::Hop;
 
 use super::TABLE;
+use crate::lifetime::Lifetime;
 
 /// One registered phone, or one identity of a phone.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -27,8 +28,8 @@ pub(super) struct Binding {
     pub(super) contact: String,
     /// The route to the S-CSCF, RFC 3608.
     pub(super) service_route: Vec<String>,
-    /// When it ends, in microseconds since 1970.
-    expires: u64,
+    /// How long it lasts.
+    pub(super) lifetime: Lifetime,
     /// The access transport, `true` for TCP.
     tcp: bool,
     /// The phone's address as we see it.
@@ -39,26 +40,44 @@ pub(super) struct Binding {
 }
 
 impl Binding {
-    pub(super) fn new(id: u64, aor: String, contact: String, flow: Flow) -> Binding {
+    pub(super) fn new(
+        id: u64,
+        aor: String,
+        contact: String,
+        flow: Flow,
+        lifetime: Lifetime,
+    ) -> Binding {
         Binding {
             id,
             aor,
             identities: Vec::new(),
             contact,
             service_route: Vec::new(),
-            expires: 0,
+            lifetime,
             tcp: flow.transport == Transport::Tcp,
             remote: flow.remote.socket_addr(),
             flow: Some(flow),
         }
     }
 
-    pub(super) fn expires(&self) -> Instant {
-        Instant::from_unix_micros(self.expires)
+    /// What it is found by when a message comes: its flow, or, after a restart of ours, the address
+    /// that a phone on UDP still has. A connection did not survive.
+    fn flow_key(&self) -> Option<FlowKey> {
+        match (self.flow, self.remote) {
+            (Some(flow), _) => Some(key(&flow)),
+            (None, Some(remote)) if !self.tcp => Some((Transport::Udp, Endpoint::Ip(remote))),
+            _ => None,
+        }
     }
 
-    pub(super) fn set_expires(&mut self, at: Instant) {
-        self.expires = at.unix_micros();
+    /// Whether nothing but the lifetime changed, and what is stored of it is good enough.
+    fn is_refresh_of(&self, old: &Binding, now: Instant) -> bool {
+        self.aor == old.aor
+            && self.identities == old.identities
+            && self.contact == old.contact
+            && self.service_route == old.service_route
+            && (self.tcp, self.remote) == (old.tcp, old.remote)
+            && self.lifetime.is_covered(&old.lifetime, now)
     }
 
     /// Whether the flow is the phone's: the one that it registered on, or a connection from the same
@@ -95,10 +114,10 @@ fn key(flow: &Flow) -> FlowKey {
 #[derive(Debug, Default)]
 pub(super) struct Bindings {
     by_id: BTreeMap<u64, Binding>,
-    by_flow: BTreeMap<FlowKey, Vec<u64>>,
-    by_address: BTreeMap<IpAddr, Vec<u64>>,
-    by_aor: BTreeMap<String, Vec<u64>>,
-    expiries: Timers<u64>,
+    by_flow: BTreeMap<FlowKey, BTreeSet<u64>>,
+    by_address: BTreeMap<IpAddr, BTreeSet<u64>>,
+    by_aor: BTreeMap<String, BTreeSet<u64>>,
+    expiries: Expiries<u64>,
 }
 
 impl Bindings {
@@ -111,9 +130,14 @@ impl Bindings {
     }
 
     /// The phones that registered on this flow.
-    pub(super) fn on_flow(&self, flow: &Flow) -> Vec<&Binding> {
-        let ids = self.by_flow.get(&key(flow)).map_or(&[][..], Vec::as_slice);
-        ids.iter().filter_map(|id| self.by_id.get(id)).collect()
+    pub(super) fn on_flow(&self, flow: &Flow) -> impl Iterator<Item = &Binding> + Clone {
+        let ids = self.by_flow.get(&key(flow)).into_iter().flatten();
+        ids.filter_map(|id| self.by_id.get(id))
+    }
+
+    /// Whether a phone registered on this flow.
+    pub(super) fn is_access(&self, flow: &Flow) -> bool {
+        self.by_flow.contains_key(&key(flow))
     }
 
     /// The phone that opened a further connection from its address, told by its Contact.
@@ -128,8 +152,8 @@ impl Bindings {
     /// or the same contact on a new connection.
     pub(super) fn matching(&self, aor: &str, contact: &str, flow: &Flow) -> Option<&Binding> {
         let bindings = || {
-            let ids = self.by_aor.get(aor).map_or(&[][..], Vec::as_slice);
-            ids.iter().filter_map(|id| self.by_id.get(id))
+            let ids = self.by_aor.get(aor).into_iter().flatten();
+            ids.filter_map(|id| self.by_id.get(id))
         };
         let here = |b: &&Binding| match b.flow {
             Some(own) => key(&own) == key(flow),
@@ -140,30 +164,37 @@ impl Bindings {
     }
 
     /// Puts a binding in, or replaces it; returns what the store has to do.
-    pub(super) fn save(&mut self, binding: Binding) -> Output {
-        self.unlink(binding.id);
-        self.expiries.arm(binding.expires(), binding.id);
-        let flow_key = match (binding.flow, binding.remote) {
-            (Some(flow), _) => Some(key(&flow)),
-            (None, Some(remote)) if !binding.tcp => Some((Transport::Udp, Endpoint::Ip(remote))),
-            _ => None,
-        };
-        if let Some(flow_key) = flow_key {
-            self.by_flow.entry(flow_key).or_default().push(binding.id);
+    pub(super) fn save(&mut self, now: Instant, mut binding: Binding) -> Option<Output> {
+        let old = self.by_id.get(&binding.id);
+        if let Some(old) = old.filter(|old| binding.is_refresh_of(old, now)) {
+            binding.lifetime.keep_stored(&old.lifetime);
+            self.insert(binding);
+            return None;
         }
-        self.by_aor.entry(binding.aor.clone()).or_default().push(binding.id);
-        if let Some(remote) = binding.remote {
-            self.by_address.entry(remote.ip()).or_default().push(binding.id);
-        }
+        binding.lifetime.mark_stored();
         let value = serde_json::to_vec(&binding).unwrap_or_default();
         let change = Change::Put { table: TABLE, key: record_key(binding.id), value: value.into() };
+        self.insert(binding);
+        Some(stored(change))
+    }
+
+    fn insert(&mut self, binding: Binding) {
+        self.unlink(binding.id);
+        self.expiries.set(binding.lifetime.end(), binding.id);
+        if let Some(flow_key) = binding.flow_key() {
+            self.by_flow.entry(flow_key).or_default().insert(binding.id);
+        }
+        self.by_aor.entry(binding.aor.clone()).or_default().insert(binding.id);
+        if let Some(remote) = binding.remote {
+            self.by_address.entry(remote.ip()).or_default().insert(binding.id);
+        }
         self.by_id.insert(binding.id, binding);
-        stored(change)
     }
 
     /// Takes a binding out; returns what the store has to do.
     pub(super) fn remove(&mut self, id: u64) -> Option<Output> {
         self.unlink(id);
+        self.expiries.remove(&id);
         self.by_id.remove(&id)?;
         Some(stored(Change::Delete { table: TABLE, key: record_key(id) }))
     }
@@ -174,8 +205,9 @@ impl Bindings {
         let id = key.try_into().map(u64::from_be_bytes).ok()?;
         let mut binding: Binding = serde_json::from_slice(value).ok()?;
         binding.id = id;
-        if binding.expires() > now {
-            let _already_stored = self.save(binding);
+        binding.lifetime = binding.lifetime.restored();
+        if binding.lifetime.end() > now {
+            self.insert(binding);
             return None;
         }
         Some(stored(Change::Delete { table: TABLE, key: record_key(id) }))
@@ -183,12 +215,7 @@ impl Bindings {
 
     /// The next binding whose time is over.
     pub(super) fn expired(&mut self, now: Instant) -> Option<u64> {
-        while let Some((at, id)) = self.expiries.due(now) {
-            if self.by_id.get(&id).is_some_and(|b| b.expires() == at) {
-                return Some(id);
-            }
-        }
-        None
+        self.expiries.due(now)
     }
 
     pub(super) fn next_expiry(&self) -> Option<Instant> {
@@ -209,26 +236,26 @@ impl Bindings {
 
     fn unlink(&mut self, id: u64) {
         let Some(binding) = self.by_id.get(&id) else { return };
-        if let Some(ids) = self.by_aor.get_mut(&binding.aor) {
-            ids.retain(|other| *other != id);
-            if ids.is_empty() {
-                self.by_aor.remove(&binding.aor);
-            }
+        drop_from(&mut self.by_aor, binding.aor.as_str(), id);
+        if let Some(remote) = binding.remote {
+            drop_from(&mut self.by_address, &remote.ip(), id);
         }
-        if let Some(ip) = binding.remote.map(|remote| remote.ip())
-            && let Some(ids) = self.by_address.get_mut(&ip)
-        {
-            ids.retain(|other| *other != id);
-            if ids.is_empty() {
-                self.by_address.remove(&ip);
-            }
+        if let Some(flow_key) = binding.flow_key() {
+            drop_from(&mut self.by_flow, &flow_key, id);
         }
-        let Some(flow) = binding.flow else { return };
-        if let Some(ids) = self.by_flow.get_mut(&key(&flow)) {
-            ids.retain(|other| *other != id);
-            if ids.is_empty() {
-                self.by_flow.remove(&key(&flow));
-            }
+    }
+}
+
+/// Takes one number out of an index, and the entry with the last one.
+fn drop_from<K, Q>(index: &mut BTreeMap<K, BTreeSet<u64>>, key: &Q, id: u64)
+where
+    K: Ord + std::borrow::Borrow<Q>,
+    Q: Ord + ?Sized,
+{
+    if let Some(ids) = index.get_mut(key) {
+        ids.remove(&id);
+        if ids.is_empty() {
+            index.remove(key);
         }
     }
 }

@@ -2,22 +2,21 @@
 
 use base::{Flow, Instant};
 use sip::header::{HeaderName, NameAddr};
-use sip::{Hop, Message, Method, ServerId, Stack};
+use sip::{Hop, Message, Method, Stack};
 
 use super::binding::Binding;
 use super::{Kept, Pcscf, identity};
-use crate::proxy::{self, Refusal};
+use crate::proxy::{self, Refusal, Upstream};
 
 impl Pcscf {
     /// A new dialog or a standalone request of a registered phone.
     pub(super) fn originating(
         &mut self,
         now: Instant,
-        server: ServerId,
+        upstream: &Upstream,
         mut request: Message,
         flow: Flow,
     ) -> Result<(), Refusal> {
-        let original = request.clone();
         let to_tag = request.get(HeaderName::To).and_then(NameAddr::parse).and_then(|a| a.tag());
         if to_tag.is_some() {
             return Err(Refusal::new(481, "an in-dialog request without our Record-Route"));
@@ -45,41 +44,36 @@ impl Pcscf {
             None => Some(Hop::Name(self.config.icscf.clone())),
         };
         let hop = hop.ok_or(Refusal::new(500, "the Service-Route is no SIP URI"))?;
-        self.proxy.forward(now, server, &original, vec![(request, hop)], Kept::Originating);
+        self.proxy.forward(now, upstream.clone(), vec![(request, hop)], Kept::Originating);
         Ok(())
     }
 
     /// The binding of the phone that sends: several identities may be registered on one flow.
     fn caller(&self, request: &Message, flow: &Flow) -> Option<&Binding> {
-        let bindings = self.bindings.on_flow(flow);
-        if bindings.is_empty() {
+        if !self.bindings.is_access(flow) {
             let contact = request.list(HeaderName::Contact).next().and_then(NameAddr::parse)?;
             return self.bindings.on_connection(flow, contact.uri);
         }
-        let speaks_for = |binding: &&&Binding| {
-            let named = |name| {
-                let uri = request.list(name).next().and_then(NameAddr::parse)?.parsed_uri()?.aor();
-                Some(
-                    binding.identities.iter().any(|known| {
-                        sip::Uri::parse(known).is_some_and(|known| known.aor() == uri)
-                    }),
-                )
-            };
-            named(HeaderName::PPreferredIdentity).or_else(|| named(HeaderName::From)) == Some(true)
+        let named = |name| {
+            let address = request.list(name).next().and_then(NameAddr::parse)?;
+            Some(address.parsed_uri()?.aor())
         };
-        bindings.iter().find(speaks_for).or(bindings.first()).copied()
+        let wanted = named(HeaderName::PPreferredIdentity).or_else(|| named(HeaderName::From));
+        let is_wanted = |known: &String| sip::Uri::parse(known).map(|uri| uri.aor()) == wanted;
+        let mut bindings = self.bindings.on_flow(flow);
+        let first = bindings.clone().next();
+        bindings.find(|binding| binding.identities.iter().any(is_wanted)).or(first)
     }
 
     /// A request of the phone within a dialog: it follows its Route.
     pub(super) fn phone_in_dialog(
         &mut self,
         now: Instant,
-        server: ServerId,
+        upstream: &Upstream,
         mut request: Message,
         flow: Flow,
         id: u64,
     ) -> Result<(), Refusal> {
-        let original = request.clone();
         let binding = self.bindings.get(id).filter(|b| b.owns(&flow));
         let binding = binding.cloned().ok_or(Refusal::new(403, "not the phone of this dialog"))?;
         identity::strip_claims(&mut request);
@@ -88,7 +82,7 @@ impl Pcscf {
             self.record_route(&mut request, &binding, "mo", &flow);
         }
         let hop = proxy::onward(&request).ok_or(Refusal::new(404, "no way onward"))?;
-        self.proxy.forward(now, server, &original, vec![(request, hop)], Kept::Originating);
+        self.proxy.forward(now, upstream.clone(), vec![(request, hop)], Kept::Originating);
         Ok(())
     }
 

@@ -4,17 +4,26 @@
 use std::collections::BTreeMap;
 
 use base::Instant;
+use base::time::Duration;
+use base::timer::Expiries;
 use sip::header::{HeaderName, SubscriptionState};
-use sip::{ClientId, Hop, Message, Method, ServerId};
+use sip::{ClientId, Hop, Message, Method};
 
 use super::Pcscf;
+use crate::proxy::Upstream;
 use crate::reginfo::{self, RegInfo, State};
+
+/// How long the last NOTIFY of a phone that is gone is waited for: 64*T1.
+const LAST_NOTIFY: Duration = Duration::from_secs(32);
 
 /// Subscriptions by their Call-ID.
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
     by_call: BTreeMap<String, u64>,
+    by_binding: BTreeMap<u64, String>,
     asked: BTreeMap<ClientId, String>,
+    /// Those of phones that are gone.
+    ending: Expiries<String>,
 }
 
 impl Subscriptions {
@@ -27,28 +36,59 @@ impl Subscriptions {
         request.get(HeaderName::CallId).is_some_and(|call| self.by_call.contains_key(call))
     }
 
+    /// Whether there is one for this phone: none after a restart of ours, or if the S-CSCF ended it.
+    pub(super) fn has(&self, binding: u64) -> bool {
+        self.by_binding.contains_key(&binding)
+    }
+
     /// The answer to a SUBSCRIBE: a refusal ends the subscription.
     pub(super) fn answered(&mut self, client: ClientId, response: Result<Message, u16>) {
-        let done = response.as_ref().map_or(true, |r| r.status() >= 200);
-        let refused = response.map_or(true, |r| r.status() >= 300);
-        if !done {
+        let status = response.map_or_else(|status| status, |response| response.status());
+        if status < 200 {
             return;
         }
         if let Some(call) = self.asked.remove(&client)
-            && refused
+            && status >= 300
         {
-            self.by_call.remove(&call);
+            self.remove(&call);
         }
     }
 
-    /// The phone is gone.
-    pub(super) fn forget(&mut self, binding: u64) {
-        self.by_call.retain(|_, id| *id != binding);
+    fn insert(&mut self, call: &str, binding: u64, client: ClientId) {
+        self.by_call.insert(call.to_owned(), binding);
+        self.by_binding.insert(binding, call.to_owned());
+        self.asked.insert(client, call.to_owned());
+    }
+
+    fn remove(&mut self, call: &str) {
+        let Some((call, binding)) = self.by_call.remove_entry(call) else { return };
+        self.ending.remove(&call);
+        if self.by_binding.get(&binding) == Some(&call) {
+            self.by_binding.remove(&binding);
+        }
+    }
+
+    /// The phone is gone; the S-CSCF will say so once more.
+    pub(super) fn end(&mut self, now: Instant, binding: u64) {
+        if let Some(call) = self.by_binding.remove(&binding) {
+            self.ending.set(now + LAST_NOTIFY, call);
+        }
+    }
+
+    /// Forgets those whose last NOTIFY did not come.
+    pub(super) fn expire(&mut self, now: Instant) {
+        while let Some(call) = self.ending.due(now) {
+            self.remove(&call);
+        }
+    }
+
+    pub(super) fn next_expiry(&self) -> Option<Instant> {
+        self.ending.next()
     }
 }
 
 impl Pcscf {
-    /// Subscribes after the first 200 to a REGISTER.
+    /// Subscribes after a 200 to a REGISTER, unless there is a subscription already.
     pub(super) fn subscribe(&mut self, now: Instant, binding: u64, identity: &str) {
         let call = format!("{}@{}", self.random.token::<12>(), self.config.host);
         let us = format!("sip:{}", self.config.sent_by());
@@ -66,32 +106,31 @@ impl Pcscf {
             .with(HeaderName::Expires, "600000");
         self.add_charging_vector(&mut request);
         let client = self.proxy.send(now, request, Hop::Name(self.config.icscf.clone()));
-        self.subscriptions.by_call.insert(call.clone(), binding);
-        self.subscriptions.asked.insert(client, call);
+        self.subscriptions.insert(&call, binding, client);
     }
 
     /// A NOTIFY about one of our phones.
-    pub(super) fn notified(&mut self, now: Instant, server: ServerId, request: &Message) {
+    pub(super) fn notified(&mut self, now: Instant, upstream: &Upstream, request: &Message) {
         let call = request.get(HeaderName::CallId).unwrap_or("").to_owned();
         let Some(id) = self.subscriptions.by_call.get(&call).copied() else {
-            return self.proxy.stack.reply(now, server, request, 481);
+            return self.proxy.reply(now, upstream, 481);
         };
         let state = request.get(HeaderName::SubscriptionState).and_then(SubscriptionState::parse);
         if state.is_some_and(|s| s.is_terminated()) {
-            self.subscriptions.by_call.remove(&call);
+            self.subscriptions.remove(&call);
         }
         if request.content_type() == reginfo::CONTENT_TYPE {
             let body = String::from_utf8_lossy(request.body());
             match RegInfo::parse(&body) {
-                Some(info) => self.follow(id, &info),
-                None => return self.proxy.stack.reply(now, server, request, 400),
+                Some(info) => self.follow(now, id, &info),
+                None => return self.proxy.reply(now, upstream, 400),
             }
         }
-        self.proxy.stack.reply(now, server, request, 200);
+        self.proxy.reply(now, upstream, 200);
     }
 
     /// Forgets the phone when its contact, or its whole registration, was terminated.
-    fn follow(&mut self, id: u64, info: &RegInfo) {
+    fn follow(&mut self, now: Instant, id: u64, info: &RegInfo) {
         let Some(binding) = self.bindings.get(id) else { return };
         let ours = |aor: &str| {
             let aor = sip::Uri::parse(aor).map(|u| u.aor());
@@ -106,7 +145,7 @@ impl Pcscf {
             }
         });
         if ended {
-            self.unbind(id, "ended by the network");
+            self.unbind(now, id, "ended by the network");
         }
     }
 }

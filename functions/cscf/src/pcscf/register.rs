@@ -1,13 +1,13 @@
 //! REGISTER through the P-CSCF, TS 24.229 §5.2.2.
 
-use base::time::Duration;
 use base::{Flow, Instant, Severity};
 use sip::header::{Challenge, Credentials, HeaderName, NameAddr, delta_seconds};
-use sip::{Hop, Message, ServerId, Uri};
+use sip::{Hop, Message, Uri};
 
 use super::binding::Binding;
 use super::{Kept, Pcscf, identity};
-use crate::proxy::Refusal;
+use crate::lifetime::Lifetime;
+use crate::proxy::{Refusal, Upstream};
 
 /// A REGISTER on its way.
 #[derive(Clone, Debug)]
@@ -23,11 +23,10 @@ impl Pcscf {
     pub(super) fn register(
         &mut self,
         now: Instant,
-        server: ServerId,
+        upstream: &Upstream,
         mut request: Message,
         flow: Flow,
     ) -> Result<(), Refusal> {
-        let original = request.clone();
         let aor = request
             .get(HeaderName::To)
             .and_then(NameAddr::parse)
@@ -60,7 +59,7 @@ impl Pcscf {
         strip_integrity_claim(&mut request);
         let kept = Kept::Register(Pending { id, aor, contact, flow });
         let hop = Hop::Name(self.config.icscf.clone());
-        self.proxy.forward(now, server, &original, vec![(request, hop)], kept);
+        self.proxy.forward(now, upstream.clone(), vec![(request, hop)], kept);
         Ok(())
     }
 
@@ -86,43 +85,45 @@ impl Pcscf {
             .find(|c| sip::uri::equal(c.uri, &pending.contact))
             .map_or(0, |c| c.expires().or(default).unwrap_or(0));
         if granted == 0 {
-            return self.unbind(pending.id, "deregistered");
+            return self.unbind(now, pending.id, "deregistered");
         }
         let first = self.bindings.get(pending.id).is_none();
-        let mut binding =
-            Binding::new(pending.id, pending.aor.clone(), pending.contact.clone(), pending.flow);
+        let lifetime = Lifetime::new(now, granted);
+        let (aor, contact) = (pending.aor.clone(), pending.contact.clone());
+        let mut binding = Binding::new(pending.id, aor, contact, pending.flow, lifetime);
         binding.identities = uris(response, HeaderName::PAssociatedUri);
         if binding.identities.is_empty() {
             binding.identities.push(pending.aor.clone());
         }
         binding.service_route =
             response.list(HeaderName::ServiceRoute).map(str::to_owned).collect();
-        binding.set_expires(now + Duration::from_secs(u64::from(granted)));
         let default_identity = binding.identities[0].clone();
-        let save = self.bindings.save(binding);
-        self.outputs.push_back(save);
+        self.outputs.extend(self.bindings.save(now, binding));
         if first {
             let text = format!("{} registered from {}", pending.aor, pending.flow.remote);
             self.log(Severity::Info, "pcscf.registered", text);
+        }
+        if !self.subscriptions.has(pending.id) {
             self.subscribe(now, pending.id, &default_identity);
         }
     }
 
     /// Forgets a phone.
-    pub(super) fn unbind(&mut self, id: u64, why: &str) {
+    pub(super) fn unbind(&mut self, now: Instant, id: u64, why: &str) {
         let Some(binding) = self.bindings.get(id) else { return };
         let text = format!("{} {why}", binding.aor);
         if let Some(output) = self.bindings.remove(id) {
             self.outputs.push_back(output);
         }
-        self.subscriptions.forget(id);
+        self.subscriptions.end(now, id);
         self.log(Severity::Info, "pcscf.deregistered", text);
     }
 
     pub(super) fn expire(&mut self, now: Instant) {
         while let Some(id) = self.bindings.expired(now) {
-            self.unbind(id, "expired");
+            self.unbind(now, id, "expired");
         }
+        self.subscriptions.expire(now);
     }
 }
 
@@ -133,7 +134,11 @@ fn uris(message: &Message, name: HeaderName) -> Vec<String> {
 
 /// Only we may say that a REGISTER was integrity-protected, §5.2.2.1.
 fn strip_integrity_claim(request: &mut Message) {
-    let credentials = request.get(HeaderName::Authorization).and_then(Credentials::parse);
+    let Some(value) = request.get(HeaderName::Authorization) else { return };
+    if !value.to_ascii_lowercase().contains("integrity-protected") {
+        return;
+    }
+    let credentials = Credentials::parse(value);
     if let Some(mut credentials) = credentials.filter(|c| c.integrity_protected.is_some()) {
         credentials.integrity_protected = None;
         request.set(HeaderName::Authorization, credentials.to_string());

@@ -2,47 +2,45 @@
 
 use base::Instant;
 use sip::header::{HeaderName, NameAddr};
-use sip::{Hop, Message, ServerId};
+use sip::{Hop, Message};
 
 use super::binding::Binding;
 use super::originating::refreshes_target;
 use super::{Kept, Pcscf, identity};
-use crate::proxy::Refusal;
+use crate::proxy::{Refusal, Upstream};
 
 impl Pcscf {
     /// A new dialog or a standalone request for the phone that the Path token names.
     pub(super) fn terminating(
         &mut self,
         now: Instant,
-        server: ServerId,
+        upstream: &Upstream,
         mut request: Message,
         id: u64,
     ) -> Result<(), Refusal> {
-        let original = request.clone();
         let binding = self.bindings.get(id).cloned();
         let binding = binding.ok_or(Refusal::new(480, "the phone is no longer registered here"))?;
         let called = request.get(HeaderName::PCalledPartyId).and_then(NameAddr::parse);
         let asserted = called.map(|c| c.uri.to_owned()).or(binding.identities.first().cloned());
         self.record_route_to(&mut request, &binding);
-        self.deliver(now, server, original, request, &binding, asserted)
+        self.deliver(now, upstream, request, &binding, asserted)
     }
 
     /// A request within a dialog for the phone that the Record-Route token names.
     pub(super) fn towards_phone(
         &mut self,
         now: Instant,
-        server: ServerId,
+        upstream: &Upstream,
         mut request: Message,
         id: u64,
     ) -> Result<(), Refusal> {
-        let original = request.clone();
         let binding = self.bindings.get(id).cloned();
         let binding = binding.ok_or(Refusal::new(481, "the phone's registration is gone"))?;
         if refreshes_target(&request) {
             self.record_route_to(&mut request, &binding);
         }
         let asserted = binding.identities.first().cloned();
-        self.deliver(now, server, original, request, &binding, asserted)
+        self.deliver(now, upstream, request, &binding, asserted)
     }
 
     fn record_route_to(&self, request: &mut Message, binding: &Binding) {
@@ -58,8 +56,7 @@ impl Pcscf {
     fn deliver(
         &mut self,
         now: Instant,
-        server: ServerId,
-        original: Message,
+        upstream: &Upstream,
         mut request: Message,
         binding: &Binding,
         asserted: Option<String>,
@@ -67,7 +64,7 @@ impl Pcscf {
         let vector = request.get(HeaderName::PChargingVector).map(str::to_owned);
         identity::leave_trust_domain(&mut request);
         let kept = Kept::Terminating { asserted, icid: vector };
-        self.proxy.forward(now, server, &original, vec![(request, binding.hop())], kept);
+        self.proxy.forward(now, upstream.clone(), vec![(request, binding.hop())], kept);
         Ok(())
     }
 }

@@ -113,6 +113,17 @@ fn take_own_routes(
     own
 }
 
+/// Takes off the other side of a hop that is ours by its token: whoever puts a number of its own into
+/// its tokens knows them by that, also where they carry an address that this message did not come in
+/// at.
+pub fn take_other_side(request: &mut Message, own: &OwnRoute) {
+    let first = request.list(HeaderName::Route).next().and_then(NameAddr::parse);
+    let user = first.and_then(|a| Uri::parse(a.uri)?.sip()?.user.map(str::to_owned));
+    if user.is_some_and(|user| user == own.user) {
+        request.pop_element(HeaderName::Route);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

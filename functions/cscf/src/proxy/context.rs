@@ -1,14 +1,16 @@
 //! The response context of one request, RFC 3261 §16.7.
 
 use base::{Flow, Instant};
-use sip::{ClientId, Message, ServerId, Stack};
+use sip::{ClientId, Message, ServerId};
+
+use super::Upstream;
 
 /// A request that was forwarded.
 #[derive(Debug)]
 pub(super) struct Context<T> {
     pub(super) server: ServerId,
-    /// A response with the request's Via, From, To, Call-ID and CSeq, to answer from.
-    answer_to: Message,
+    /// `None` once it is answered for good.
+    pub(super) upstream: Option<Upstream>,
     pub(super) invite: bool,
     pub(super) keep: T,
     pub(super) branches: Vec<Branch>,
@@ -32,21 +34,16 @@ impl Branch {
 }
 
 impl<T> Context<T> {
-    pub(super) fn new(server: ServerId, answer_to: Message, invite: bool, keep: T) -> Context<T> {
+    pub(super) fn new(upstream: Upstream, invite: bool, keep: T) -> Context<T> {
         Context {
-            server,
-            answer_to,
+            server: upstream.server,
+            upstream: Some(upstream),
             invite,
             keep,
             branches: Vec::with_capacity(1),
             answered: false,
             timer_c: None,
         }
-    }
-
-    /// A response of our own to the request.
-    pub(super) fn response(&self, status: u16, stack: &mut Stack) -> Message {
-        stack.answer(&self.answer_to, status)
     }
 
     pub(super) fn finish(&mut self, client: ClientId, failure: Option<(Message, Option<Flow>)>) {

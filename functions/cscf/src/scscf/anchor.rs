@@ -14,7 +14,7 @@ use sip::header::{HeaderName, NameAddr};
 use sip::{Hop, Message, ServerId};
 
 use super::session::{Leg, has_sdp};
-use crate::proxy::ContextId;
+use crate::proxy::{ContextId, Upstream};
 
 /// The top byte of this client's numbers.
 const ID_BASE: u8 = 0x4e;
@@ -27,8 +27,7 @@ const MAX_LATE: usize = 100_000;
 pub(super) enum Then {
     /// Forward copies of a request.
     Forward {
-        server: ServerId,
-        original: Message,
+        upstream: Upstream,
         copies: Vec<(Message, Hop)>,
         leg: Leg,
         context: Option<ContextId>,
@@ -153,6 +152,11 @@ impl Anchor {
         }
     }
 
+    /// The ACK came: whatever was offered in a response is answered by now.
+    pub(super) fn confirmed(&mut self, call_id: &str) {
+        self.late.remove(call_id);
+    }
+
     /// Whether SDP in a PRACK to this tag answers an offer; asked once.
     pub(super) fn awaits_answer(&mut self, call_id: &str, to_tag: Option<&str>) -> bool {
         let awaited = self.late.get(call_id).is_some_and(|by| Some(by.as_str()) == to_tag);
@@ -163,13 +167,13 @@ impl Anchor {
     }
 
     /// The INVITE was cancelled before the relay answered: it must not be forwarded any more.
-    pub(super) fn cancel(&mut self, cancelled: ServerId) -> Option<Message> {
+    pub(super) fn cancel(&mut self, cancelled: ServerId) -> Option<Upstream> {
         let found = self.waiting.iter_mut().find(|(_, then)| {
-            matches!(then, Then::Forward { server, context: None, .. } if *server == cancelled)
+            matches!(then, Then::Forward { upstream, context: None, .. } if upstream.server() == cancelled)
         });
         let (_, then) = found?;
         match std::mem::replace(then, Then::Nothing) {
-            Then::Forward { original, .. } => Some(original),
+            Then::Forward { upstream, .. } => Some(upstream),
             _ => None,
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use auth::digest::{Algorithm, Covered, Qop, ha1, verify};
 use base::redact::Secret;
-use base::timer::Timers;
+use base::timer::Expiries;
 use base::{Instant, Random};
 use diameter::cx::AuthData;
 use sip::header::{Challenge, Credentials};
@@ -31,18 +31,30 @@ enum Expected {
 #[derive(Clone, Debug)]
 struct Pending {
     expected: Expected,
-    /// The nonce that was given; empty when it was used up.
+    /// The nonce that was given; empty when it was used up and only H(A1) is still of use.
     nonce: String,
     /// The nonce count that was last accepted.
     count: u32,
-    until: Instant,
+}
+
+/// Challenges of one private identity at most: its phones may register at the same time, and a
+/// stranger who asks in its name does not take a phone's own challenge away.
+const MAX_PENDING: usize = 8;
+
+/// What one private identity was asked.
+#[derive(Debug, Default)]
+struct User {
+    /// The newest last.
+    pending: Vec<Pending>,
+    /// An answer was wrong: what the HSS gave may be outdated.
+    doubtful: bool,
 }
 
 /// All challenges, by private identity.
 #[derive(Debug, Default)]
 pub(super) struct Challenges {
-    by_impi: BTreeMap<String, Pending>,
-    expiries: Timers<String>,
+    by_impi: BTreeMap<String, User>,
+    expiries: Expiries<String>,
 }
 
 /// What an answer to a challenge is worth.
@@ -120,7 +132,8 @@ impl Challenges {
         stale: bool,
         random: &mut Random,
     ) -> Option<Challenge> {
-        let expected = self.by_impi.get(impi)?.expected.clone();
+        let user = self.by_impi.get(impi).filter(|user| !user.doubtful)?;
+        let expected = user.pending.last()?.expected.clone();
         let Expected::Digest { realm, algorithm, qop, .. } = &expected else { return None };
         let mut challenge = digest_challenge(realm, *algorithm, qop, random);
         challenge.stale = stale;
@@ -130,8 +143,14 @@ impl Challenges {
 
     fn remember(&mut self, until: Instant, impi: &str, expected: Expected, challenge: &Challenge) {
         let nonce = challenge.nonce.clone();
-        self.expiries.arm(until, impi.to_owned());
-        self.by_impi.insert(impi.to_owned(), Pending { expected, nonce, count: 0, until });
+        self.expiries.set(until, impi.to_owned());
+        let user = self.by_impi.entry(impi.to_owned()).or_default();
+        user.doubtful = false;
+        user.pending.retain(|pending| !pending.nonce.is_empty());
+        if user.pending.len() == MAX_PENDING {
+            user.pending.remove(0);
+        }
+        user.pending.push(Pending { expected, nonce, count: 0 });
     }
 
     /// Checks credentials.
@@ -141,12 +160,11 @@ impl Challenges {
         request: &Message,
         credentials: &Credentials,
     ) -> Verdict {
-        let Some(pending) = self.by_impi.get_mut(impi) else {
-            return Verdict::Stale;
+        let Some(user) = self.by_impi.get_mut(impi) else { return Verdict::Stale };
+        let given = |pending: &&mut Pending| {
+            !pending.nonce.is_empty() && pending.nonce == credentials.nonce
         };
-        if pending.nonce.is_empty() || pending.nonce != credentials.nonce {
-            return Verdict::Stale;
-        }
+        let Some(pending) = user.pending.iter_mut().find(given) else { return Verdict::Stale };
         let method = request.method().map_or("", Method::as_str);
         let (ha1, algorithm) = match &pending.expected {
             Expected::Aka { xres } => {
@@ -182,6 +200,7 @@ impl Challenges {
         };
         if !verify(&ha1, &covered, &credentials.response) {
             pending.nonce.clear();
+            user.doubtful = true;
             return Verdict::Wrong;
         }
         // A count that does not grow is a replay, RFC 7616 §3.4.
@@ -196,23 +215,16 @@ impl Challenges {
         Verdict::Authenticated
     }
 
-    /// Forgets challenges that nobody answered; returns nothing, since nobody waits (TS 24.229
-    /// §5.4.1.2.1: the timer reg-await-auth).
+    /// Forgets challenges that nobody answered in time: the timer reg-await-auth, TS 24.229
+    /// §5.4.1.2.1.
     pub(super) fn expire(&mut self, now: Instant) {
-        while let Some((at, impi)) = self.expiries.due(now) {
-            if self.by_impi.get(&impi).is_some_and(|p| p.until == at) {
-                self.by_impi.remove(&impi);
-            }
+        while let Some(impi) = self.expiries.due(now) {
+            self.by_impi.remove(&impi);
         }
     }
 
     pub(super) fn next_expiry(&self) -> Option<Instant> {
         self.expiries.next()
-    }
-
-    /// Forgets a user, so that the HSS is asked again.
-    pub(super) fn forget(&mut self, impi: &str) {
-        self.by_impi.remove(impi);
     }
 }
 

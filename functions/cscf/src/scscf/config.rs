@@ -33,7 +33,7 @@ pub struct ScscfConfig {
     pub max_expires: u32,
     /// How long a challenge may stay unanswered: reg-await-auth, TS 24.229 Table 7.8, 4 minutes.
     pub await_auth: Duration,
-    /// Contacts of one user at most; the one that expires first goes.
+    /// Contacts of one user at most; the one that was refreshed longest ago goes.
     pub max_contacts: usize,
 }
 

@@ -2,19 +2,18 @@
 
 use base::Instant;
 use sip::header::HeaderName;
-use sip::{Hop, Message, ServerId, Uri};
+use sip::{Hop, Message, Uri};
 
 use super::Scscf;
 use super::session::{Pending, Side, caller};
-use crate::proxy::{self, ContextId, Refusal};
+use crate::proxy::{self, ContextId, Refusal, Upstream};
 
 impl Scscf {
     /// A request of a user whom we serve.
     pub(super) fn originating(
         &mut self,
         now: Instant,
-        server: ServerId,
-        original: Message,
+        upstream: &Upstream,
         mut request: Message,
     ) -> Result<(), Refusal> {
         let served = caller(&request).ok_or(Refusal::new(403, "no asserted identity"))?;
@@ -37,7 +36,7 @@ impl Scscf {
         let side = Side::Originating;
         self.through_criteria(
             now,
-            Pending { server, original, request, served, side, next: 0 },
+            Pending { upstream: upstream.clone(), request, served, side, next: 0 },
             None,
         )
     }

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 
 use base::Instant;
 use base::time::Duration;
-use base::timer::Timers;
+use base::timer::Expiries;
 use sip::header::{HeaderName, NameAddr, delta_seconds};
-use sip::{ClientId, Dialog, Message, Method, ServerId, Stack, Uri};
+use sip::{ClientId, Dialog, Message, Method, Stack, Uri};
 
 use super::user::{Contact, User};
 use super::{Scscf, aor_of};
-use crate::proxy::Refusal;
+use crate::proxy::{Refusal, Upstream};
 use crate::reginfo::{
     self, Completeness, Contact as ContactInfo, ContactEvent, RegInfo, Registration, State,
 };
@@ -37,7 +37,7 @@ pub(super) struct Watchers {
     by_id: BTreeMap<(String, String), Watcher>,
     /// The watchers of each private identity.
     by_impi: BTreeMap<String, Vec<(String, String)>>,
-    expiries: Timers<(String, String)>,
+    expiries: Expiries<(String, String)>,
     notified: BTreeMap<ClientId, (String, String)>,
 }
 
@@ -50,15 +50,6 @@ impl Watchers {
         self.expiries.next()
     }
 
-    /// Ends subscriptions that were not refreshed. Nobody is told: the watcher knows the time too.
-    pub(super) fn expire(&mut self, now: Instant) {
-        while let Some((at, id)) = self.expiries.due(now) {
-            if self.by_id.get(&id).is_some_and(|w| w.until == at) {
-                self.remove(&id);
-            }
-        }
-    }
-
     fn insert(&mut self, id: (String, String), watcher: Watcher) {
         self.remove(&id);
         self.by_impi.entry(watcher.impi.clone()).or_default().push(id.clone());
@@ -67,6 +58,7 @@ impl Watchers {
 
     fn remove(&mut self, id: &(String, String)) {
         let Some(watcher) = self.by_id.remove(id) else { return };
+        self.expiries.remove(id);
         if let Some(ids) = self.by_impi.get_mut(&watcher.impi) {
             ids.retain(|other| other != id);
             if ids.is_empty() {
@@ -85,7 +77,7 @@ impl Scscf {
     pub(super) fn subscribe(
         &mut self,
         now: Instant,
-        server: ServerId,
+        upstream: &Upstream,
         request: &Message,
     ) -> Result<(), Refusal> {
         let aor = Uri::parse(request.uri()).map(|u| u.aor()).unwrap_or_default();
@@ -103,7 +95,7 @@ impl Scscf {
         let id = (dialog.call_id.clone(), dialog.remote_tag.clone());
         let watcher = Watcher { impi, dialog, version: 0, until: now };
         self.watchers.insert(id.clone(), watcher);
-        self.accept(now, server, request, &id, &tag);
+        self.accept(now, upstream, request, &id, &tag);
         Ok(())
     }
 
@@ -111,7 +103,7 @@ impl Scscf {
     pub(super) fn resubscribe(
         &mut self,
         now: Instant,
-        server: ServerId,
+        upstream: &Upstream,
         request: &Message,
     ) -> Result<(), Refusal> {
         let tag = request.get(HeaderName::From).and_then(NameAddr::parse).and_then(|a| a.tag());
@@ -125,39 +117,49 @@ impl Scscf {
         let refused = |status| Refusal::new(status, "the SUBSCRIBE is out of order");
         watcher.dialog.take_request(request).map_err(refused)?;
         let tag = watcher.dialog.local_tag.clone();
-        self.accept(now, server, request, &id, &tag);
+        self.accept(now, upstream, request, &id, &tag);
         Ok(())
     }
 
     fn accept(
         &mut self,
         now: Instant,
-        server: ServerId,
+        upstream: &Upstream,
         request: &Message,
         id: &(String, String),
         tag: &str,
     ) {
         let asked = request.get(HeaderName::Expires).and_then(delta_seconds).unwrap_or(3600);
         let seconds = asked.min(MAX_EXPIRES);
-        let mut response = Message::answer(request, 200);
+        let mut response = upstream.untagged(200);
         response.tag_to(tag);
         response.push(HeaderName::Contact, format!("<{}>", self.config.server_name()));
         response.push(HeaderName::Expires, seconds.to_string());
         for route in request.lines(HeaderName::RecordRoute) {
             response.push(HeaderName::RecordRoute, route);
         }
-        self.proxy.stack.respond(now, server, response);
+        self.proxy.respond(now, upstream, response);
         let until = now + Duration::from_secs(u64::from(seconds));
         let Some(watcher) = self.watchers.by_id.get_mut(id) else { return };
         watcher.until = until;
-        let impi = watcher.impi.clone();
-        self.watchers.expiries.arm(until, id.clone());
-        let contacts = self.users.get(&impi).map(|u| u.contacts.clone()).unwrap_or_default();
-        let events: Vec<_> = contacts.into_iter().map(|c| (c, ContactEvent::Registered)).collect();
-        self.notify(now, id, &events, Completeness::Full, seconds == 0);
-        if seconds == 0 {
-            self.watchers.remove(id);
+        self.watchers.expiries.set(until, id.clone());
+        self.notify_all(now, id, (seconds == 0).then_some("timeout"));
+    }
+
+    /// Ends subscriptions that were not refreshed, RFC 6665 §4.2.2.
+    pub(super) fn expire_subscriptions(&mut self, now: Instant) {
+        while let Some(id) = self.watchers.expiries.due(now) {
+            self.notify_all(now, &id, Some("timeout"));
         }
+    }
+
+    /// Tells one watcher the whole state; `ended` is why it is the last time.
+    fn notify_all(&mut self, now: Instant, id: &(String, String), ended: Option<&str>) {
+        let Some(watcher) = self.watchers.by_id.get(id) else { return };
+        let contacts = self.users.get(&watcher.impi).map(|u| u.contacts.clone());
+        let contacts = contacts.unwrap_or_default().into_iter();
+        let events: Vec<_> = contacts.map(|c| (c, ContactEvent::Registered)).collect();
+        self.notify(now, id, &events, Completeness::Full, ended);
     }
 
     /// §5.4.2.1.1: the user himself, whoever stands in the Path of his REGISTER, and application
@@ -174,7 +176,7 @@ impl Scscf {
             .any(|path| NameAddr::parse(path).is_some_and(|a| host(a.uri) == watcher_host));
         let servers = user.profile.services.iter().flat_map(|s| &s.criteria);
         let server = servers.into_iter().any(|c| host(&c.server.uri) == watcher_host);
-        own || in_path || server
+        own || (watcher_host.is_some() && (in_path || server))
     }
 
     /// Tells the watchers what changed between two states of a user's contacts. `gone` is what
@@ -204,10 +206,7 @@ impl Scscf {
         let completeness = if over { Completeness::Full } else { Completeness::Partial };
         let watchers = self.watchers.of(impi);
         for id in watchers {
-            self.notify(now, &id, &events, completeness, over);
-            if over {
-                self.watchers.remove(&id);
-            }
+            self.notify(now, &id, &events, completeness, over.then_some("noresource"));
         }
     }
 
@@ -217,25 +216,29 @@ impl Scscf {
         id: &(String, String),
         events: &[(Contact, ContactEvent)],
         completeness: Completeness,
-        over: bool,
+        ended: Option<&str>,
     ) {
         let Some(watcher) = self.watchers.by_id.get_mut(id) else { return };
-        let Some(user) = self.users.get(&watcher.impi) else { return };
-        let body = document(now, user, events, completeness, watcher.version, over).to_xml();
+        let Some(user) = self.users.get(&watcher.impi) else { return self.watchers.remove(id) };
+        let body = document(now, user, events, completeness, watcher.version).to_xml();
         watcher.version += 1;
         let mut request = watcher.dialog.request(Method::Notify);
-        let state = if over {
-            "terminated;reason=noresource".to_owned()
-        } else {
-            format!("active;expires={}", watcher.until.since(now).as_secs())
+        let state = match ended {
+            Some(reason) => format!("terminated;reason={reason}"),
+            None => format!("active;expires={}", watcher.until.since(now).as_secs()),
         };
         request.push(HeaderName::Event, "reg");
         request.push(HeaderName::SubscriptionState, state);
         request.push(HeaderName::Contact, format!("<{}>", self.config.server_name()));
         request.set_body(reginfo::CONTENT_TYPE, body.into_bytes());
-        let Some(hop) = Stack::hop(watcher.dialog.next_hop()) else { return };
-        let client = self.proxy.send(now, request, hop);
-        self.watchers.notified.insert(client, id.clone());
+        let hop = Stack::hop(watcher.dialog.next_hop());
+        if ended.is_some() {
+            self.watchers.remove(id);
+        }
+        if let Some(hop) = hop {
+            let client = self.proxy.send(now, request, hop);
+            self.watchers.notified.insert(client, id.clone());
+        }
     }
 
     /// RFC 6665 §4.2.2: a watcher that refuses a NOTIFY, or does not answer, is none any more.
@@ -258,7 +261,6 @@ fn document(
     events: &[(Contact, ContactEvent)],
     completeness: Completeness,
     version: u32,
-    over: bool,
 ) -> RegInfo {
     let gone = |event: &ContactEvent| {
         !matches!(event, ContactEvent::Registered | ContactEvent::Created | ContactEvent::Refreshed)
@@ -271,12 +273,13 @@ fn document(
                 id: contact_id(contact),
                 state,
                 event: *event,
-                expires: if gone(event) { 0 } else { contact.left(now) },
+                expires: if gone(event) { 0 } else { contact.lifetime.left(now) },
                 uri: contact.uri.clone(),
             }
         })
         .collect();
-    let ended = over && contacts.iter().all(|c| c.state == State::Terminated);
+    let ended =
+        completeness == Completeness::Full && contacts.iter().all(|c| c.state == State::Terminated);
     let state = if ended { State::Terminated } else { State::Active };
     let registrations = user
         .profile

@@ -1,23 +1,23 @@
 //! REGISTER at the S-CSCF: TS 24.229 §5.4.1, RFC 3261 §10.3.
 
 use base::redact::Secret;
-use base::time::Duration;
 use base::{Instant, Severity};
 use diameter::cx::{Assignment, AuthData, Maa, Mar, Saa, Sar};
+use sip::Message;
 use sip::header::{Challenge, Credentials, HeaderName, NameAddr, delta_seconds, q_value};
-use sip::{Message, ServerId};
 
 use super::authenticate::Verdict;
 use super::user::{Contact, User};
 use super::{Scscf, Waiting, aor_of};
 use crate::cx::{Answer, private_identity};
-use crate::proxy::Refusal;
+use crate::lifetime::Lifetime;
+use crate::proxy::{Refusal, Upstream};
 use crate::reginfo::ContactEvent;
 
 /// A REGISTER that waits for the HSS.
 #[derive(Clone, Debug)]
 pub(super) struct Register {
-    server: ServerId,
+    upstream: Upstream,
     request: Message,
     impi: String,
     impu: String,
@@ -28,14 +28,15 @@ impl Scscf {
     pub(super) fn register(
         &mut self,
         now: Instant,
-        server: ServerId,
+        upstream: &Upstream,
         request: Message,
     ) -> Result<(), Refusal> {
         let impu = aor_of(&request, HeaderName::To).ok_or(Refusal::new(400, "To is no URI"))?;
         let credentials = request.get(HeaderName::Authorization).and_then(Credentials::parse);
         let impi = private_identity(credentials.as_ref(), &impu, &self.config.home_domain);
         self.check_expiry(&request)?;
-        let mut register = Register { server, request, impi, impu, stale: false };
+        let upstream = upstream.clone();
+        let mut register = Register { upstream, request, impi, impu, stale: false };
         let answered = credentials.filter(|c| !c.response.is_empty() || c.auts.is_some());
         let Some(credentials) = answered else {
             self.challenge_again(now, register);
@@ -53,7 +54,6 @@ impl Scscf {
                 Ok(())
             }
             Verdict::Wrong => {
-                self.challenges.forget(&register.impi);
                 if self.users.get(&register.impi).is_none() {
                     self.tell_hss(
                         now,
@@ -124,10 +124,6 @@ impl Scscf {
 
     /// MAA: the challenge goes out.
     pub(super) fn challenge(&mut self, now: Instant, register: Register, answer: &Answer) {
-        let refusal = match answer {
-            Answer::Unavailable(_) => Refusal::new(504, "the HSS did not answer the MAR"),
-            _ => Refusal::new(403, "the HSS has no authentication data for the user"),
-        };
         let items = answer.body::<Maa>().map(|maa| maa.auth_data).unwrap_or_default();
         let until = now + self.config.await_auth;
         let (impi, domain) = (&register.impi, &self.config.home_domain);
@@ -137,15 +133,16 @@ impl Scscf {
             None => {
                 let text = format!("no challenge for {}: {answer}", register.impi);
                 self.log(Severity::Warning, "scscf.no_challenge", text);
-                self.refuse(now, register.server, &register.request, &refusal);
+                let refusal = answer.register_refusal("no authentication data");
+                self.refuse(now, &register.upstream, &refusal);
             }
         }
     }
 
     fn send_challenge(&mut self, now: Instant, register: &Register, challenge: &Challenge) {
-        let mut response = self.proxy.stack.answer(&register.request, 401);
+        let mut response = self.proxy.answer(&register.upstream, 401);
         response.push(HeaderName::WwwAuthenticate, challenge.to_string());
-        self.proxy.stack.respond(now, register.server, response);
+        self.proxy.respond(now, &register.upstream, response);
     }
 
     /// The user is who he says: first registrations and deregistrations go to the HSS.
@@ -183,35 +180,30 @@ impl Scscf {
 
     /// SAA: the profile came, or the deregistration is done.
     pub(super) fn assigned(&mut self, now: Instant, register: Register, answer: &Answer) {
-        let refused = |status, why| Refusal::new(status, why);
-        let result: Result<(), Refusal> = match (answer, self.merged(now, &register)) {
-            (_, Err(refusal)) => Err(refusal),
+        let result: Result<(), Refusal> = match self.merged(now, &register) {
+            Err(refusal) => Err(refusal),
             // TS 29.228 §6.1.2: a deregistration is done here whatever the HSS says.
-            (_, Ok(contacts)) if contacts.is_empty() => {
+            Ok(contacts) if contacts.is_empty() => {
                 self.unbind(now, &register.impi, ContactEvent::Unregistered);
-                self.register_answer(now, &register);
-                return;
+                return self.register_answer(now, &register);
             }
-            (Answer::Unavailable(_), _) => Err(refused(504, "the HSS did not answer the SAR")),
-            (_, Ok(contacts)) => {
-                let saa = answer.body::<Saa>();
-                let data = saa.and_then(|saa| saa.user_data).unwrap_or_default();
-                let data = String::from_utf8_lossy(&data).into_owned();
-                match User::new(register.impi.clone(), data) {
+            Ok(contacts) => {
+                let data = answer.body::<Saa>().and_then(|saa| saa.user_data);
+                let data = data.map(|data| String::from_utf8_lossy(&data).into_owned());
+                match data.and_then(|data| User::new(register.impi.clone(), data)) {
                     Some(user) => {
                         // `bind` stores him together with his contacts.
                         let _ = self.users.save(now, user);
-                        self.bind(now, &register, contacts);
-                        return;
+                        return self.bind(now, &register, contacts);
                     }
-                    None => Err(refused(403, "the HSS sent no usable profile")),
+                    None => Err(answer.register_refusal("no usable profile")),
                 }
             }
         };
         if let Err(refusal) = result {
             let text = format!("{} not registered: {answer}", register.impi);
             self.log(Severity::Warning, "scscf.not_assigned", text);
-            self.refuse(now, register.server, &register.request, &refusal);
+            self.refuse(now, &register.upstream, &refusal);
         }
     }
 
@@ -239,9 +231,9 @@ impl Scscf {
                 .ok_or(Refusal::new(400, "a Contact is no URI"))?;
             let asked = address.expires().or(default).unwrap_or(self.config.max_expires);
             let seconds = asked.min(self.config.max_expires);
-            let expires = now + Duration::from_secs(u64::from(seconds));
+            let lifetime = Lifetime::new(now, seconds);
             let mut contact =
-                Contact::new(without_expires(&address), address.uri.to_owned(), expires);
+                Contact::new(without_expires(&address), address.uri.to_owned(), lifetime);
             contact.instance = address.params.get("+sip.instance").map(str::to_owned);
             contact.q = address.params.get("q").and_then(q_value).unwrap_or(1000);
             contact.path = path.clone();
@@ -292,13 +284,13 @@ impl Scscf {
 
     /// The 200 OK, §5.4.1.2.2F: what is registered, and how to reach us.
     fn register_answer(&mut self, now: Instant, register: &Register) {
-        let mut response = self.proxy.stack.answer(&register.request, 200);
+        let mut response = self.proxy.answer(&register.upstream, 200);
         for path in register.request.lines(HeaderName::Path) {
             response.push(HeaderName::Path, path);
         }
         if let Some(user) = self.users.get(&register.impi) {
             for contact in &user.contacts {
-                let value = format!("{};expires={}", contact.element, contact.left(now));
+                let value = format!("{};expires={}", contact.element, contact.lifetime.left(now));
                 response.push(HeaderName::Contact, value);
             }
             let identities: Vec<_> = user.profile.usable().map(|uri| format!("<{uri}>")).collect();
@@ -309,7 +301,7 @@ impl Scscf {
             response.push(HeaderName::ServiceRoute, route);
         }
         response.push(HeaderName::Supported, "path");
-        self.proxy.stack.respond(now, register.server, response);
+        self.proxy.respond(now, &register.upstream, response);
     }
 
     /// Contacts ran out.

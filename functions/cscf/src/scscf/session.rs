@@ -3,12 +3,12 @@
 
 use base::Instant;
 use sip::header::{HeaderName, NameAddr};
-use sip::{Hop, Message, Method, ServerId, Stack};
+use sip::{Hop, Message, Method, Stack};
 
 use super::anchor::{Step, Then};
 use super::ifc::{ApplicationServer, Case};
 use super::{Scscf, aor_of};
-use crate::proxy::{self, ContextId, OwnRoute, Refusal};
+use crate::proxy::{self, ContextId, OwnRoute, Refusal, Upstream};
 
 /// Which half of the session we serve: what the user part of our Record-Route says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,8 +45,7 @@ pub(super) struct Asked {
 /// An initial request on its way through the criteria.
 #[derive(Clone, Debug)]
 pub(super) struct Pending {
-    pub(super) server: ServerId,
-    pub(super) original: Message,
+    pub(super) upstream: Upstream,
     pub(super) request: Message,
     /// The served user's address of record.
     pub(super) served: String,
@@ -89,20 +88,20 @@ impl Scscf {
     pub(super) fn initial(
         &mut self,
         now: Instant,
-        server: ServerId,
-        original: Message,
+        upstream: &Upstream,
         request: Message,
         own: &OwnRoute,
     ) -> Result<(), Refusal> {
         if let Some(odi) = OriginalDialog::parse(&own.user) {
             let OriginalDialog { side, next, served } = odi;
-            let pending = Pending { server, original, request, served, side, next };
+            let upstream = upstream.clone();
+            let pending = Pending { upstream, request, served, side, next };
             return self.through_criteria(now, pending, None);
         }
         if own.user == "orig" || own.has("orig") {
-            return self.originating(now, server, original, request);
+            return self.originating(now, upstream, request);
         }
-        self.terminating(now, server, original, request)
+        self.terminating(now, upstream, request)
     }
 
     /// TS 24.229 §5.4.3.2 step 3 and §5.4.3.3 step 3: the next criterion that fires, or onward.
@@ -164,9 +163,9 @@ impl Scscf {
         let served = sip::header::ServedUser { uri: pending.served.clone(), case, registered };
         request.set(HeaderName::PServedUser, served.to_string());
         let mut leg = Leg::of(&request, false);
-        let (id, original) = (pending.server, pending.original.clone());
+        let upstream = pending.upstream.clone();
         leg.server = Some(Box::new(Asked { server, pending }));
-        self.send_on(now, id, original, vec![(request, hop)], leg, context);
+        self.send_on(now, upstream, vec![(request, hop)], leg, context);
         Ok(())
     }
 
@@ -186,14 +185,13 @@ impl Scscf {
             }
         }
         let leg = Leg::of(&pending.request, anchored);
-        self.send_on(now, pending.server, pending.original, copies, leg, context);
+        self.send_on(now, pending.upstream, copies, leg, context);
     }
 
     fn send_on(
         &mut self,
         now: Instant,
-        server: ServerId,
-        original: Message,
+        upstream: Upstream,
         copies: Vec<(Message, Hop)>,
         leg: Leg,
         context: Option<ContextId>,
@@ -202,7 +200,7 @@ impl Scscf {
             has_sdp(m)
                 .then(|| Step::offer(&leg.call_id, &leg.from_tag, tag(m, HeaderName::To), m.body()))
         });
-        let then = Then::Forward { server, original, copies, leg, context };
+        let then = Then::Forward { upstream, copies, leg, context };
         match step {
             Some(step) => self.anchor.ask(now, step, then),
             None => self.carry_out(now, then),
@@ -230,8 +228,7 @@ impl Scscf {
     pub(super) fn within_dialog(
         &mut self,
         now: Instant,
-        server: ServerId,
-        original: Message,
+        upstream: &Upstream,
         mut request: Message,
         own: &OwnRoute,
     ) -> Result<(), Refusal> {
@@ -251,11 +248,11 @@ impl Scscf {
             let step = Step::late_answer(&leg.call_id, &request);
             let leg = Leg { carried_offer: false, ..leg };
             let copies = vec![(request, hop)];
-            let then = Then::Forward { server, original, copies, leg, context: None };
+            let then = Then::Forward { upstream: upstream.clone(), copies, leg, context: None };
             self.anchor.ask(now, step, then);
             return Ok(());
         }
-        self.send_on(now, server, original, vec![(request, hop)], leg, None);
+        self.send_on(now, upstream.clone(), vec![(request, hop)], leg, None);
         Ok(())
     }
 
@@ -263,8 +260,9 @@ impl Scscf {
     pub(super) fn relay_ack(&mut self, now: Instant, ack: Message, own: &OwnRoute) {
         let Some(hop) = proxy::onward(&ack) else { return };
         let anchored = own.user.ends_with(".a") && self.anchor.is_active();
-        let call_id = ack.get(HeaderName::CallId).unwrap_or("").to_owned();
-        let step = (anchored && has_sdp(&ack)).then(|| Step::late_answer(&call_id, &ack));
+        let call_id = ack.get(HeaderName::CallId).unwrap_or("");
+        self.anchor.confirmed(call_id);
+        let step = (anchored && has_sdp(&ack)).then(|| Step::late_answer(call_id, &ack));
         let then = Then::Ack { ack, hop };
         match step {
             Some(step) => self.anchor.ask(now, step, then),
@@ -338,7 +336,7 @@ impl Scscf {
 
     fn carry_out(&mut self, now: Instant, then: Then) {
         match then {
-            Then::Forward { server, original, copies, leg, context } => match context {
+            Then::Forward { upstream, copies, leg, context } => match context {
                 Some(context) => {
                     if let Some(kept) = self.proxy.kept(context) {
                         *kept = leg;
@@ -346,7 +344,7 @@ impl Scscf {
                     self.proxy.again(now, context, copies);
                 }
                 None => {
-                    self.proxy.forward(now, server, &original, copies, leg);
+                    self.proxy.forward(now, upstream, copies, leg);
                 }
             },
             Then::Pass { context, response } => self.proxy.pass(now, context, response),

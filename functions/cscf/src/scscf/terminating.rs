@@ -3,21 +3,20 @@
 use base::Instant;
 use diameter::cx::{Assignment, Saa, Sar};
 use sip::header::{Event, HeaderName, NameAddr};
-use sip::{Message, Method, ServerId, Stack, Uri};
+use sip::{Message, Method, Stack, Uri};
 
 use super::session::{Pending, Side};
 use super::user::User;
 use super::{Scscf, Waiting};
 use crate::cx::Answer;
-use crate::proxy::{ContextId, Refusal};
+use crate::proxy::{ContextId, Refusal, Upstream};
 
 impl Scscf {
     /// A request for a user whom we serve, or whom the HSS says that we should.
     pub(super) fn terminating(
         &mut self,
         now: Instant,
-        server: ServerId,
-        original: Message,
+        upstream: &Upstream,
         request: Message,
     ) -> Result<(), Refusal> {
         let served =
@@ -26,10 +25,11 @@ impl Scscf {
         let watches = request.method() == Some(&Method::Subscribe)
             && package.is_some_and(|event| event.package.eq_ignore_ascii_case("reg"));
         if watches {
-            return self.subscribe(now, server, &request);
+            return self.subscribe(now, upstream, &request);
         }
         let side = Side::Terminating;
-        let pending = Pending { server, original, request, served, side, next: 0 };
+        let upstream = upstream.clone();
+        let pending = Pending { upstream, request, served, side, next: 0 };
         let Some(user) = self.users.of(&pending.served) else {
             self.ask_profile(now, pending);
             return Ok(());
@@ -56,10 +56,10 @@ impl Scscf {
 
     /// SAA for a user who is not registered: his profile is kept like a registered one's.
     pub(super) fn unregistered(&mut self, now: Instant, pending: Pending, answer: &Answer) {
-        if !self.proxy.stack.is_unanswered(pending.server) {
+        if !self.proxy.is_unanswered(&pending.upstream) {
             return;
         }
-        let (server, original) = (pending.server, pending.original.clone());
+        let upstream = pending.upstream.clone();
         let user = answer.body::<Saa>().and_then(|saa| {
             let data = String::from_utf8_lossy(saa.user_data.as_deref()?).into_owned();
             let impi = crate::scscf::profile::Profile::parse(&data)?.private_identity;
@@ -79,7 +79,7 @@ impl Scscf {
             (None, _) => Err(Refusal::new(480, "the called user has no services here")),
         };
         if let Err(refusal) = result {
-            self.refuse(now, server, &original, &refusal);
+            self.refuse(now, &upstream, &refusal);
         }
     }
 

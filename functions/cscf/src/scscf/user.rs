@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use base::store::{Change, Durability};
-use base::timer::Timers;
+use base::timer::Expiries;
 use base::{Instant, Output};
 use serde::{Deserialize, Serialize};
 
 use super::TABLE;
 use super::profile::Profile;
+use crate::lifetime::Lifetime;
 
 /// A user whom the HSS assigned to us.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,11 +34,7 @@ pub(super) struct Contact {
     pub(super) instance: Option<String>,
     /// The Path that its REGISTER came by, next hop first.
     pub(super) path: Vec<String>,
-    /// When it ends, microseconds since 1970.
-    expires: u64,
-    /// When the stored record says that it ends.
-    #[serde(skip)]
-    stored_expires: u64,
+    pub(super) lifetime: Lifetime,
     /// Call-ID and CSeq of the last REGISTER, RFC 3261 §10.3 step 7.
     pub(super) call_id: String,
     pub(super) cseq: u32,
@@ -46,14 +43,13 @@ pub(super) struct Contact {
 }
 
 impl Contact {
-    pub(super) fn new(element: String, uri: String, expires: Instant) -> Contact {
+    pub(super) fn new(element: String, uri: String, lifetime: Lifetime) -> Contact {
         Contact {
             element,
             uri,
             instance: None,
             path: Vec::new(),
-            expires: expires.unix_micros(),
-            stored_expires: 0,
+            lifetime,
             call_id: String::new(),
             cseq: 0,
             q: 1000,
@@ -61,12 +57,7 @@ impl Contact {
     }
 
     pub(super) fn expires(&self) -> Instant {
-        Instant::from_unix_micros(self.expires)
-    }
-
-    /// Seconds that are left.
-    pub(super) fn left(&self, now: Instant) -> u32 {
-        self.expires().since(now).as_micros().div_ceil(1_000_000) as u32
+        self.lifetime.end()
     }
 
     /// Whether two are the same binding: the same instance, or the same URI.
@@ -100,7 +91,7 @@ impl User {
 pub(super) struct Users {
     by_impi: BTreeMap<String, User>,
     by_aor: BTreeMap<String, String>,
-    expiries: Timers<String>,
+    expiries: Expiries<String>,
 }
 
 impl Users {
@@ -130,30 +121,36 @@ impl Users {
         let stale: Vec<String> = old.map(User::aors).unwrap_or_default();
         if let Some(old) = old.filter(|_| unchanged) {
             for (new, old) in user.contacts.iter_mut().zip(&old.contacts) {
-                new.stored_expires = old.stored_expires;
+                new.lifetime.keep_stored(&old.lifetime);
             }
         }
         for aor in stale {
             self.by_aor.remove(&aor);
         }
-        for aor in user.aors() {
-            self.by_aor.insert(aor, user.impi.clone());
-        }
-        if let Some(at) = user.contacts.iter().map(Contact::expires).min() {
-            self.expiries.arm(at, user.impi.clone());
-        }
         for contact in user.contacts.iter_mut().filter(|_| !unchanged) {
-            contact.stored_expires = contact.expires;
+            contact.lifetime.mark_stored();
         }
         let value = (!unchanged).then(|| serde_json::to_vec(&user).unwrap_or_default());
         let key = user.impi.clone().into_bytes().into();
-        self.by_impi.insert(user.impi.clone(), user);
+        self.insert(user);
         value.map(|value| stored(Change::Put { table: TABLE, key, value: value.into() }))
+    }
+
+    fn insert(&mut self, user: User) {
+        for aor in user.aors() {
+            self.by_aor.insert(aor, user.impi.clone());
+        }
+        match user.contacts.iter().map(Contact::expires).min() {
+            Some(at) => self.expiries.set(at, user.impi.clone()),
+            None => self.expiries.remove(&user.impi),
+        }
+        self.by_impi.insert(user.impi.clone(), user);
     }
 
     /// Takes a user out.
     pub(super) fn remove(&mut self, impi: &str) -> Option<(User, Output)> {
         let user = self.by_impi.remove(impi)?;
+        self.expiries.remove(&user.impi);
         for aor in user.aors() {
             self.by_aor.remove(&aor);
         }
@@ -162,22 +159,19 @@ impl Users {
     }
 
     /// Takes a record of the store; what is unreadable is left out.
-    pub(super) fn restore(&mut self, now: Instant, value: &[u8]) {
+    pub(super) fn restore(&mut self, value: &[u8]) {
         let Ok(mut user) = serde_json::from_slice::<User>(value) else { return };
         let Some(profile) = Profile::parse(&user.user_data) else { return };
         user.profile = profile;
-        let _already_stored = self.save(now, user);
+        for contact in &mut user.contacts {
+            contact.lifetime = contact.lifetime.restored();
+        }
+        self.insert(user);
     }
 
     /// The next user with a contact whose time is over.
     pub(super) fn expired(&mut self, now: Instant) -> Option<String> {
-        while let Some((_, impi)) = self.expiries.due(now) {
-            let over = |c: &Contact| c.expires() <= now;
-            if self.by_impi.get(&impi).is_some_and(|user| user.contacts.iter().any(over)) {
-                return Some(impi);
-            }
-        }
-        None
+        self.expiries.due(now)
     }
 
     pub(super) fn next_expiry(&self) -> Option<Instant> {
@@ -185,16 +179,15 @@ impl Users {
     }
 }
 
-/// Whether nothing but expiries changed, and the stored ones still have half their time.
+/// Whether nothing but lifetimes changed, and what is stored of them is good enough.
 fn is_refresh(now: Instant, old: &User, new: &User) -> bool {
     old.user_data == new.user_data
         && old.contacts.len() == new.contacts.len()
         && old.contacts.iter().zip(&new.contacts).all(|(a, b)| {
-            let stored = Instant::from_unix_micros(a.stored_expires);
             a.uri == b.uri
                 && a.path == b.path
                 && a.element == b.element
-                && stored.since(now) * 2 > b.expires().since(now)
+                && b.lifetime.is_covered(&a.lifetime, now)
         })
 }
 

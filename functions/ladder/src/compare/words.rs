@@ -120,6 +120,11 @@ fn split(text: &str) -> Vec<Piece<'_>> {
             rest = without_port(after);
             continue;
         }
+        if let Some((host, after)) = unbracketed(rest) {
+            pieces.push(Piece::Place(host));
+            rest = after;
+            continue;
+        }
         let length = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
         if length > 0 {
             let (word, after) = rest.split_at(length);
@@ -135,9 +140,18 @@ fn split(text: &str) -> Vec<Piece<'_>> {
             continue;
         }
         let end = rest.find(is_word).unwrap_or(rest.len());
-        // An opening bracket may begin an address.
-        let bracket = rest.char_indices().skip(1).find(|(_, c)| *c == '[');
-        let (between, after) = rest.split_at(bracket.map_or(end, |(at, _)| end.min(at)));
+        // An opening bracket or a colon may begin an address.
+        let begins = |at: usize, c| c == '[' || c == ':' && unbracketed(&rest[at..]).is_some();
+        let address = rest[..end].char_indices().skip(1).find(|(at, c)| begins(*at, *c));
+        // A quoted token is one word, whatever stands in it: a nonce may be base64.
+        let quoted = rest.strip_prefix("=\"").filter(|_| is_opaque(last));
+        if let Some((word, after)) = quoted.and_then(|text| text.split_once('"')) {
+            pieces.push(Piece::Between("=\""));
+            pieces.push(Piece::Word { text: word, after: last });
+            (last, name, rest) = (word, "", after);
+            continue;
+        }
+        let (between, after) = rest.split_at(address.map_or(end, |(at, _)| at));
         if matches!(between.trim(), "=" | "=\"" | ":") {
             name = last;
         }
@@ -145,6 +159,11 @@ fn split(text: &str) -> Vec<Piece<'_>> {
         rest = after;
     }
     pieces
+}
+
+/// Whether it is a parameter that is compared as a whole, or not at all.
+fn is_opaque(name: &str) -> bool {
+    TOKENS.iter().chain(&NEVER).any(|token| token.eq_ignore_ascii_case(name))
 }
 
 fn is_word(c: char) -> bool {
@@ -157,6 +176,15 @@ fn bracketed(text: &str) -> Option<(&str, &str)> {
     let end = inner.find(']')?;
     inner[..end].parse::<std::net::Ipv6Addr>().ok()?;
     Some((&inner[..end], &inner[end + 1..]))
+}
+
+/// `2001:db8::1` in front of something, as it stands in a session description.
+fn unbracketed(text: &str) -> Option<(&str, &str)> {
+    let end = text.find(|c: char| !c.is_ascii_hexdigit() && c != ':' && c != '.');
+    let (host, after) = text.split_at(end.unwrap_or(text.len()));
+    let colons = host.bytes().filter(|b| *b == b':').count();
+    let whole = colons >= 2 && !after.starts_with(is_word);
+    (whole && host.parse::<std::net::Ipv6Addr>().is_ok()).then_some((host, after))
 }
 
 fn without_port(text: &str) -> &str {
@@ -183,11 +211,12 @@ fn address(host: &str) -> Option<IpAddr> {
     host.parse().ok()
 }
 
-/// Whether both are long mixtures of letters and digits. Numbers of subscribers are not.
+/// Whether both are long mixtures of letters and digits. Numbers of subscribers are not, nor names such
+/// as `AKAv1-MD5`.
 fn looks_random(left: &str, right: &str) -> bool {
     let mixed = |word: &str| {
         word.len() >= 8
-            && word.bytes().any(|b| b.is_ascii_digit())
+            && word.bytes().filter(u8::is_ascii_digit).count() >= 3
             && word.bytes().any(|b| b.is_ascii_alphabetic())
     };
     mixed(left) && mixed(right)
@@ -206,6 +235,19 @@ mod tests {
         assert!(same("<sip:a@10.0.0.1:5060;lr>;tag=1x", "<sip:a@10.9.0.7:40000;lr>;tag=zz"));
         assert!(same("sip:x7f31a22b9c@p.ims.net", "sip:0c99e1b2d4@p.ims.net"));
         assert!(same("<sip:a@[2001:db8::1]:5060>", "<sip:a@10.0.0.1>"));
+        assert!(same("c=IN IP6 ::1", "c=IN IP6 2001:db8::1"));
+        assert!(same("c=IN IP6 2001:db8::1", "c=IN IP6 2001:db8::2"));
+    }
+
+    #[test]
+    fn a_quoted_token_is_one_word() {
+        let nonce = |text: &str| format!("Digest realm=\"a\",nonce=\"{text}\",algorithm=AKAv1-MD5");
+        assert!(same(&nonce("rjK5w/HioB4+Rm8="), &nonce("2Vngxn1uChK5TiS7")));
+        assert!(same(&nonce("/R9Y=="), &nonce("2/+A=")));
+        assert!(!same(&nonce("a/b="), &nonce("a/b=").replace("MD5", "SHA")));
+        let mut mapping = Mapping::default();
+        assert!(mapping.same_text(&nonce("a/b="), &nonce("c")));
+        assert!(!mapping.same_text(&nonce("a/b="), &nonce("d")));
     }
 
     #[test]
@@ -215,6 +257,8 @@ mod tests {
         assert!(!same("tel:+491700000001", "tel:+491700000002"));
         assert!(!same("<sip:a@ims.net>;lr", "<sip:a@ims.net>"));
         assert!(!same("<sip:a@one.net>", "<sip:a@two.net>"));
+        assert!(!same("c=IN IP6 2001:db8::1", "c=IN IP6 none"));
+        assert!(!same("algorithm=AKAv1-MD5", "algorithm=AKAv2-MD5"));
     }
 
     #[test]

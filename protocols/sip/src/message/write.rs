@@ -43,7 +43,8 @@ impl Message {
         }
         out.extend_from_slice(b"\r\n");
         out.extend_from_slice(&self.body);
-        out.into()
+        // What is sent is kept for retransmissions: without the room that was not needed.
+        out.into_boxed_slice().into()
     }
 
     fn write_text(&self, out: &mut Vec<u8>, text: &Text) {

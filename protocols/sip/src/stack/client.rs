@@ -13,13 +13,15 @@ use crate::transaction::{ClientInvite, ClientNonInvite, Effects, Timer};
 /// A request on its way.
 #[derive(Debug)]
 pub(super) struct Client {
-    /// The request, with our Via once it is on a flow.
-    pub(super) request: Message,
+    method: Method,
+    /// The request, with our Via once it is on a flow; `None` after a final response.
+    pub(super) request: Option<Message>,
     pub(super) machine: Machine,
     pub(super) route: Route,
     /// Targets still to be tried, last one first.
     pub(super) targets: Vec<Target>,
     pub(super) branch: String,
+    /// What is sent again: the request, after the failure of an INVITE the ACK.
     encoded: Bytes,
     retransmit: Armed,
     expire: Armed,
@@ -54,7 +56,8 @@ enum Cancel {
 impl Client {
     fn new(request: Message) -> Client {
         Client {
-            request,
+            method: request.method().cloned().unwrap_or(Method::Options),
+            request: Some(request),
             machine: Machine::Unsent,
             route: Route::Pending,
             targets: Vec::new(),
@@ -72,11 +75,11 @@ impl Client {
     }
 
     pub(super) fn is_ack(&self) -> bool {
-        self.request.method() == Some(&Method::Ack)
+        self.method == Method::Ack
     }
 
     fn is_invite(&self) -> bool {
-        self.request.method() == Some(&Method::Invite)
+        self.method == Method::Invite
     }
 
     /// Whether it has a flow that matches and no final response yet.
@@ -130,8 +133,8 @@ impl Stack {
         let Cancel::Wanted(reason) = std::mem::replace(&mut record.cancel, Cancel::Sent) else {
             return;
         };
-        let flow = *flow;
-        let mut cancel = same_transaction(&record.request, Method::Cancel);
+        let (flow, Some(request)) = (*flow, &record.request) else { return };
+        let mut cancel = same_transaction(request, Method::Cancel);
         if let Some(reason) = reason {
             cancel.push(HeaderName::Reason, reason);
         }
@@ -140,8 +143,9 @@ impl Stack {
         self.client_effects(now, slot, effects, None);
         let mut client = Client { silent: true, branch, ..Client::new(cancel) };
         client.route = Route::Flow(flow);
-        let slot = self.clients.insert(client);
-        self.start_client(now, slot, flow);
+        let cancel = self.clients.insert(client);
+        self.cancels.insert(slot, cancel);
+        self.start_client(now, cancel, flow);
     }
 
     /// Puts the request on a flow with a new Via and starts the transaction.
@@ -149,15 +153,16 @@ impl Stack {
         let sent_by = self.sent_by(&flow);
         let token = self.random.token::<6>();
         let Some(record) = self.clients.get_mut(slot) else { return };
+        let Some(request) = &mut record.request else { return };
         if !record.branch.is_empty() {
             // A second target is a new transaction with a new branch, RFC 3263 §4.3.
-            record.request.pop_element(HeaderName::Via);
+            request.pop_element(HeaderName::Via);
         }
         record.branch = format!("z9hG4bK{:x}.{token}", slot.to_bits());
         let transport = super::via_transport(flow.transport);
         let rport = if flow.transport.is_reliable() { "" } else { ";rport" };
         let via = format!("SIP/2.0/{transport} {sent_by};branch={}{rport}", record.branch);
-        record.request.push_front(HeaderName::Via, via);
+        request.push_front(HeaderName::Via, via);
         self.start_client(now, slot, flow);
     }
 
@@ -165,7 +170,7 @@ impl Stack {
         let values = self.config.timers;
         let Some(record) = self.clients.get_mut(slot) else { return };
         record.route = Route::Flow(flow);
-        record.encoded = record.request.to_bytes();
+        record.encoded = record.request.as_ref().map(Message::to_bytes).unwrap_or_default();
         if record.is_ack() {
             let encoded = record.encoded.clone();
             self.clients.remove(slot);
@@ -192,19 +197,15 @@ impl Stack {
         flow: Flow,
         message: Message,
     ) {
-        let slot = slot_of_branch(branch);
         let cseq = message.get(HeaderName::CSeq).and_then(CSeq::parse);
-        let found = slot.filter(|slot| {
-            self.clients.get(*slot).is_some_and(|c| {
-                c.branch == branch && cseq.as_ref().map(|c| &c.method) == c.request.method()
-            })
-        });
-        // A CANCEL shares the branch of its INVITE but lives in a slot of its own.
-        let found = found.or_else(|| {
-            let cancel = cseq.as_ref().is_some_and(|c| c.method == Method::Cancel);
-            let same = |c: &Client| c.silent && c.branch == branch && !c.is_invite();
-            cancel.then(|| self.clients.iter().find(|(_, c)| same(c)).map(|(s, _)| s)).flatten()
-        });
+        let method = cseq.map(|cseq| cseq.method);
+        let mut slot = slot_of_branch(branch);
+        if method == Some(Method::Cancel) {
+            // A CANCEL shares the branch of its INVITE but lives in a slot of its own.
+            slot = slot.and_then(|invite| self.cancels.get(&invite).copied());
+        }
+        let same = |c: &Client| c.branch == branch && Some(&c.method) == method.as_ref();
+        let found = slot.filter(|slot| self.clients.get(*slot).is_some_and(same));
         let Some(slot) = found else {
             let text =
                 format!("response {} to no request of ours from {}", message.status(), flow.remote);
@@ -262,9 +263,15 @@ impl Stack {
         }
         let silent = record.silent;
         if let Some((mut response, from)) = response {
+            let request = record.request.take_if(|_| response.status() >= 200);
             if effects.ack {
-                let ack = failure_ack(&record.request, &response).to_bytes();
+                if let Some(request) = request {
+                    record.encoded = failure_ack(&request, &response).to_bytes();
+                }
+                let ack = record.encoded.clone();
                 self.outputs.push_back(base::Output::Transmit { flow, message: ack });
+            } else if response.status() >= 200 {
+                record.encoded = Bytes::new();
             }
             if effects.deliver && !silent {
                 response.pop_element(HeaderName::Via);
@@ -277,8 +284,18 @@ impl Stack {
             self.events.push_back(Event::Failed { client: ClientId(slot), failure });
         }
         if effects.ended {
-            self.clients.remove(slot);
+            self.remove_client(slot);
         }
+    }
+
+    fn remove_client(&mut self, slot: Slot) -> Option<Client> {
+        let record = self.clients.remove(slot)?;
+        if record.method == Method::Cancel
+            && let Some(invite) = slot_of_branch(&record.branch)
+        {
+            self.cancels.remove(&invite);
+        }
+        Some(record)
     }
 
     /// The target did not work: the next one, or failure.
@@ -291,7 +308,7 @@ impl Stack {
         if !record.targets.is_empty() {
             return self.next_target(now, slot);
         }
-        let record = self.clients.remove(slot);
+        let record = self.remove_client(slot);
         if record.is_some_and(|r| !r.silent) {
             let failure = Failure::Unreachable;
             self.events.push_back(Event::Failed { client: ClientId(slot), failure });

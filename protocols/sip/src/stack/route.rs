@@ -44,8 +44,10 @@ impl Stack {
     pub fn resolved(&mut self, now: Instant, query: QueryId, targets: Vec<Target>) {
         let Some(slot) = self.resolving.remove(&query) else { return };
         let Some(record) = self.clients.get_mut(slot) else { return };
-        // Via and start line of ours are not written yet; 200 bytes stand for them.
-        let large = record.request.to_bytes().len() + 200 > UDP_LIMIT;
+        let datagrams = targets.iter().any(|target| target.transport == Transport::Udp);
+        // Our Via is not written yet; 200 bytes stand for it.
+        let size = || record.request.as_ref().map_or(0, |request| request.to_bytes().len());
+        let large = datagrams && size() + 200 > UDP_LIMIT;
         for target in targets {
             if large && target.transport == Transport::Udp {
                 record.targets.push(Target { transport: Transport::Tcp, ..target });

@@ -1,5 +1,7 @@
 //! Requests that we have to answer: the server side of the transaction layer.
 
+use std::hash::BuildHasher;
+
 use base::slots::Slot;
 use base::{Bytes, Flow, Instant, Severity};
 
@@ -113,15 +115,28 @@ impl Stack {
             Machine::NonInvite(machine) => machine.respond(status),
         };
         if effects.transmit {
-            if !self.config.product.is_empty()
-                && !response.has(HeaderName::Server)
-                && !response.has(HeaderName::RecordRoute)
-            {
+            if !self.config.product.is_empty() && !response.has(HeaderName::Server) {
                 response.push(HeaderName::Server, self.config.product.clone());
             }
             record.last = response.to_bytes();
         }
         self.server_effects(now, server.0, effects);
+    }
+
+    /// Answers a request other than INVITE as a stateless user agent server does, RFC 3261 §8.2.7:
+    /// nothing is kept, and a retransmission is a new request that gets the same answer, its To tag
+    /// included.
+    pub fn respond_once(&mut self, server: ServerId, mut response: Message) {
+        let Some(record) = self.servers.remove(server.0) else { return };
+        self.by_key.remove(&record.key);
+        let tag = self.by_key.hasher().hash_one(&record.key);
+        response.tag_to(&format!("{tag:016x}"));
+        self.transmit(record.flow, response.to_bytes());
+    }
+
+    /// Whether the request is an INVITE.
+    pub fn is_invite(&self, server: ServerId) -> bool {
+        self.servers.get(server.0).is_some_and(|s| s.key.method == Method::Invite)
     }
 
     /// Whether the request still waits for a final response.
@@ -158,6 +173,9 @@ impl Stack {
         ];
         for (timer, at) in changes.into_iter().flatten() {
             self.timers.arm(at, TimerKey::Server(slot, timer));
+        }
+        if matches!(&record.machine, Machine::Invite(machine) if !machine.repeats()) {
+            record.last = Bytes::new();
         }
         if effects.timed_out {
             let text = format!("no ACK from {} for a final response to INVITE", record.flow.remote);

@@ -68,6 +68,12 @@ impl ServerInvite {
         }
     }
 
+    /// Whether the last response may have to be sent again by the transaction. A 2xx is repeated by
+    /// who made it.
+    pub fn repeats(&self) -> bool {
+        matches!(self.state, State::Proceeding | State::Completed { .. })
+    }
+
     /// Whether no final response was sent yet.
     pub fn is_pending(&self) -> bool {
         matches!(self.state, State::Proceeding)

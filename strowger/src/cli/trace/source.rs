@@ -1,4 +1,4 @@
-//! Where records come from: a running process, or a file.
+//! Where records come from: a running process, or files.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,7 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) enum Source {
     Running(State),
-    File(PathBuf),
+    /// At least one.
+    Files(Vec<PathBuf>),
 }
 
 impl Source {
@@ -45,7 +46,7 @@ impl Source {
     pub(super) fn records(&self, who: &[String], secrets: bool) -> Result<Vec<Record>, Failure> {
         let mut records = match self {
             Source::Running(_) => self.remembered(who, secrets)?,
-            Source::File(file) => select(read(file)?, who),
+            Source::Files(files) => select(read_all(files)?, who),
         };
         if !secrets {
             // A running process has done this; a file may have been written with secrets.
@@ -54,8 +55,11 @@ impl Source {
         let Some(who) = who.first().filter(|_| records.is_empty()) else { return Ok(records) };
         let (place, from) = match self {
             Source::Running(_) => ("the running process remembers".to_owned(), String::new()),
-            Source::File(file) => {
-                (format!("{} has", file.display()), format!(" --from {}", file.display()))
+            Source::Files(files) => {
+                let names: Vec<_> = files.iter().map(|f| f.display().to_string()).collect();
+                let verb = if names.len() == 1 { "has" } else { "have" };
+                let from = names.iter().map(|name| format!(" --from {name}")).collect();
+                (format!("{} {verb}", names.join(", ")), from)
             }
         };
         Err(Failure::new(format!(
@@ -112,6 +116,16 @@ impl Source {
             }
         }
     }
+}
+
+/// The records of files that we wrote. What several processes saw is one trace, in which a message
+/// that was seen at both ends stands once.
+fn read_all(files: &[PathBuf]) -> Result<Vec<Record>, Failure> {
+    if let [file] = files {
+        return read(file);
+    }
+    let all: Vec<Vec<Record>> = files.iter().map(|file| read(file)).collect::<Result<_, _>>()?;
+    Ok(ladder::merge(all.into_iter().flatten()))
 }
 
 /// The records of a file that we wrote.

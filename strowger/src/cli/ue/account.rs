@@ -221,7 +221,7 @@ impl Account {
             config.transport = transport;
             config.expires = self.server.expires;
             config.media.address = local.ip();
-            config.product = concat!("Strowger/", env!("CARGO_PKG_VERSION")).to_owned();
+            config.product = crate::PRODUCT.to_owned();
             self.ways.apply(&mut config);
             let port = u64::from(local.port());
             let port = if port == 0 { 0 } else { port + index };
