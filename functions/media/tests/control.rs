@@ -208,7 +208,8 @@ fn ice_and_fingerprints_are_removed_and_secure_media_refused() {
     let mut bench = Bench::new();
     let ice = phone(ALICE, 4000)
         + "a=ice-ufrag:x\r\na=ice-pwd:y\r\na=candidate:1 1 UDP 1 192.0.2.1 4000 typ host\r\n\
-           a=fingerprint:sha-1 00\r\na=setup:actpass\r\na=end-of-candidates\r\na=z\r\n";
+           a=fingerprint:sha-1 00\r\na=setup:actpass\r\na=end-of-candidates\r\n\
+           a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:k\r\na=key-mgmt:mikey k\r\na=z\r\n";
     let out = bench.sdp(&Request { ice: Some(Ice::Remove), ..offer(&ice) });
     assert!(out.ends_with("a=x-odd:1\r\na=z\r\n"), "{out}");
     let forced = bench.ask(&Request { ice: Some(Ice::Force), ..offer(&ice) });
@@ -282,6 +283,31 @@ fn one_description_takes_a_few_ports_only() {
 }
 
 #[test]
+fn each_stream_has_its_own_port() {
+    let mut bench = Bench::new();
+    let bundled = phone(ALICE, 4000).replace("t=0 0\r\n", "t=0 0\r\na=group:BUNDLE 0 1\r\n")
+        + "a=mid:0\r\nm=video 0 RTP/AVP 99\r\na=bundle-only\r\na=mid:1\r\n";
+    let out = bench.sdp(&offer(&bundled));
+    assert!(!out.contains("BUNDLE") && !out.contains("bundle-only"), "{out}");
+    assert!(out.contains("a=mid:0\r\n") && out.contains("a=mid:1\r\n"), "{out}");
+}
+
+#[test]
+fn media_goes_to_hosts_only() {
+    for address in ["224.0.0.1", "255.255.255.255", "127.0.0.1"] {
+        let mut bench = Bench::new();
+        let at_bob = bench.sdp(&offer(&phone(address, 4000)));
+        bench.sdp(&answer(&phone(BOB, 5000)));
+        let out = bench.packet("[2001:db8::2]:5000", port_of(&at_bob, 0), 1);
+        assert!(out.is_none(), "{address}: {out:?}");
+    }
+    let mut bench = Bench::with(MediaConfig::new([[127, 0, 0, 1].into()]));
+    let at_bob = bench.sdp(&offer(&phone("127.0.0.1", 4000)));
+    bench.sdp(&answer(&phone("127.0.0.1", 5000)));
+    assert!(bench.packet("127.0.0.1:5000", port_of(&at_bob, 0), 1).is_some());
+}
+
+#[test]
 fn strangers_are_not_answered() {
     for (networks, answers) in [(vec![], 0), (vec![([203, 0, 113, 0].into(), 24)], 1)] {
         let trusted = base::trust::Networks::new(networks);
@@ -310,6 +336,12 @@ fn questions_have_answers() {
     bench.sdp(&offer(&phone(ALICE, 4000)));
     let list = bench.ask(&Request::new(Command::List));
     assert_eq!(list.other.get("calls"), Some(&Value::from_iter([Value::from("call")])));
+    for n in 0..100 {
+        let call_id = Some(format!("{n:01000}"));
+        bench.ask(&Request { call_id, ..offer(&phone(ALICE, 4000)) });
+    }
+    let all = bench.ask(&Request { limit: Some(1_000_000), ..Request::new(Command::List) });
+    assert_eq!(all.other.get("calls").unwrap().as_list().len(), 59, "one datagram");
     let reason = |bench: &mut Bench, request: &Request| bench.ask(request).error_reason.unwrap();
     let query = Request::about(Command::Query, "nonesuch", "ft");
     assert_eq!(reason(&mut bench, &query), "Unknown call-id");

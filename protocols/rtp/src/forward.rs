@@ -1,12 +1,13 @@
 //! The relay's core: which packet leaves by which port, to whom. It owns no socket and allocates
 //! nothing for a packet.
 //!
-//! A port learns its peer's address once. The first valid RTP packet decides; for three seconds a
+//! A port learns its peer's address once, after its description. The first valid RTP packet decides; for three seconds a
 //! source that fits the signalled address better may replace it, then it is locked. Whatever comes
 //! from elsewhere is counted and dropped. A new [`join`](Forwarder::join) with another signalled
 //! address starts anew; one with the same address lets another source in at once if it is a host
 //! that the signalling named, else only once the old one has been silent for three seconds, and
-//! never one that fits worse, unless it is the same host.
+//! never one that fits worse, unless it is the same host. Who is first is believed: behind a NAT only
+//! [`Side::host`] tells the peer from a stranger who guessed the port.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -23,7 +24,7 @@ use crate::reception::Reception;
 /// How long a better fitting source may replace the first one.
 const LEARNING: Duration = Duration::from_secs(3);
 /// The worst [fit](Port::fit) of a host that the signalling named.
-const SAME_HOST: u8 = 1;
+const SAME_HOST: u8 = 2;
 
 /// How often a packet may cross this relay.
 const MAX_HOPS: usize = 8;
@@ -84,7 +85,7 @@ impl Forwarder {
     /// Opening a port again closes it first.
     pub fn open(&mut self, port: PortId, local: SocketAddr) -> Slot {
         self.forget(port);
-        let side = Side { port, rtp: None, rtcp: None, mux: false, learn: false };
+        let side = Side { port, rtp: None, rtcp: None, host: None, mux: false, learn: false };
         let slot = self.ports.insert(Port {
             name: port,
             local,
@@ -277,13 +278,14 @@ impl Port {
         self.side = side;
     }
 
-    /// How well a source fits the signalled address: 0 exactly, 3 not at all.
+    /// How well a source fits what the signalling said: 0 exactly, 4 not at all.
     fn fit(&self, source: SocketAddr) -> u8 {
         match self.side.rtp {
             Some(said) if said == source => 0,
             Some(said) if said.ip() == source.ip() => 1,
-            Some(said) if said.port() == source.port() => 2,
-            _ => 3,
+            _ if self.side.host == Some(source.ip()) => 2,
+            Some(said) if said.port() == source.port() => 3,
+            _ => 4,
         }
     }
 
@@ -303,8 +305,10 @@ impl Port {
                     return Admission::Refused;
                 }
             }
-            // Nothing is learned before media control says who the peer is.
-            Source::Unknown if self.other.is_none() => return Admission::Admitted,
+            // Nothing is learned before the peer said where it is: early media passes.
+            Source::Unknown if self.other.is_none() || self.side.rtp.is_none() => {
+                return Admission::Admitted;
+            }
             Source::Unknown => {}
         }
         self.source = learned;

@@ -32,7 +32,7 @@ fn bob() -> SocketAddr {
 
 fn side(port: PortId, rtp: Option<SocketAddr>) -> Side {
     let rtcp = rtp.map(|r| SocketAddr::new(r.ip(), r.port() + 1));
-    Side { port, rtp, rtcp, mux: false, learn: true }
+    Side { port, rtp, rtcp, host: None, mux: false, learn: true }
 }
 
 fn rtp(sequence: u16) -> Vec<u8> {
@@ -109,6 +109,19 @@ fn the_signalled_address_wins_within_three_seconds() {
     relay.packet(at(2_900), a, false, alice(), &rtp(1)).unwrap();
     assert_eq!(relay.packet(at(2_950), b, false, bob(), &rtp(2)).unwrap().to, alice());
     assert_eq!(relay.packet(at(2_960), a, false, addr("203.0.113.66:6666"), &rtp(3)), None);
+}
+
+#[test]
+fn behind_a_nat_the_signalling_host_is_believed_first() {
+    let mut relay = Forwarder::default();
+    let (a, _) =
+        (relay.open(A, addr("198.51.100.1:30000")), relay.open(B, addr("[2001:db8::100]:30002")));
+    let (phone, stranger) = (addr("203.0.113.5:61000"), addr("203.0.113.66:4000"));
+    let behind = Side { host: Some(phone.ip()), ..side(A, Some(alice())) };
+    relay.join(behind, side(B, Some(bob())));
+    relay.packet(at(0), a, false, stranger, &rtp(1)).unwrap();
+    assert!(relay.packet(at(100), a, false, phone, &rtp(1)).is_some());
+    assert_eq!(relay.packet(at(120), a, false, stranger, &rtp(2)), None);
 }
 
 #[test]
@@ -193,9 +206,13 @@ fn unjoined_and_closed_ports_send_nothing() {
     assert!(!relay.join(side(A, None), side(PortId(7), None)));
     assert!(relay.join(side(A, Some(alice())), side(B, None)));
     assert_eq!(relay.packet(at(0), a, false, alice(), &rtp(1)), None, "nowhere to send to");
+    // Before the answer anybody's early media passes, and nobody is learned by it.
     assert!(relay.packet(at(0), b, false, addr("192.0.2.9:1"), &rtp(1)).is_some());
-    assert!(relay.packet(at(0), a, false, alice(), &rtp(2)).is_some(), "learned");
-    assert_eq!(relay.close(B).unwrap().packets, 1);
+    assert!(relay.packet(at(0), b, false, addr("192.0.2.8:1"), &rtp(1)).is_some());
+    assert_eq!(relay.packet(at(0), a, false, alice(), &rtp(2)), None);
+    assert!(relay.join(side(A, Some(alice())), side(B, Some(bob()))));
+    assert_eq!(relay.packet(at(0), a, false, alice(), &rtp(2)).unwrap().to, bob());
+    assert_eq!(relay.close(B).unwrap().packets, 2);
     assert_eq!(relay.packet(at(0), a, false, alice(), &rtp(3)), None);
     assert_eq!(relay.packet(at(0), b, false, bob(), &rtp(3)), None, "a stale slot");
     assert_eq!(relay.close(B), None);
