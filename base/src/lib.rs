@@ -18,6 +18,7 @@ pub mod slots;
 pub mod store;
 pub mod time;
 pub mod timer;
+pub mod trust;
 
 pub use bytes::Bytes;
 pub use flow::{Endpoint, Flow, FlowError, FlowId, Service, Transport, WireId};

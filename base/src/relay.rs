@@ -49,6 +49,9 @@ pub struct Side {
     pub rtp: Option<SocketAddr>,
     /// Where the peer said that it receives RTCP (by default the RTP port plus one).
     pub rtcp: Option<SocketAddr>,
+    /// The host that the peer's signalling came from, if it is known: behind a NAT its media comes from
+    /// there, whatever it said.
+    pub host: Option<IpAddr>,
     /// Whether the peer multiplexes RTP and RTCP on one port, RFC 5761.
     pub mux: bool,
     /// Whether the source address of the first packets replaces the signalled address.

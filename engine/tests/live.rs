@@ -251,6 +251,7 @@ impl Function for Anchor {
                         port: PortId(at as u64 + 1),
                         rtp: Some(self.peers[at]),
                         rtcp: None,
+                        host: None,
                         mux: false,
                         learn: false,
                     };

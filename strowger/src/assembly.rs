@@ -1,7 +1,10 @@
 //! Builds the functions of a plan.
 
+use std::net::IpAddr;
+
 use base::machine::{Function, Name, Target};
 use base::time::Duration;
+use base::trust::Networks;
 use base::{Random, Service};
 use cscf::icscf::config::{IcscfConfig, Scscf as ScscfEntry};
 use cscf::pcscf::config::PcscfConfig;
@@ -33,7 +36,10 @@ pub fn function(plan: &Plan, role: Role, random: Random) -> FunctionSpec {
             Box::new(hss::Hss::new(config, random))
         }
         Role::Media => {
-            let config = media::MediaConfig::new(plan.media.iter().copied());
+            let config = media::MediaConfig {
+                trusted: neighbours(plan),
+                ..media::MediaConfig::new(plan.media.iter().copied())
+            };
             Box::new(media::Media::new(config, random))
         }
         Role::Pcscf => {
@@ -121,6 +127,7 @@ fn name(plan: &Plan, role: Role) -> Name {
 
 fn node(plan: &Plan, role: Role) -> NodeConfig {
     let mut node = NodeConfig::new(plan.host(role), plan.domain.clone());
+    node.trusted = neighbours(plan);
     if role != Role::Hss {
         node.applications.push(diameter::cx::application(&[]));
         node.peers.push(PeerConfig {
@@ -140,10 +147,19 @@ fn node(plan: &Plan, role: Role) -> NodeConfig {
 /// The SIP seams' hosts and the configured networks.
 fn trust(plan: &Plan) -> TrustDomain {
     // A relay or an HSS speaks no SIP: whoever sends SIP from its address is not it.
-    let sip = plan.elsewhere.iter().filter(|(role, _)| role.service() == Service::Sip);
-    let seams = sip.flat_map(|(_, seams)| seams).map(|seam| {
+    TrustDomain::new(networks(plan, |role| role.service() == Service::Sip))
+}
+
+/// The hosts of all seams and the configured networks: who may ask the HSS and the relay.
+fn neighbours(plan: &Plan) -> Networks {
+    Networks::new(networks(plan, |_| true))
+}
+
+fn networks(plan: &Plan, seams_of: impl Fn(Role) -> bool) -> Vec<(IpAddr, u8)> {
+    let seams = plan.elsewhere.iter().filter(|(role, _)| seams_of(**role));
+    let hosts = seams.flat_map(|(_, seams)| seams).map(|seam| {
         let ip = seam.address.ip();
         (ip, if ip.is_ipv4() { 32 } else { 128 })
     });
-    TrustDomain::new(plan.trusted.iter().copied().chain(seams).collect())
+    plan.trusted.iter().copied().chain(hosts).collect()
 }

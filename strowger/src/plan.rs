@@ -94,7 +94,8 @@ pub struct Plan {
     pub here: BTreeMap<Role, Vec<SocketAddr>>,
     /// The functions of other processes.
     pub elsewhere: BTreeMap<Role, Vec<Seam>>,
-    /// Networks whose hosts are trusted as network functions, RFC 3325; the seams are by themselves.
+    /// Networks whose hosts are trusted as network functions: to assert identities (RFC 3325), to ask
+    /// the HSS and the relay. The seams are by themselves.
     pub trusted: Vec<(IpAddr, u8)>,
     /// Addresses that media is relayed on, the preferred one first.
     pub media: Vec<IpAddr>,

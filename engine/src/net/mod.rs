@@ -295,7 +295,8 @@ impl Live {
         forward: impl Forward + 'static,
     ) -> io::Result<()> {
         let waker = Arc::clone(&self.handle.waker);
-        self.relay = Some(RelayThread::start(config, self.clock, forward, waker)?);
+        let random = self.random();
+        self.relay = Some(RelayThread::start(config, self.clock, forward, random, waker)?);
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 //! moves packets. The live path is a thread of its own; the simulator has its own path over the
 //! same trait.
 
+pub(crate) mod pool;
 mod thread;
 
 use std::net::SocketAddr;

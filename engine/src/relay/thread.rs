@@ -8,13 +8,14 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 
-use base::Instant;
 use base::relay::{Command, Event, PortId};
 use base::slots::{Slot, Slots};
+use base::{Instant, Random};
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::pool::{Pool, TRIES};
 use super::{Forward, event_port};
 use crate::net::{BATCH, Clock, Inbox, send_batch};
 use crate::shard::{FunctionId, Packets};
@@ -30,11 +31,13 @@ pub struct RelayConfig {
     pub packet: usize,
     /// Commands and events that may wait between the threads.
     pub queue: usize,
+    /// The type-of-service byte of the packets, RFC 2474: EF for voice.
+    pub tos: u8,
 }
 
 impl Default for RelayConfig {
     fn default() -> RelayConfig {
-        RelayConfig { ports: 30_000..=39_999, packet: 9216, queue: 4096 }
+        RelayConfig { ports: 30_000..=39_999, packet: 9216, queue: 4096, tos: 0xb8 }
     }
 }
 
@@ -56,13 +59,13 @@ impl RelayThread {
         config: RelayConfig,
         clock: Clock,
         forward: impl Forward + 'static,
+        random: Random,
         shard: Arc<Waker>,
     ) -> io::Result<RelayThread> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let (commands, receiver) = sync_channel(config.queue);
         let (sender, events) = sync_channel(config.queue);
-        let next = config.ports.start() + config.ports.start() % 2;
         let path = Path {
             registry: poll.registry().try_clone()?,
             forward,
@@ -70,8 +73,8 @@ impl RelayThread {
             by_port: BTreeMap::new(),
             ready: VecDeque::new(),
             inbox: Inbox::new(config.packet),
-            next,
-            config,
+            pool: Pool::new(config.ports, random),
+            tos: config.tos,
             heard: VecDeque::new(),
         };
         std::thread::Builder::new()
@@ -132,8 +135,8 @@ struct Path<F> {
     by_port: BTreeMap<PortId, Slot>,
     ready: VecDeque<(Slot, bool)>,
     inbox: Inbox,
-    next: u16,
-    config: RelayConfig,
+    pool: Pool,
+    tos: u8,
     /// For media control, until there is room.
     heard: VecDeque<(FunctionId, Event)>,
 }
@@ -141,6 +144,8 @@ struct Path<F> {
 struct Pair {
     port: PortId,
     owner: FunctionId,
+    /// Its RTP address.
+    local: SocketAddr,
     /// RTP and RTCP.
     sockets: [UdpSocket; 2],
     ready: [bool; 2],
@@ -224,6 +229,7 @@ impl<F: Forward> Path<F> {
                     for socket in &mut pair.sockets {
                         let _ = self.registry.deregister(socket);
                     }
+                    self.pool.give(pair.local);
                 }
             }
         }
@@ -280,23 +286,25 @@ impl<F: Forward> Path<F> {
         }
     }
 
-    /// Binds the next free pair.
+    /// Binds a free pair.
     fn open(&mut self, port: PortId, owner: FunctionId, ip: IpAddr) -> Option<SocketAddr> {
-        let (first, last) =
-            (self.config.ports.start() + self.config.ports.start() % 2, *self.config.ports.end());
-        for _ in (first..last).step_by(2) {
-            let number = if self.next >= first && self.next < last { self.next } else { first };
-            self.next = number.saturating_add(2);
-            let rtp = SocketAddr::new(ip, number);
-            let sockets = bind(rtp).and_then(|a| Ok([a, bind(SocketAddr::new(ip, number + 1))?]));
+        for _ in 0..TRIES {
+            let local = self.pool.take(ip)?;
+            let rtcp = SocketAddr::new(ip, local.port() + 1);
+            let sockets = bind(local, self.tos).and_then(|a| Ok([a, bind(rtcp, self.tos)?]));
             match sockets {
                 Ok(sockets) => {
-                    let slot = self.pairs.insert(Pair { port, owner, sockets, ready: [false; 2] });
+                    let pair = Pair { port, owner, local, sockets, ready: [false; 2] };
+                    let slot = self.pairs.insert(pair);
                     self.by_port.insert(port, slot);
-                    return self.register(slot).then_some(rtp);
+                    return self.register(slot).then_some(local);
                 }
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-                Err(_) => return None,
+                Err(error) => {
+                    self.pool.give(local);
+                    if error.kind() != io::ErrorKind::AddrInUse {
+                        return None;
+                    }
+                }
             }
         }
         None
@@ -310,6 +318,7 @@ impl<F: Forward> Path<F> {
         });
         if !registered && let Some(pair) = self.pairs.remove(slot) {
             self.by_port.remove(&pair.port);
+            self.pool.give(pair.local);
         }
         registered
     }
@@ -337,12 +346,28 @@ fn flush(inbox: &Inbox, by: Option<(PortId, bool, RawFd)>, leaving: &[(usize, So
     }
 }
 
-fn bind(addr: SocketAddr) -> io::Result<UdpSocket> {
+fn bind(addr: SocketAddr, tos: u8) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
     if addr.is_ipv6() {
         socket.set_only_v6(true)?;
     }
+    // Unmarked media is better than none.
+    let _ = match addr {
+        SocketAddr::V4(_) => socket.set_tos_v4(tos.into()),
+        SocketAddr::V6(_) => socket.set_tclass_v6(tos.into()),
+    };
     socket.set_nonblocking(true)?;
     socket.bind(&addr.into())?;
     Ok(UdpSocket::from_std(socket.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_are_marked() {
+        let socket = bind("127.0.0.1:0".parse().unwrap(), 0xb8).unwrap();
+        assert_eq!(socket2::SockRef::from(&socket).tos_v4().unwrap(), 0xb8);
+    }
 }

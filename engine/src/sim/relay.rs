@@ -8,6 +8,7 @@ use base::relay::{Command, Event, PortId};
 use base::{Bytes, Input, Instant, Service};
 
 use super::fabric::{Delivery, Fabric, Host, Owner};
+use crate::relay::pool::{Pool, TRIES};
 use crate::relay::{Forward, event_port};
 use crate::shard::{FunctionId, Packets};
 
@@ -15,15 +16,14 @@ use crate::shard::{FunctionId, Packets};
 pub struct VirtualRelay {
     forward: Box<dyn Forward>,
     ports: RangeInclusive<u16>,
-    next: u16,
+    pool: Option<Pool>,
     open: BTreeMap<PortId, (FunctionId, SocketAddr)>,
 }
 
 impl VirtualRelay {
     /// A relay whose RTP ports are the even ones of a range.
     pub fn new(ports: RangeInclusive<u16>, forward: Box<dyn Forward>) -> VirtualRelay {
-        let next = ports.start() + ports.start() % 2;
-        VirtualRelay { forward, ports, next, open: BTreeMap::new() }
+        VirtualRelay { forward, ports, pool: None, open: BTreeMap::new() }
     }
 
     pub(super) fn command(
@@ -54,6 +54,9 @@ impl VirtualRelay {
                 if let Some((_, rtp)) = self.open.remove(&port) {
                     fabric.udp.remove(&rtp);
                     fabric.udp.remove(&SocketAddr::new(rtp.ip(), rtp.port() + 1));
+                    if let Some(pool) = &mut self.pool {
+                        pool.give(rtp);
+                    }
                 }
             }
         }
@@ -94,19 +97,19 @@ impl VirtualRelay {
         port: PortId,
         address: IpAddr,
     ) -> Option<SocketAddr> {
-        let (first, last) = (self.ports.start() + self.ports.start() % 2, *self.ports.end());
-        for _ in (first..last).step_by(2) {
-            let number = if self.next >= first && self.next < last { self.next } else { first };
-            self.next = number.saturating_add(2);
-            let rtp = SocketAddr::new(address, number);
+        let pool =
+            self.pool.get_or_insert_with(|| Pool::new(self.ports.clone(), fabric.random.fork()));
+        for _ in 0..TRIES {
+            let local = pool.take(address)?;
             let (owner, service) = (Owner::Relay(port, false), Service::Rtp);
-            if let Some((rtp, _)) = fabric.bind(host, owner, service, rtp, true) {
-                let rtcp = SocketAddr::new(rtp.ip(), number + 1);
+            if let Some((rtp, _)) = fabric.bind(host, owner, service, local, true) {
+                let rtcp = SocketAddr::new(rtp.ip(), rtp.port() + 1);
                 if fabric.bind(host, Owner::Relay(port, true), service, rtcp, true).is_some() {
                     return Some(rtp);
                 }
                 fabric.udp.remove(&rtp);
             }
+            pool.give(local);
         }
         None
     }

@@ -6,7 +6,8 @@ use auth::sqn::Sqn;
 use base::Random;
 use base::redact::Secret;
 use diameter::cx::{AuthData, DigestAuthenticate, Mar};
-use diameter::{ExperimentalCode, Fault, Outcome, ResultCode};
+use diameter::dictionary::SIP_AUTHORIZATION;
+use diameter::{ExperimentalCode, Fault, Outcome, ResultCode, Writer};
 
 use crate::subscriber::Credential;
 
@@ -41,7 +42,10 @@ pub(crate) fn wanted(mar: &Mar, credential: &Credential) -> Result<Wanted, Refus
             let resync = match &mar.auth_data.authorization {
                 Some(bytes) => Some(rand_and_auts(bytes.reveal()).ok_or_else(|| {
                     // The value, not the command, is at fault.
-                    Refusal::Fault(Fault::of(ResultCode::INVALID_AVP_VALUE))
+                    let mut avp = Writer::new();
+                    avp.bytes(SIP_AUTHORIZATION, bytes.reveal());
+                    let code = ResultCode::INVALID_AVP_VALUE;
+                    Refusal::Fault(Fault { code, failed: avp.finish() })
                 })?),
                 None => None,
             };
@@ -87,6 +91,8 @@ pub(crate) fn item(
     let Credential::Aka { k, opc, amf } = credential else {
         return None;
     };
+    // The AMF as provisioned, as Open5GS' Cx does too. TS 33.102 Annex H wants its separation bit in EPS
+    // vectors only; but only a terminal on E-UTRAN looks at it.
     let Vector { rand, autn, xres, ck, ik } =
         vector(&Milenage::new(k, opc), random.bytes(), sqn, *amf);
     Some(AuthData {

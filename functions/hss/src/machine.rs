@@ -11,6 +11,7 @@ use base::{Event, Instant, Random, Severity};
 use bytes::Bytes;
 use diameter::cx::{self, Body, Lir, Maa, Mar, Sar, Uar};
 use diameter::dictionary::{FEATURE_LIST, FEATURE_LIST_ID, SUPPORTED_FEATURES, VENDOR_ID};
+use diameter::header::Flags;
 use diameter::node::{self, AnswerHandle, NodeConfig};
 use diameter::{ExperimentalCode, Fault, Message, Node, Outcome, ResultCode, Writer};
 
@@ -242,15 +243,19 @@ impl Hss {
     fn decide(&mut self, now: Instant, id: u64) {
         let Some(job) = self.jobs.get(&id) else { return };
         let (Some(impi), Some(subscriber)) = (job.impi.clone(), &job.subscriber) else { return };
-        let Some(registration) = self.registrations.get(&impi) else {
+        let Some(registration) = self.registrations.get_mut(&impi) else {
             return self.load(id, Step::Registration, records::REGISTRATION, &impi);
         };
+        registration.retain(subscriber);
         let known = Known { subscriber, registration, scscfs: &self.scscfs };
         let impu = job.impus.first().map_or("", String::as_str);
         let decided = match &job.command {
             Command::Uar(uar) => known.authorize(uar, impu),
             Command::Lir(lir) => known.locate(lir, impu),
-            Command::Sar(sar) => known.assign(sar, &job.impus),
+            Command::Sar(sar) => {
+                let repeated = job.handle.request().header().flags.has(Flags::RETRANSMITTED);
+                known.assign(sar, &job.impus, repeated)
+            }
             Command::Mar(_) => return self.authenticate(now, id, &impi),
         };
         match decided {

@@ -1,7 +1,7 @@
 //! Registration state, and what each request answers and changes: pure decisions over one
 //! subscriber, TS 29.228 §6.1 and §6.2.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use diameter::cx::{
     self, Assignment, Authorization, ChargingInformation, Lia, Lir, Saa, Sar, ServerCapabilities,
@@ -23,8 +23,8 @@ pub struct Registration {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub states: BTreeMap<String, State>,
     /// Sets whose authentication is pending, by their first identity.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub pending: BTreeMap<String, ()>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub pending: BTreeSet<String>,
 }
 
 /// The state of an implicit set that an S-CSCF serves.
@@ -50,6 +50,21 @@ impl Registration {
     fn clear(&mut self, set: &ImplicitSet) {
         self.states.remove(set.name());
         self.pending.remove(set.name());
+        self.forget_if_empty();
+    }
+
+    /// Forgets sets that the subscriber has no longer: they were provisioned anew since.
+    pub(crate) fn retain(&mut self, subscriber: &Subscriber) {
+        let names = |name: &String| subscriber.sets.iter().any(|set| set.name() == name);
+        let before = self.states.len() + self.pending.len();
+        self.states.retain(|name, _| names(name));
+        self.pending.retain(names);
+        if self.states.len() + self.pending.len() < before {
+            self.forget_if_empty();
+        }
+    }
+
+    fn forget_if_empty(&mut self) {
         if self.states.is_empty() && self.pending.is_empty() {
             self.scscf = None;
         }
@@ -78,10 +93,12 @@ impl Known<'_> {
     /// UAR, TS 29.228 §6.1.1.1.
     pub(crate) fn authorize(&self, uar: &Uar, impu: &str) -> Decided {
         let set = self.set(impu)?;
-        if set.is_barred() {
-            return Err(ResultCode(5003).into());
+        // An emergency call is for everybody, everywhere.
+        let emergency = uar.is_emergency();
+        if set.is_barred() && !emergency {
+            return Err(ResultCode::AUTHORIZATION_REJECTED.into());
         }
-        let roaming = || match self.subscriber.may_roam_to(&uar.visited_network) {
+        let roaming = || match emergency || self.subscriber.may_roam_to(&uar.visited_network) {
             true => Ok(()),
             false => Err(Outcome::from(ExperimentalCode::ERROR_ROAMING_NOT_ALLOWED)),
         };
@@ -134,7 +151,8 @@ impl Known<'_> {
     }
 
     /// SAR, TS 29.228 §6.1.2.1. `impus` are canonical and the subscriber's own; none means all.
-    pub(crate) fn assign(&self, sar: &Sar, impus: &[String]) -> Decided {
+    /// `repeated` if it may have been decided before (T-bit).
+    pub(crate) fn assign(&self, sar: &Sar, impus: &[String], repeated: bool) -> Decided {
         use Assignment::*;
         let mut sets = Vec::new();
         for set in impus.iter().map(|impu| self.set(impu)) {
@@ -192,12 +210,18 @@ impl Known<'_> {
                     return Err(ResultCode::UNABLE_TO_COMPLY.into());
                 }
                 if sets.iter().all(|set| after.state(set).is_none()) {
+                    if repeated {
+                        return self.done(after);
+                    }
                     return Err(ExperimentalCode::ERROR_IDENTITY_NOT_REGISTERED.into());
                 }
                 let keep = matches!(
                     sar.assignment,
                     TimeoutDeregistrationStoreServerName | UserDeregistrationStoreServerName
                 );
+                if keep {
+                    sets.retain(|set| after.state(set).is_some());
+                }
                 for set in &sets {
                     if keep {
                         after.pending.remove(set.name());
@@ -234,7 +258,7 @@ impl Known<'_> {
         let mut after = self.registration.clone();
         if !after.is_served_by(scscf) || after.state(set) != Some(State::Registered) {
             after.scscf = Some(scscf.to_owned());
-            after.pending.insert(set.name().to_owned(), ());
+            after.pending.insert(set.name().to_owned());
         }
         Ok(after)
     }
@@ -303,7 +327,12 @@ pub(crate) fn check_sar(sar: &Sar) -> Result<(), Fault> {
         0 if !deregisters => Err(Fault::missing(PUBLIC_IDENTITY)),
         0 | 1 => Ok(()),
         _ if deregisters => Ok(()),
-        // DIAMETER_AVP_OCCURS_TOO_MANY_TIMES.
-        _ => Err(Fault::of(ResultCode(5009))),
+        // RFC 6733 §7.1.5: the first that is too many.
+        _ => {
+            let mut second = Writer::new();
+            second.utf8(PUBLIC_IDENTITY, &sar.public_identities[1]);
+            let code = ResultCode::AVP_OCCURS_TOO_MANY_TIMES;
+            Err(Fault { code, failed: second.finish() })
+        }
     }
 }

@@ -25,7 +25,7 @@ pub struct Subscriber {
     pub sets: Vec<ImplicitSet>,
     /// What the S-CSCF must and should be able to do.
     pub capabilities: Capabilities,
-    /// Charging functions, as DiameterURIs: (OCS, CDF).
+    /// Charging functions.
     pub charging: Charging,
     /// Visited networks that are allowed; `None` is all.
     pub roaming: Option<Vec<String>>,

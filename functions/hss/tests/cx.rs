@@ -135,7 +135,10 @@ fn resynchronisation_heals_in_one_round() {
     assert_eq!(bench.outcome(&forged), UNABLE);
     assert!(bench.counters.contains(&"hss.bad_auts"));
     forged.auth_data.authorization = Some(Secret::new(vec![1; 5]));
-    assert_eq!(bench.outcome(&forged), ResultCode::INVALID_AVP_VALUE.into());
+    let answer = bench.ask(&forged);
+    assert_eq!(answer.outcome(), Some(ResultCode::INVALID_AVP_VALUE.into()));
+    let failed = answer.require(FAILED_AVP).unwrap().members().next().unwrap();
+    assert!(failed.is(SIP_AUTHORIZATION));
     let foreign = Mar { server_name: OTHER.to_owned(), ..resync };
     assert_eq!(bench.outcome(&foreign), UNABLE);
 }
@@ -228,8 +231,12 @@ fn who_is_unknown_does_not_match_or_may_not() {
     let mut bob = uar(Authorization::Registration);
     bob.user_name = "bob@ex.org".to_owned();
     bob.public_identity = "sip:bob@ex.org".to_owned();
-    // DIAMETER_AUTHORIZATION_REJECTED.
-    assert_eq!(bench.outcome(&bob), ResultCode(5003).into());
+    assert_eq!(bench.outcome(&bob), ResultCode::AUTHORIZATION_REJECTED.into());
+    // TS 29.228 §6.1.1.1: neither keeps anybody from an emergency registration.
+    let first = experimental(ExperimentalCode::FIRST_REGISTRATION);
+    assert_eq!(bench.outcome(&Uar { flags: 1, ..bob }), first);
+    let visitor = Uar { flags: 1, authorization: Authorization::Registration, ..visitor };
+    assert_eq!(bench.outcome(&visitor), first);
 }
 
 #[test]
@@ -283,7 +290,10 @@ fn assignments_name_the_right_number_of_identities() {
     let mut bench = Bench::new(&[sim()]);
     let two = vec![IMPU.to_owned(), NUMBER.to_owned()];
     let many = Sar { public_identities: two, ..sar(Assignment::Registration) };
-    assert_eq!(bench.outcome(&many), ResultCode(5009).into());
+    let answer = bench.ask(&many);
+    assert_eq!(answer.outcome(), Some(ResultCode::AVP_OCCURS_TOO_MANY_TIMES.into()));
+    let failed = answer.require(FAILED_AVP).unwrap().members().next().unwrap();
+    assert_eq!((failed.is(PUBLIC_IDENTITY), failed.utf8()), (true, Ok(NUMBER)));
     let none = Sar { public_identities: vec![], ..sar(Assignment::Registration) };
     assert_eq!(bench.outcome(&none), ResultCode::MISSING_AVP.into());
     let by_impu = Sar { user_name: None, ..sar(Assignment::UnregisteredUser) };
@@ -370,6 +380,57 @@ fn others_may_write_while_it_runs() {
     bench.apply(hss::records(&sim()));
     let first = experimental(ExperimentalCode::FIRST_REGISTRATION);
     assert_eq!(bench.outcome(&uar(Authorization::Registration)), first);
+}
+
+#[test]
+fn a_set_that_is_no_more_is_not_registered() {
+    let mut bench = Bench::new(&[sim()]);
+    assert_eq!(bench.outcome(&sar(Assignment::Registration)), SUCCESS);
+    // Provisioned anew: the set has another first identity.
+    let mut renamed = sim();
+    renamed.sets[0].identities.remove(0);
+    bench.apply(hss::records(&renamed));
+    let not_registered = experimental(ExperimentalCode::ERROR_IDENTITY_NOT_REGISTERED);
+    assert_eq!(bench.outcome(&lir(NUMBER)), not_registered);
+    let number = vec![NUMBER.to_owned()];
+    let uar = Uar { public_identity: NUMBER.to_owned(), ..uar(Authorization::Registration) };
+    let first = experimental(ExperimentalCode::FIRST_REGISTRATION);
+    assert_eq!(bench.outcome(&uar), first, "no S-CSCF is left over");
+    let again = Sar { public_identities: number, ..sar(Assignment::Registration) };
+    assert_eq!(bench.outcome(&again), SUCCESS);
+    assert_eq!(bench.outcome(&lir(NUMBER)), SUCCESS);
+}
+
+#[test]
+fn a_name_is_stored_for_the_sets_that_were_served() {
+    let mut two = sim();
+    let password = Secret::new("x".to_owned());
+    let other = Subscriber::with_password("second", &password, &[], DOMAIN).unwrap();
+    two.sets.extend(other.sets);
+    let mut bench = Bench::new(&[two]);
+    assert_eq!(bench.outcome(&sar(Assignment::Registration)), SUCCESS);
+    let kind = Assignment::UserDeregistrationStoreServerName;
+    assert_eq!(bench.outcome(&Sar { public_identities: vec![], ..sar(kind) }), SUCCESS);
+    assert_eq!(bench.outcome(&lir(NUMBER)), SUCCESS);
+    let second = lir(&format!("sip:second@{DOMAIN}"));
+    let not_registered = experimental(ExperimentalCode::ERROR_IDENTITY_NOT_REGISTERED);
+    assert_eq!(bench.outcome(&second), not_registered);
+}
+
+#[test]
+fn a_deregistration_that_was_lost_on_the_way_back_succeeds_again() {
+    let mut bench = Bench::new(&[sim()]);
+    assert_eq!(bench.outcome(&sar(Assignment::Registration)), SUCCESS);
+    let gone = sar(Assignment::UserDeregistration);
+    assert_eq!(bench.outcome(&gone), SUCCESS);
+    let not_registered = experimental(ExperimentalCode::ERROR_IDENTITY_NOT_REGISTERED);
+    assert_eq!(bench.outcome(&gone), not_registered);
+    let request = bench.request(&gone);
+    let header = *request.header();
+    let flags = header.flags.with(diameter::header::Flags::RETRANSMITTED);
+    let repeated = request.with_header(diameter::header::Header { flags, ..header });
+    bench.send(&repeated);
+    assert_eq!(bench.answers.remove(0).outcome(), Some(SUCCESS));
 }
 
 #[test]

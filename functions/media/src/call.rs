@@ -12,10 +12,6 @@ pub(crate) struct Call {
     pub(crate) call_id: String,
     pub(crate) created: Instant,
     pub(crate) signalled: Instant,
-    /// When a delayed deletion is due.
-    pub(crate) deleted: Option<Instant>,
-    /// When the armed idle timer is due; others are stale.
-    pub(crate) idle: Instant,
     pub(crate) dialogues: Vec<Dialogue>,
 }
 
@@ -81,6 +77,8 @@ pub(crate) struct Leg {
     /// Where the party said that it receives.
     pub(crate) rtp: Option<SocketAddr>,
     pub(crate) rtcp: Option<SocketAddr>,
+    /// The host that its signalling comes from.
+    pub(crate) host: Option<IpAddr>,
     /// Where it sends from.
     pub(crate) learned: Option<SocketAddr>,
     /// Whether it multiplexes RTCP now.
@@ -102,6 +100,7 @@ impl Leg {
             opened: None,
             rtp: None,
             rtcp: None,
+            host: None,
             learned: None,
             mux: false,
             mux_offered: false,
@@ -111,8 +110,8 @@ impl Leg {
     }
 
     fn side(&self, asymmetric: bool) -> Side {
-        let Leg { port, rtp, rtcp, mux, .. } = *self;
-        Side { port, rtp, rtcp, mux, learn: !asymmetric }
+        let Leg { port, rtp, rtcp, host, mux, .. } = *self;
+        Side { port, rtp, rtcp, host, mux, learn: !asymmetric }
     }
 }
 
@@ -173,7 +172,7 @@ impl Call {
     pub(crate) fn new(call_id: &str, now: Instant) -> Call {
         let call_id = call_id.to_owned();
         let dialogues = Vec::new();
-        Call { call_id, created: now, signalled: now, deleted: None, idle: now, dialogues }
+        Call { call_id, created: now, signalled: now, dialogues }
     }
 
     pub(crate) fn dialogue(&self, id: u64) -> Option<&Dialogue> {

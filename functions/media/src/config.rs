@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use base::time::Duration;
+use base::trust::Networks;
 use ng::request::AddressFamily;
 
 /// A local address of the relay.
@@ -63,8 +64,8 @@ pub struct MediaConfig {
     pub timeouts: Timeouts,
     /// The most calls at a time.
     pub max_sessions: usize,
-    /// The type-of-service byte of media packets, for the packet path.
-    pub tos: u8,
+    /// Who may ask, beside functions and programs of the same host.
+    pub trusted: Networks,
 }
 
 impl MediaConfig {
@@ -75,7 +76,7 @@ impl MediaConfig {
             interfaces: addresses.into_iter().map(named).collect(),
             timeouts: Timeouts::default(),
             max_sessions: 100_000,
-            tos: 184,
+            trusted: Networks::default(),
         }
     }
 

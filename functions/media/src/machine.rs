@@ -6,7 +6,8 @@ use base::census::{self, Census};
 use base::log::{Event, Severity};
 use base::relay::{self, PortId};
 use base::time::Duration;
-use base::timer::Timers;
+use base::timer::Expiries;
+use base::trust::Networks;
 use base::{Bytes, Deadline, Flow, Function, Input, Instant, Output, Random, Service};
 use ng::{Cookies, Encoding, Message, MessageError, Request, Response, Seen};
 use sdp::Session;
@@ -33,7 +34,7 @@ pub struct Media {
     next_port: u64,
     cookies: Cookies,
     waiting: BTreeMap<u64, Waiting>,
-    timers: Timers<Timer>,
+    timers: Expiries<Timer>,
     outputs: VecDeque<Output>,
 }
 
@@ -91,7 +92,7 @@ impl Media {
             next_port: random.u64() >> 2,
             cookies: Cookies::new(REMEMBERED.0, REMEMBERED.1),
             waiting: BTreeMap::new(),
-            timers: Timers::default(),
+            timers: Expiries::default(),
             outputs: VecDeque::new(),
         }
     }
@@ -111,6 +112,10 @@ impl Media {
     }
 
     fn received(&mut self, flow: Flow, message: &Bytes) {
+        if !self.config.trusted.admits(&flow) {
+            let text = Networks::refusal(&flow);
+            return self.log(Severity::Warning, "ng.untrusted", text);
+        }
         let message = match Message::parse(message) {
             Ok(message) => message,
             Err(MessageError::NoCookie) => {
@@ -153,7 +158,7 @@ impl Media {
     pub(crate) fn wait(&mut self, waiting: Waiting) {
         let id = self.number();
         self.waiting.insert(id, waiting);
-        self.timers.arm(self.now + PATIENCE, Timer::Waiting(id));
+        self.timers.set(self.now + PATIENCE, Timer::Waiting(id));
     }
 
     pub(crate) fn number(&mut self) -> u64 {
@@ -186,20 +191,25 @@ impl Media {
     /// Arms the timer of a new call's longest life.
     pub(crate) fn arm_final(&mut self, number: u64) {
         if let Some(longest) = self.config.timeouts.final_timeout {
-            self.timers.arm(self.now + longest, Timer::Final(number));
+            self.timers.set(self.now + longest, Timer::Final(number));
         }
     }
 
     /// Arms the timer that looks whether the call is silent.
     pub(crate) fn arm_idle(&mut self, number: u64) {
         let limit = self.silence(number);
-        let Some(call) = self.calls.get_mut(&number) else { return };
-        call.idle = call.active() + limit;
-        self.timers.arm(call.idle, Timer::Idle(number));
+        let Some(call) = self.calls.get(&number) else { return };
+        self.timers.set(call.active() + limit, Timer::Idle(number));
+        self.timers.remove(&Timer::Verdict(number));
     }
 
     pub(crate) fn arm_delete(&mut self, number: u64, at: Instant) {
-        self.timers.arm(at, Timer::Delete(number));
+        self.timers.set(at, Timer::Delete(number));
+    }
+
+    /// Takes a delayed deletion back.
+    pub(crate) fn keep(&mut self, number: u64) {
+        self.timers.remove(&Timer::Delete(number));
     }
 
     /// How long the call may be silent.
@@ -216,6 +226,9 @@ impl Media {
     pub(crate) fn close_call(&mut self, number: u64) {
         let Some(call) = self.calls.remove(&number) else { return };
         self.by_id.remove(&call.call_id);
+        for timer in [Timer::Idle, Timer::Verdict, Timer::Final, Timer::Delete] {
+            self.timers.remove(&timer(number));
+        }
         call.legs().for_each(|leg| self.close_port(leg.port));
         let gone: Vec<u64> =
             self.waiting.iter().filter(|(_, w)| w.call == number).map(|(id, _)| *id).collect();
@@ -348,37 +361,28 @@ impl Media {
     }
 
     fn timeout(&mut self) {
-        while let Some((at, timer)) = self.timers.due(self.now) {
+        while let Some(timer) = self.timers.due(self.now) {
             match timer {
-                Timer::Idle(number) => self.look(number, at),
-                Timer::Verdict(number) => self.judge(number, at),
-                Timer::Final(number) if self.calls.contains_key(&number) => {
-                    self.end(number, "it reached the longest time allowed");
-                }
-                Timer::Delete(number) => {
-                    if self.calls.get(&number).is_some_and(|call| call.deleted == Some(at)) {
-                        self.close_call(number);
-                    }
-                }
+                Timer::Idle(number) => self.look(number),
+                Timer::Verdict(number) => self.judge(number),
+                Timer::Final(number) => self.end(number, "it reached the longest time allowed"),
+                Timer::Delete(number) => self.close_call(number),
                 Timer::Waiting(id) => self.lost_patience(id),
-                Timer::Final(_) => {}
             }
         }
     }
 
     /// A call has been silent as far as we know: asks its ports.
-    fn look(&mut self, number: u64, at: Instant) {
-        let verdict = self.now + PATIENCE;
-        let Some(call) = self.calls.get_mut(&number).filter(|call| call.idle == at) else { return };
-        call.idle = verdict;
+    fn look(&mut self, number: u64) {
+        let Some(call) = self.calls.get(&number) else { return };
         let ports: Vec<_> = call.legs().filter(|l| l.opened.is_some()).map(|l| l.port).collect();
         ports.into_iter().for_each(|port| self.tell(relay::Command::Query { port }));
-        self.timers.arm(verdict, Timer::Verdict(number));
+        self.timers.set(self.now + PATIENCE, Timer::Verdict(number));
     }
 
-    fn judge(&mut self, number: u64, at: Instant) {
+    fn judge(&mut self, number: u64) {
         let limit = self.silence(number);
-        let Some(call) = self.calls.get(&number).filter(|call| call.idle == at) else { return };
+        let Some(call) = self.calls.get(&number) else { return };
         if call.active() + limit <= self.now {
             self.end(number, &format!("no packet for {} s", limit.as_secs()));
         } else {
@@ -433,15 +437,7 @@ impl Function for Media {
     }
 
     fn deadline(&self) -> Option<Deadline> {
-        self.timers.peek().map(|(at, timer)| {
-            let reason = match timer {
-                Timer::Idle(_) | Timer::Verdict(_) => "media timeout",
-                Timer::Final(_) => "media final timeout",
-                Timer::Delete(_) => "media delete delay",
-                Timer::Waiting(_) => "media packet path",
-            };
-            Deadline { at, reason }
-        })
+        self.timers.next().map(|at| Deadline { at, reason: "media timer" })
     }
 
     fn is_busy(&self) -> bool {

@@ -18,6 +18,8 @@ const UNKNOWN_CALL: &str = "Unknown call-id";
 const SECURE: &str = "SRTP is not supported by this relay";
 /// How many Call-IDs `list` tells if the asker does not say.
 const LISTED: u64 = 32;
+/// What fits into a datagram of Call-IDs, however many are asked for.
+const LIST_BYTES: usize = 60_000;
 
 impl Media {
     pub(crate) fn request(&mut self, asker: Asker, request: Request) {
@@ -65,9 +67,9 @@ impl Media {
         };
         let id = self.number();
         let now = self.now;
+        self.keep(number);
         let call = self.calls.get_mut(&number).ok_or_else(|| Response::error(UNKNOWN_CALL))?;
         call.signalled = now;
-        call.deleted = None;
         let found = call.of_offer(request, from);
         let (dialogue, who) = found.unwrap_or_else(|| {
             let caller = Party { tag: Some(from.to_owned()), ..Party::default() };
@@ -276,13 +278,19 @@ impl Media {
         if delay.is_zero() {
             return self.close_call(number);
         }
-        call.deleted = Some(now + delay);
         self.arm_delete(number, now + delay);
     }
 
     fn list(&self, request: &Request) -> Response {
         let limit = usize::try_from(request.limit.unwrap_or(LISTED)).unwrap_or(usize::MAX);
-        let calls = self.by_id.keys().take(limit).map(|id| Value::from(id.as_str()));
+        let mut bytes = 0;
+        let fits = |id: &&String| {
+            // Each string with its length and a colon before it.
+            bytes += id.len() + 8;
+            bytes <= LIST_BYTES
+        };
+        let calls =
+            self.by_id.keys().take(limit).take_while(fits).map(|id| Value::from(id.as_str()));
         let mut response = Response::new(Outcome::Ok);
         response.other.push("calls", Value::from_iter(calls));
         response

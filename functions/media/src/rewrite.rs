@@ -8,6 +8,10 @@ use sdp::{Direction, Media, Rtcp, Section, Session};
 
 use crate::call::{Dialogue, Stream, Who};
 
+/// How many sections of a description are relayed; the rest is refused like foreign media. A call
+/// has one for audio, one for video and few more.
+pub(crate) const MAX_STREAMS: usize = 8;
+
 /// How a media section is treated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Treatment {
@@ -25,6 +29,9 @@ pub(crate) fn treatment(session: &Session, index: usize) -> Treatment {
     let Some(line) = session.media().get(index).and_then(Media::line) else {
         return Treatment::Foreign;
     };
+    if index >= MAX_STREAMS {
+        return Treatment::Foreign;
+    }
     match line.protocol.as_str() {
         _ if line.port == 0 => Treatment::Rejected,
         "RTP/AVP" | "RTP/AVPF" if session.address_of(index).is_some() => Treatment::Relayed,
@@ -45,19 +52,31 @@ pub(crate) fn hear(session: &Session, request: &Request, who: Who, dialogue: &mu
         if treatment(session, index) != Treatment::Relayed {
             continue;
         }
-        let said = |address: Option<SocketAddr>| {
-            let address = address.filter(|a| !a.ip().is_unspecified())?;
-            let source = request.received_from.filter(|_| request.sip_source_address);
-            Some(SocketAddr::new(source.unwrap_or(address.ip()), address.port()))
-        };
         if let Some(line) = session.media()[index].line() {
             (stream.kind, stream.protocol) = (line.kind, line.protocol);
         }
         let leg = &mut stream.legs[who as usize];
+        let local = leg.local;
+        let said = |address: Option<SocketAddr>| {
+            let address = address.filter(|a| !a.ip().is_unspecified())?;
+            let source = request.received_from.filter(|_| request.sip_source_address);
+            let ip = source.unwrap_or(address.ip());
+            is_a_host(ip, local).then_some(SocketAddr::new(ip, address.port()))
+        };
+        if request.received_from.is_some() {
+            leg.host = request.received_from;
+        }
         leg.rtp = said(session.rtp_of(index));
         leg.rtcp = said(session.rtcp_of(index));
         stream.held = leg.rtp.is_none() || session.direction_of(index) != Direction::SendRecv;
     }
+}
+
+/// Whether an address is one host's, which a relay on `local` may send to.
+fn is_a_host(ip: IpAddr, local: IpAddr) -> bool {
+    let broadcast = ip == IpAddr::V4(Ipv4Addr::BROADCAST);
+    let foreign_loopback = ip.is_loopback() && !local.is_loopback();
+    !ip.is_unspecified() && !ip.is_multicast() && !broadcast && !foreign_loopback
 }
 
 /// Settles multiplexing of RTCP for an offer of `who`: whether each section that goes on shows it.
@@ -126,6 +145,7 @@ pub(crate) fn rewrite(
         let inherited = session.connection().map(|c| c.address);
         let stream = dialogue.streams.get(index).and_then(Option::as_ref);
         let Some(media) = session.media_mut(index) else { continue };
+        strip(media.section_mut());
         match (treatment, stream) {
             (Treatment::Rejected, _) => {}
             (Treatment::Relayed, Some(stream)) => {
@@ -160,7 +180,6 @@ fn section(
         None if inherited == Some(address) || inherited.is_some_and(|i| i.is_unspecified()) => {}
         None => media.set_connection(address),
     }
-    strip(media.section_mut());
     // The relay's RTCP port is always the next one, which needs no attribute.
     if request.no_rtcp_attribute {
         media.section_mut().remove_attributes(|name, _| name == "rtcp");
@@ -181,10 +200,12 @@ fn unless_held(old: IpAddr, new: IpAddr, request: &Request) -> IpAddr {
     }
 }
 
-/// Removes what would lead media past the relay, or promise keys: RFC 8839, RFC 8842.
+/// Removes what would lead media past the relay, promise keys, or put several streams on one port:
+/// RFC 8839, RFC 8842, RFC 4568, RFC 4567, RFC 9143.
 fn strip(section: &mut Section) {
-    section.remove_attributes(|name, _| {
+    section.remove_attributes(|name, value| {
         name.starts_with("ice-")
+            || (name == "group" && value.starts_with("BUNDLE"))
             || matches!(
                 name,
                 "candidate"
@@ -193,6 +214,9 @@ fn strip(section: &mut Section) {
                     | "fingerprint"
                     | "setup"
                     | "tls-id"
+                    | "crypto"
+                    | "key-mgmt"
+                    | "bundle-only"
             )
     });
 }

@@ -208,7 +208,8 @@ fn ice_and_fingerprints_are_removed_and_secure_media_refused() {
     let mut bench = Bench::new();
     let ice = phone(ALICE, 4000)
         + "a=ice-ufrag:x\r\na=ice-pwd:y\r\na=candidate:1 1 UDP 1 192.0.2.1 4000 typ host\r\n\
-           a=fingerprint:sha-1 00\r\na=setup:actpass\r\na=end-of-candidates\r\na=z\r\n";
+           a=fingerprint:sha-1 00\r\na=setup:actpass\r\na=end-of-candidates\r\n\
+           a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:k\r\na=key-mgmt:mikey k\r\na=z\r\n";
     let out = bench.sdp(&Request { ice: Some(Ice::Remove), ..offer(&ice) });
     assert!(out.ends_with("a=x-odd:1\r\na=z\r\n"), "{out}");
     let forced = bench.ask(&Request { ice: Some(Ice::Force), ..offer(&ice) });
@@ -272,12 +273,75 @@ fn without_ports_or_room_an_offer_is_refused_and_leaves_nothing() {
 }
 
 #[test]
+fn one_description_takes_a_few_ports_only() {
+    let mut bench = Bench::new();
+    let many = phone(ALICE, 4000) + &"m=audio 4002 RTP/AVP 8\r\n".repeat(1000);
+    let out = bench.sdp(&offer(&many));
+    assert_eq!(bench.ports.len(), 16);
+    assert!(port_of(&out, 7) > 0);
+    assert_eq!((8..1001).map(|n| port_of(&out, n)).max(), Some(0));
+}
+
+#[test]
+fn each_stream_has_its_own_port() {
+    let mut bench = Bench::new();
+    let bundled = phone(ALICE, 4000).replace("t=0 0\r\n", "t=0 0\r\na=group:BUNDLE 0 1\r\n")
+        + "a=mid:0\r\nm=video 0 RTP/AVP 99\r\na=bundle-only\r\na=mid:1\r\n";
+    let out = bench.sdp(&offer(&bundled));
+    assert!(!out.contains("BUNDLE") && !out.contains("bundle-only"), "{out}");
+    assert!(out.contains("a=mid:0\r\n") && out.contains("a=mid:1\r\n"), "{out}");
+}
+
+#[test]
+fn media_goes_to_hosts_only() {
+    for address in ["224.0.0.1", "255.255.255.255", "127.0.0.1"] {
+        let mut bench = Bench::new();
+        let at_bob = bench.sdp(&offer(&phone(address, 4000)));
+        bench.sdp(&answer(&phone(BOB, 5000)));
+        let out = bench.packet("[2001:db8::2]:5000", port_of(&at_bob, 0), 1);
+        assert!(out.is_none(), "{address}: {out:?}");
+    }
+    let mut bench = Bench::with(MediaConfig::new([[127, 0, 0, 1].into()]));
+    let at_bob = bench.sdp(&offer(&phone("127.0.0.1", 4000)));
+    bench.sdp(&answer(&phone("127.0.0.1", 5000)));
+    assert!(bench.packet("127.0.0.1:5000", port_of(&at_bob, 0), 1).is_some());
+}
+
+#[test]
+fn strangers_are_not_answered() {
+    for (networks, answers) in [(vec![], 0), (vec![([203, 0, 113, 0].into(), 24)], 1)] {
+        let trusted = base::trust::Networks::new(networks);
+        let mut bench = Bench::with(MediaConfig { trusted, ..MediaConfig::new([bench::v4()]) });
+        let end = |ip: [u8; 4]| base::Endpoint::Ip((ip, 2223).into());
+        let flow = base::Flow {
+            transport: base::Transport::Udp,
+            local: end([198, 51, 100, 1]),
+            remote: end([203, 0, 113, 7]),
+            ..Bench::flow()
+        };
+        let message = base::Bytes::from_static(b"1 d7:command4:pinge");
+        bench.input(Input::Received { flow, message });
+        assert_eq!(bench.replies.len(), answers);
+        assert_eq!(
+            bench.logs.iter().filter(|log| log.counter == "ng.untrusted").count(),
+            1 - answers
+        );
+    }
+}
+
+#[test]
 fn questions_have_answers() {
     let mut bench = Bench::new();
     assert_eq!(bench.ask(&Request::new(Command::Ping)), Response::new(Outcome::Pong));
     bench.sdp(&offer(&phone(ALICE, 4000)));
     let list = bench.ask(&Request::new(Command::List));
     assert_eq!(list.other.get("calls"), Some(&Value::from_iter([Value::from("call")])));
+    for n in 0..100 {
+        let call_id = Some(format!("{n:01000}"));
+        bench.ask(&Request { call_id, ..offer(&phone(ALICE, 4000)) });
+    }
+    let all = bench.ask(&Request { limit: Some(1_000_000), ..Request::new(Command::List) });
+    assert_eq!(all.other.get("calls").unwrap().as_list().len(), 59, "one datagram");
     let reason = |bench: &mut Bench, request: &Request| bench.ask(request).error_reason.unwrap();
     let query = Request::about(Command::Query, "nonesuch", "ft");
     assert_eq!(reason(&mut bench, &query), "Unknown call-id");

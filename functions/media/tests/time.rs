@@ -4,8 +4,8 @@
 
 mod bench;
 
-use base::Input;
 use base::time::Duration;
+use base::{Function, Input};
 use bench::{Bench, answer, delete, offer, phone, port_of};
 use media::MediaConfig;
 use ng::{Command, Message, Outcome, Request, Response};
@@ -172,4 +172,16 @@ proptest! {
         prop_assert_eq!((bench.media.sessions(), bench.ports.len()), (0, 0));
         bench.input(Input::Timeout);
     }
+}
+
+#[test]
+fn a_call_that_ended_leaves_no_timer() {
+    let mut bench = Bench::new();
+    for _ in 0..3 {
+        bench.sdp(&offer(&phone("192.0.2.1", 4000)));
+    }
+    bench.sdp(&answer(&phone("192.0.2.2", 5000)));
+    bench.ask(&delete());
+    bench.pass(Duration::from_secs(2));
+    assert_eq!(bench.media.deadline(), None);
 }

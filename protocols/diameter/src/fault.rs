@@ -4,6 +4,7 @@
 use bytes::Bytes;
 
 use crate::avp::{Avp, Key, Writer};
+use crate::dictionary::{self, Kind};
 use crate::result::ResultCode;
 
 /// Why a message was refused. The sender is to blame.
@@ -22,10 +23,18 @@ impl Fault {
         Fault { code, failed: Bytes::new() }
     }
 
-    /// 5005: an AVP is missing; the Failed-AVP holds an example of it.
+    /// 5005: an AVP is missing; the Failed-AVP holds an example of it with the least legal length, of
+    /// zeroes.
     pub fn missing(key: Key) -> Fault {
+        let least = match dictionary::avp(key.vendor, key.code).map(|entry| entry.kind) {
+            Some(Kind::Unsigned32 | Kind::Enumerated | Kind::Time) => 4,
+            Some(Kind::Unsigned64) => 8,
+            // AddressType and an IPv4 address, RFC 6733 §4.3.1.
+            Some(Kind::Address) => 6,
+            _ => 0,
+        };
         let mut example = Writer::new();
-        example.bytes(key, &[]);
+        example.bytes(key, &[0; 8][..least]);
         Fault { code: ResultCode::MISSING_AVP, failed: example.finish() }
     }
 
@@ -61,7 +70,7 @@ impl Fault {
     /// Writes the Failed-AVP, if there is one.
     pub fn write(&self, out: &mut Writer) {
         if !self.failed.is_empty() {
-            out.group(crate::dictionary::FAILED_AVP, |group| {
+            out.group(dictionary::FAILED_AVP, |group| {
                 group.raw(&self.failed);
             });
         }
@@ -75,11 +84,29 @@ impl Fault {
 
     fn failed_name(&self) -> String {
         match Avp::parse(&self.failed) {
-            Ok(avp) => match crate::dictionary::avp(avp.vendor, avp.code) {
+            Ok(avp) => match dictionary::avp(avp.vendor, avp.code) {
                 Some(entry) => format!(", {}", entry.name),
                 None => format!(", AVP {} of vendor {}", avp.code, avp.vendor),
             },
             Err(_) => String::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 6733 §7.5: the least legal length, zeroes.
+    #[test]
+    fn a_missing_avp_is_shown_by_a_legal_one() {
+        for (key, least) in [
+            (dictionary::SESSION_ID, 0),
+            (dictionary::AUTH_SESSION_STATE, 4),
+            (dictionary::HOST_IP_ADDRESS, 6),
+        ] {
+            let fault = Fault::missing(key);
+            assert_eq!(Avp::parse(&fault.failed).unwrap().data, &vec![0; least][..]);
         }
     }
 }

@@ -13,7 +13,7 @@
 //!
 //! A message walks up: bytes, [`Message`] (well formed, unknown AVPs untouched), typed command.
 //! Not done: TLS and SCTP, redirects (3006), detection of duplicates by End-to-End Identifier
-//! (requests of Cx are idempotent or harmless when repeated), accounting sessions.
+//! (requests of Cx may be repeated; those that may not look at the T-bit), accounting sessions.
 
 #![forbid(unsafe_code)]
 

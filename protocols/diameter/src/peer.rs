@@ -3,7 +3,7 @@
 //!
 //! I and R are the connection that we initiated and the one that we responded to.
 
-use base::Flow;
+use base::{Flow, Transport};
 
 /// RFC 6733 §5.6, the first column of the table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -110,6 +110,20 @@ impl State {
     pub fn step(self, event: Event, wins: bool) -> (State, Vec<Action>) {
         use Action::*;
         use State::*;
+        let event = match (self, event) {
+            // Whoever answers our CER with a CER has not answered it.
+            (WaitICea { i } | WaitReturns { i, .. }, Event::Cer { flow, .. })
+                if flow.id == i.id =>
+            {
+                Event::NonCea(flow)
+            }
+            // Said already: its answer is on the way, or comes with the end of the election.
+            (
+                WaitConnAckElect { r: own } | WaitReturns { r: own, .. } | Closing { flow: own },
+                Event::Cer { flow, .. },
+            ) if flow.id == own.id => return (self, vec![]),
+            (_, event) => event,
+        };
         match (self, event) {
             (Closed, Event::Start) => (WaitConnAck, vec![Connect]),
             (Closed, Event::Cer { flow, .. }) => (Open { flow }, vec![SendCea(flow), Up(flow)]),
@@ -167,6 +181,10 @@ impl State {
 
             (Open { flow }, Event::Cer { flow: r, .. }) if r.id == flow.id => {
                 (self, vec![SendCea(flow)])
+            }
+            // A function of this process has one wire to us: the old one is gone.
+            (Open { flow }, Event::Cer { flow: r, .. }) if r.transport == Transport::Wire => {
+                (Open { flow: r }, vec![Down(flow), Disconnect(flow), SendCea(r), Up(r)])
             }
             (Open { flow }, Event::Stop) => (Closing { flow }, vec![Down(flow), SendDpr(flow)]),
             (Open { flow }, Event::Dpr(from)) if from.id == flow.id => {

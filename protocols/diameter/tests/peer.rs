@@ -180,6 +180,65 @@ fn election_lost() {
 }
 
 #[test]
+fn a_cer_on_the_own_connection_is_no_answer() {
+    let (i, r) = (flow(1), flow(2));
+    golden(
+        &[Event::Start, Event::ConnAck(i), Event::Cer { flow: i, wins: true }],
+        "Closed | I-Snd-Conn-Req | Wait-Conn-Ack
+         Wait-Conn-Ack | I-Snd-CER | Wait-I-CEA
+         Wait-I-CEA | I-Disc | Closed",
+    );
+    golden(
+        &[
+            Event::Start,
+            Event::ConnAck(i),
+            Event::Cer { flow: r, wins: false },
+            Event::Cer { flow: i, wins: false },
+        ],
+        "Closed | I-Snd-Conn-Req | Wait-Conn-Ack
+         Wait-Conn-Ack | I-Snd-CER | Wait-I-CEA
+         Wait-I-CEA |  | Wait-Returns
+         Wait-Returns | I-Disc R-Disc | Closed",
+    );
+}
+
+#[test]
+fn a_repeated_cer_changes_nothing_while_the_election_runs() {
+    let (i, r) = (flow(1), flow(2));
+    let cer = Event::Cer { flow: r, wins: false };
+    golden(
+        &[
+            Event::Start,
+            cer,
+            cer,
+            Event::ConnAck(i),
+            cer,
+            Event::Cea { flow: i, accepted: true },
+            Event::Stop,
+            Event::Cer { flow: i, wins: false },
+        ],
+        "Closed | I-Snd-Conn-Req | Wait-Conn-Ack
+         Wait-Conn-Ack |  | Wait-Conn-Ack/Elect
+         Wait-Conn-Ack/Elect |  | Wait-Conn-Ack/Elect
+         Wait-Conn-Ack/Elect | I-Snd-CER | Wait-Returns
+         Wait-Returns |  | Wait-Returns
+         Wait-Returns | R-Disc Up | I-Open
+         I-Open | Down I-Snd-DPR | Closing
+         Closing |  | Closing",
+    );
+}
+
+#[test]
+fn a_new_wire_replaces_the_old_one() {
+    let (old, new) = (flow(1), Flow { transport: Transport::Wire, ..flow(2) });
+    golden(
+        &[Event::Cer { flow: old, wins: false }, Event::Cer { flow: new, wins: false }],
+        "Closed | I-Snd-CEA Up | I-Open
+         I-Open | Down I-Disc R-Snd-CEA Up | R-Open",
+    );
+}
+
+#[test]
 fn the_peer_calls_while_we_cannot_reach_it() {
     let r = flow(2);
     golden(

@@ -72,6 +72,8 @@ struct Pending {
     sent: usize,
     /// When the armed timer is due; others are stale.
     due: Instant,
+    /// The client's epoch when it was first sent.
+    epoch: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -94,6 +96,9 @@ pub struct Client {
     targets: VecDeque<Target>,
     /// How many of them were tried in vain since the last response.
     tried: usize,
+    /// Counts connections and responses: what is still the same says that the relay in use has been
+    /// silent since.
+    epoch: u64,
     pending: BTreeMap<RequestId, Pending>,
     timers: Timers<RequestId>,
     outputs: VecDeque<Output>,
@@ -113,6 +118,7 @@ impl Client {
             link: Link::Down,
             targets: VecDeque::new(),
             tried: 0,
+            epoch: 0,
             pending: BTreeMap::new(),
             timers: Timers::default(),
             outputs: VecDeque::new(),
@@ -126,7 +132,8 @@ impl Client {
         let cookie = self.cookie(id);
         let message = Message { cookie, encoding: Encoding::Bencode, dict: request.to_dict() };
         let due = now + SCHEDULE[0];
-        self.pending.insert(id, Pending { bytes: message.emit().into(), sent: 0, due });
+        let bytes = message.emit().into();
+        self.pending.insert(id, Pending { bytes, sent: 0, due, epoch: None });
         self.timers.arm(due, id);
         match self.link {
             Link::Up(flow) => self.send(flow, id),
@@ -153,6 +160,7 @@ impl Client {
             return false;
         }
         self.tried = 0;
+        self.epoch += 1;
         self.events.push_back(match Response::from_dict(&message.dict) {
             Some(response) => ClientEvent::Answered { id, response },
             None => ClientEvent::Failed { id, error: ClientError::Malformed },
@@ -182,6 +190,7 @@ impl Client {
             return false;
         }
         self.link = Link::Up(flow);
+        self.epoch += 1;
         let waiting: Vec<RequestId> = self.pending.keys().copied().collect();
         waiting.into_iter().for_each(|id| self.send(flow, id));
         true
@@ -192,14 +201,7 @@ impl Client {
         if !matches!(self.link, Link::Opening(own) if own == open) {
             return false;
         }
-        self.link = Link::Down;
-        self.next_target();
-        if self.tried < self.targets.len() {
-            self.connect();
-        } else {
-            self.targets.clear();
-            self.fail_all(ClientError::Unreachable(error));
-        }
+        self.unreachable(error);
         true
     }
 
@@ -209,9 +211,7 @@ impl Client {
             Link::Up(own) if own.id == flow.id && own.remote == flow.remote => {}
             _ => return false,
         }
-        self.link = Link::Down;
-        self.next_target();
-        self.fail_all(ClientError::Unreachable(error));
+        self.unreachable(error);
         true
     }
 
@@ -231,12 +231,15 @@ impl Client {
                 }
                 continue;
             }
+            let deaf = pending.epoch == Some(self.epoch);
             self.pending.remove(&id);
             self.events.push_back(ClientEvent::Failed { id, error: ClientError::TimedOut });
-            if let Link::Up(_) = self.link {
-                // The next request tries the next relay, or looks the name up again.
-                self.link = Link::Down;
+            // A relay that answered others since has lost this one only.
+            if deaf && matches!(self.link, Link::Up(_)) {
                 self.next_target();
+                if !self.pending.is_empty() {
+                    self.connect();
+                }
             }
         }
     }
@@ -278,7 +281,22 @@ impl Client {
         }
     }
 
+    /// The target in use cannot be reached: what waits goes to the next one.
+    fn unreachable(&mut self, error: FlowError) {
+        self.next_target();
+        if self.tried >= self.targets.len() {
+            self.targets.clear();
+            self.fail_all(ClientError::Unreachable(error));
+        } else if !self.pending.is_empty() {
+            self.connect();
+        }
+    }
+
+    /// Leaves the target in use; its socket or connection is closed, whatever it was that ended.
     fn next_target(&mut self) {
+        if let Link::Up(flow) = std::mem::replace(&mut self.link, Link::Down) {
+            self.outputs.push_back(Output::Close { flow });
+        }
         if let Some(target) = self.targets.pop_front() {
             self.targets.push_back(target);
         }
@@ -293,6 +311,7 @@ impl Client {
     fn send(&mut self, flow: Flow, id: RequestId) {
         if let Some(pending) = self.pending.get_mut(&id) {
             pending.sent = (pending.sent + 1).min(SCHEDULE.len());
+            pending.epoch.get_or_insert(self.epoch);
             self.outputs.push_back(Output::Transmit { flow, message: pending.bytes.clone() });
         }
     }

@@ -57,6 +57,13 @@ fn sent(client: &mut Client) -> Option<Vec<u8>> {
     }
 }
 
+fn closed(client: &mut Client, target: Target) {
+    match client.poll_output() {
+        Some(Output::Close { flow }) => assert_eq!(flow.remote, target.endpoint),
+        other => panic!("{other:?}"),
+    }
+}
+
 fn connected(target: Target) -> (Client, ng::RequestId, Vec<u8>) {
     let mut client = client();
     let id = client.request(at(0), &Request::about(Command::Query, "c", "f"));
@@ -93,17 +100,18 @@ fn over_udp_a_request_is_repeated_and_gives_up() {
     let mut times = Vec::new();
     while let Some(deadline) = client.deadline() {
         client.timeout(deadline.at);
+        if let Some(event) = client.poll_event() {
+            assert_eq!(event, ClientEvent::Failed { id, error: ClientError::TimedOut });
+            assert_eq!(deadline.at, at(5500));
+            // The only relay was deaf: the next request looks its name up again.
+            closed(&mut client, udp(1));
+        }
         while let Some(bytes) = sent(&mut client) {
             assert_eq!(bytes, first);
             times.push(deadline.at);
         }
-        if let Some(event) = client.poll_event() {
-            assert_eq!(event, ClientEvent::Failed { id, error: ClientError::TimedOut });
-            assert_eq!(deadline.at, at(5500));
-        }
     }
     assert_eq!(times, [at(500), at(1500), at(3500)]);
-    // The only relay was deaf: the next request looks its name up again.
     client.request(at(6000), &Request::default());
     query(&mut client);
 }
@@ -115,8 +123,60 @@ fn over_a_wire_nothing_is_repeated() {
     while let Some(deadline) = client.deadline() {
         client.timeout(deadline.at);
     }
+    closed(&mut client, wire);
     assert!(client.poll_output().is_none());
     assert_eq!(client.poll_event(), Some(ClientEvent::Failed { id, error: ClientError::TimedOut }));
+}
+
+#[test]
+fn one_lost_answer_leaves_the_others_alone() {
+    let (mut client, lost, _) = connected(udp(1));
+    let other = client.request(at(100), &Request::default());
+    let bytes = sent(&mut client).unwrap();
+    assert!(client.received(&flow(udp(1)), &pong(&bytes)));
+    assert!(matches!(client.poll_event(), Some(ClientEvent::Answered { id, .. }) if id == other));
+    let slow = client.request(at(5000), &Request::default());
+    let bytes = sent(&mut client).unwrap();
+    for ms in [500, 1500, 3500, 5500] {
+        client.timeout(at(ms));
+    }
+    let error = ClientError::TimedOut;
+    assert_eq!(client.poll_event(), Some(ClientEvent::Failed { id: lost, error }));
+    // The relay has answered since: it is still the one in use.
+    while sent(&mut client).is_some() {}
+    assert!(client.received(&flow(udp(1)), &pong(&bytes)));
+    assert!(matches!(client.poll_event(), Some(ClientEvent::Answered { id, .. }) if id == slow));
+}
+
+#[test]
+fn what_waits_goes_to_the_next_relay() {
+    let mut client = client();
+    client.request(at(0), &Request::default());
+    let query = query(&mut client);
+    client.resolved(query, &[udp(1), udp(2)]);
+    let first = open(&mut client, udp(1));
+    client.opened(first, flow(udp(1)));
+    sent(&mut client).unwrap();
+    client.request(at(5000), &Request::default());
+    let waiting = sent(&mut client).unwrap();
+    // The first one times out: the relay is deaf, the second one is asked for the rest.
+    for ms in [500, 1500, 3500] {
+        client.timeout(at(ms));
+        sent(&mut client).unwrap();
+    }
+    client.timeout(at(5500));
+    closed(&mut client, udp(1));
+    let second = open(&mut client, udp(2));
+    client.opened(second, flow(udp(2)));
+    assert_eq!(sent(&mut client), Some(waiting));
+    // That one cannot be reached, and there is no third.
+    assert!(matches!(client.poll_event(), Some(ClientEvent::Failed { .. })));
+    assert!(client.closed(&flow(udp(2)), FlowError::Unreachable));
+    closed(&mut client, udp(2));
+    let error = ClientError::Unreachable(FlowError::Unreachable);
+    assert!(
+        matches!(client.poll_event(), Some(ClientEvent::Failed { error: e, .. }) if e == error)
+    );
 }
 
 #[test]
@@ -145,6 +205,7 @@ fn nowhere_to_go_is_said() {
     assert_eq!(none.poll_event(), Some(ClientEvent::Failed { id, error: ClientError::NotFound }));
     let (mut client, id, _) = connected(udp(1));
     assert!(client.closed(&flow(udp(1)), FlowError::Closed));
+    closed(&mut client, udp(1));
     let error = ClientError::Unreachable(FlowError::Closed);
     assert_eq!(client.poll_event(), Some(ClientEvent::Failed { id, error }));
     client.request(at(1), &Request::default());

@@ -1,11 +1,13 @@
 //! The relay's core: which packet leaves by which port, to whom. It owns no socket and allocates
 //! nothing for a packet.
 //!
-//! A port learns its peer's address once. The first valid RTP packet decides; for three seconds a
+//! A port learns its peer's address once, after its description. The first valid RTP packet decides; for three seconds a
 //! source that fits the signalled address better may replace it, then it is locked. Whatever comes
-//! from elsewhere is counted and dropped, so that nobody can inject media or divert it. A new
-//! [`join`](Forwarder::join) with another signalled address starts anew; one with the same address
-//! lets another source in only once the old one has been silent for three seconds.
+//! from elsewhere is counted and dropped. A new [`join`](Forwarder::join) with another signalled
+//! address starts anew; one with the same address lets another source in at once if it is a host
+//! that the signalling named, else only once the old one has been silent for three seconds, and
+//! never one that fits worse, unless it is the same host. Who is first is believed: behind a NAT only
+//! [`Side::host`] tells the peer from a stranger who guessed the port.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -21,6 +23,11 @@ use crate::reception::Reception;
 
 /// How long a better fitting source may replace the first one.
 const LEARNING: Duration = Duration::from_secs(3);
+/// The worst [fit](Port::fit) of a host that the signalling named.
+const SAME_HOST: u8 = 2;
+
+/// How often a packet may cross this relay.
+const MAX_HOPS: usize = 8;
 
 /// Where a packet leaves: the payload is sent unchanged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +47,8 @@ pub struct Forward {
 pub struct Forwarder {
     ports: Slots<Port>,
     names: BTreeMap<PortId, Slot>,
+    /// Both addresses of every pair.
+    by_local: BTreeMap<SocketAddr, Slot>,
     events: VecDeque<Event>,
 }
 
@@ -75,10 +84,8 @@ impl Forwarder {
     /// A port pair was bound; `local` is its RTP address. The slot names it on the packet path.
     /// Opening a port again closes it first.
     pub fn open(&mut self, port: PortId, local: SocketAddr) -> Slot {
-        if let Some(slot) = self.names.remove(&port) {
-            self.ports.remove(slot);
-        }
-        let side = Side { port, rtp: None, rtcp: None, mux: false, learn: false };
+        self.forget(port);
+        let side = Side { port, rtp: None, rtcp: None, host: None, mux: false, learn: false };
         let slot = self.ports.insert(Port {
             name: port,
             local,
@@ -92,6 +99,9 @@ impl Forwarder {
             counters: Counters::default(),
         });
         self.names.insert(port, slot);
+        for address in pair(local) {
+            self.by_local.insert(address, slot);
+        }
         slot
     }
 
@@ -125,10 +135,20 @@ impl Forwarder {
 
     /// Forgets a port and reports its counters a last time.
     pub fn close(&mut self, port: PortId) -> Option<Counters> {
-        let slot = self.names.remove(&port)?;
-        let counters = self.ports.remove(slot)?.counters();
+        let counters = self.forget(port)?.counters();
         self.events.push_back(Event::Counters { port, counters });
         Some(counters)
+    }
+
+    fn forget(&mut self, port: PortId) -> Option<Port> {
+        let slot = self.names.remove(&port)?;
+        let port = self.ports.remove(slot)?;
+        for address in pair(port.local) {
+            if self.by_local.get(&address) == Some(&slot) {
+                self.by_local.remove(&address);
+            }
+        }
+        Some(port)
     }
 
     /// The counters of a port now.
@@ -184,7 +204,7 @@ impl Forwarder {
             port.reception.packet(now, packet.ssrc(), sequence, timestamp);
         }
         port.counters.last = Some(now);
-        let out = port.other.and_then(|other| self.forward(other, rtcp, source));
+        let out = port.other.and_then(|other| self.forward(slot, other, rtcp, source));
         let port = self.ports.get_mut(slot)?;
         if out.is_none() {
             return port.refuse();
@@ -198,16 +218,40 @@ impl Forwarder {
         out
     }
 
-    fn forward(&self, slot: Slot, rtcp: bool, source: SocketAddr) -> Option<Forward> {
+    /// What entered at `entry` leaves by `slot`.
+    fn forward(&self, entry: Slot, slot: Slot, rtcp: bool, source: SocketAddr) -> Option<Forward> {
         let port = self.ports.get(slot)?;
-        let by_rtcp_socket = rtcp && !port.side.mux;
-        let to = if by_rtcp_socket { port.rtcp_target() } else { port.rtp_target() }?;
-        // Never back to where it came from, never into the port that it leaves by.
-        if to == source || to == port.local || to.port() == 0 || to.ip().is_unspecified() {
+        let (by_rtcp_socket, to) = port.target(rtcp)?;
+        // Never back to where it came from.
+        if to == source || to.port() == 0 || to.ip().is_unspecified() {
+            return None;
+        }
+        if self.returns([entry, slot], rtcp, to) {
             return None;
         }
         Some(Forward { slot, port: port.name, rtcp: by_rtcp_socket, to })
     }
+
+    /// Whether a packet to this address comes back to the stream that it left, through ports of
+    /// this relay alone: it would circulate for ever. A call may be anchored here more than once,
+    /// but not more than [`MAX_HOPS`] times.
+    fn returns(&self, stream: [Slot; 2], rtcp: bool, mut to: SocketAddr) -> bool {
+        for _ in 0..MAX_HOPS {
+            let Some(entry) = self.by_local.get(&to) else { return false };
+            if stream.contains(entry) {
+                return true;
+            }
+            let next = self.ports.get(*entry).and_then(|port| self.ports.get(port.other?));
+            let Some((_, next)) = next.and_then(|port| port.target(rtcp)) else { return false };
+            to = next;
+        }
+        true
+    }
+}
+
+/// The RTP and RTCP address of a pair.
+fn pair(rtp: SocketAddr) -> [SocketAddr; 2] {
+    [rtp, SocketAddr::new(rtp.ip(), rtp.port().saturating_add(1))]
 }
 
 enum Admission {
@@ -234,13 +278,14 @@ impl Port {
         self.side = side;
     }
 
-    /// How well a source fits the signalled address: 0 exactly, 3 not at all.
+    /// How well a source fits what the signalling said: 0 exactly, 4 not at all.
     fn fit(&self, source: SocketAddr) -> u8 {
         match self.side.rtp {
             Some(said) if said == source => 0,
             Some(said) if said.ip() == source.ip() => 1,
-            Some(said) if said.port() == source.port() => 2,
-            _ => 3,
+            _ if self.side.host == Some(source.ip()) => 2,
+            Some(said) if said.port() == source.port() => 3,
+            _ => 4,
         }
     }
 
@@ -252,15 +297,18 @@ impl Port {
                 *heard = now;
                 return Admission::Admitted;
             }
-            Source::Known { fit: old, since, heard, reopened, .. } => {
-                let better = fit < *old && now.since(*since) < LEARNING;
+            Source::Known { address, fit: old, since, heard, reopened } => {
+                let named = *reopened && fit <= SAME_HOST;
+                let better = fit < *old && (named || now.since(*since) < LEARNING);
                 let silent = *reopened && now.since(*heard) >= LEARNING;
-                if !better && !silent {
+                if !better && !(silent && (fit <= *old || from.ip() == address.ip())) {
                     return Admission::Refused;
                 }
             }
-            // Nothing is learned before media control says who the peer is.
-            Source::Unknown if self.other.is_none() => return Admission::Admitted,
+            // Nothing is learned before the peer said where it is: early media passes.
+            Source::Unknown if self.other.is_none() || self.side.rtp.is_none() => {
+                return Admission::Admitted;
+            }
             Source::Unknown => {}
         }
         self.source = learned;
@@ -288,6 +336,13 @@ impl Port {
             Source::Known { address, .. } if self.side.learn => Some(address),
             _ => None,
         }
+    }
+
+    /// Where packets to the peer go, and whether they leave by the RTCP socket.
+    fn target(&self, rtcp: bool) -> Option<(bool, SocketAddr)> {
+        let by_rtcp_socket = rtcp && !self.side.mux;
+        let to = if by_rtcp_socket { self.rtcp_target() } else { self.rtp_target() }?;
+        Some((by_rtcp_socket, to))
     }
 
     fn rtp_target(&self) -> Option<SocketAddr> {

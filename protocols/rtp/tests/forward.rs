@@ -32,7 +32,7 @@ fn bob() -> SocketAddr {
 
 fn side(port: PortId, rtp: Option<SocketAddr>) -> Side {
     let rtcp = rtp.map(|r| SocketAddr::new(r.ip(), r.port() + 1));
-    Side { port, rtp, rtcp, mux: false, learn: true }
+    Side { port, rtp, rtcp, host: None, mux: false, learn: true }
 }
 
 fn rtp(sequence: u16) -> Vec<u8> {
@@ -112,6 +112,19 @@ fn the_signalled_address_wins_within_three_seconds() {
 }
 
 #[test]
+fn behind_a_nat_the_signalling_host_is_believed_first() {
+    let mut relay = Forwarder::default();
+    let (a, _) =
+        (relay.open(A, addr("198.51.100.1:30000")), relay.open(B, addr("[2001:db8::100]:30002")));
+    let (phone, stranger) = (addr("203.0.113.5:61000"), addr("203.0.113.66:4000"));
+    let behind = Side { host: Some(phone.ip()), ..side(A, Some(alice())) };
+    relay.join(behind, side(B, Some(bob())));
+    relay.packet(at(0), a, false, stranger, &rtp(1)).unwrap();
+    assert!(relay.packet(at(100), a, false, phone, &rtp(1)).is_some());
+    assert_eq!(relay.packet(at(120), a, false, stranger, &rtp(2)), None);
+}
+
+#[test]
 fn a_new_join_learns_anew_only_where_it_may() {
     let (mut relay, a, _) = joined();
     let (first, second) = (addr("203.0.113.5:61000"), addr("203.0.113.9:61000"));
@@ -125,6 +138,38 @@ fn a_new_join_learns_anew_only_where_it_may() {
     // Another description: whoever comes first.
     relay.join(side(A, Some(addr("192.0.2.77:4000"))), side(B, Some(bob())));
     assert!(relay.packet(at(7_520), a, false, first, &rtp(1)).is_some());
+}
+
+#[test]
+fn a_worse_fit_never_replaces_a_better_one() {
+    let (mut relay, a, _) = joined();
+    relay.packet(at(0), a, false, alice(), &rtp(1)).unwrap();
+    // Held: the same description again, and Alice is silent.
+    relay.join(side(A, Some(alice())), side(B, Some(bob())));
+    for stranger in ["203.0.113.66:6666", "203.0.113.66:4000"] {
+        assert_eq!(relay.packet(at(9_000), a, false, addr(stranger), &rtp(2)), None);
+    }
+    assert!(relay.packet(at(9_020), a, false, alice(), &rtp(3)).is_some());
+    // Her own host may change the port.
+    assert!(relay.packet(at(13_000), a, false, addr("192.0.2.1:4444"), &rtp(4)).is_some());
+}
+
+#[test]
+fn the_named_host_comes_back_after_a_stranger() {
+    let (mut relay, a, _) = joined();
+    let stranger = addr("203.0.113.66:6666");
+    relay.packet(at(0), a, false, stranger, &rtp(1)).unwrap();
+    assert_eq!(relay.packet(at(4_000), a, false, alice(), &rtp(1)), None);
+    relay.join(side(A, Some(alice())), side(B, Some(bob())));
+    relay.packet(at(4_010), a, false, stranger, &rtp(2)).unwrap();
+    let same_port = addr("203.0.113.77:4000");
+    assert_eq!(
+        relay.packet(at(4_015), a, false, same_port, &rtp(2)),
+        None,
+        "anybody may choose it"
+    );
+    assert!(relay.packet(at(4_020), a, false, alice(), &rtp(2)).is_some());
+    assert_eq!(relay.packet(at(4_030), a, false, stranger, &rtp(3)), None);
 }
 
 #[test]
@@ -161,9 +206,13 @@ fn unjoined_and_closed_ports_send_nothing() {
     assert!(!relay.join(side(A, None), side(PortId(7), None)));
     assert!(relay.join(side(A, Some(alice())), side(B, None)));
     assert_eq!(relay.packet(at(0), a, false, alice(), &rtp(1)), None, "nowhere to send to");
+    // Before the answer anybody's early media passes, and nobody is learned by it.
     assert!(relay.packet(at(0), b, false, addr("192.0.2.9:1"), &rtp(1)).is_some());
-    assert!(relay.packet(at(0), a, false, alice(), &rtp(2)).is_some(), "learned");
-    assert_eq!(relay.close(B).unwrap().packets, 1);
+    assert!(relay.packet(at(0), b, false, addr("192.0.2.8:1"), &rtp(1)).is_some());
+    assert_eq!(relay.packet(at(0), a, false, alice(), &rtp(2)), None);
+    assert!(relay.join(side(A, Some(alice())), side(B, Some(bob()))));
+    assert_eq!(relay.packet(at(0), a, false, alice(), &rtp(2)).unwrap().to, bob());
+    assert_eq!(relay.close(B).unwrap().packets, 2);
     assert_eq!(relay.packet(at(0), a, false, alice(), &rtp(3)), None);
     assert_eq!(relay.packet(at(0), b, false, bob(), &rtp(3)), None, "a stale slot");
     assert_eq!(relay.close(B), None);
@@ -189,6 +238,28 @@ fn loss_is_counted() {
     let Some(Event::Counters { port: A, counters }) = events.last() else { panic!("{events:?}") };
     assert_eq!((counters.lost, counters.packets), (10, 90));
     assert!(counters.jitter.is_zero());
+}
+
+#[test]
+fn a_stream_that_leads_back_to_itself_is_refused() {
+    let local = |n: u16| SocketAddr::from(([198, 51, 100, 1], 30_000 + n));
+    let open = |relay: &mut Forwarder, n: u16| relay.open(PortId(n.into()), local(n));
+    let mut relay = Forwarder::default();
+    let slots = [0, 2, 4, 6].map(|n| open(&mut relay, n));
+    let side = |n: u64, rtp| side(PortId(n), Some(rtp));
+    // Alice names the port that faces Bob.
+    relay.join(side(0, local(2)), side(2, bob()));
+    assert_eq!(relay.packet(at(0), slots[1], false, bob(), &rtp(1)), None);
+    assert_eq!(relay.packet(at(0), slots[1], true, addr("[2001:db8::2]:5001"), &RTCP), None);
+    // A call that is anchored twice is none.
+    relay.join(side(0, alice()), side(2, local(4)));
+    relay.join(side(4, local(2)), side(6, bob()));
+    assert_eq!(relay.packet(at(0), slots[0], false, alice(), &rtp(1)).unwrap().to, local(4));
+    assert_eq!(relay.packet(at(0), slots[2], false, local(2), &rtp(1)).unwrap().to, bob());
+    // Two streams that feed each other.
+    relay.join(side(0, local(4)), side(2, addr("192.0.2.9:1")));
+    relay.join(side(4, alice()), side(6, local(2)));
+    assert_eq!(relay.packet(at(9_000), slots[1], false, addr("192.0.2.9:1"), &rtp(1)), None);
 }
 
 #[derive(Clone, Debug)]
@@ -229,7 +300,7 @@ proptest! {
                 Step::Open(p) => {
                     pairs.retain(|(a, b)| *a != p && *b != p);
                     counted += relay.close(PortId(p)).map_or(0, |c| c.packets + c.rtcp + c.errors);
-                    slots.insert(p, relay.open(PortId(p), SocketAddr::from(([10, 0, 0, 1], 30000 + p as u16))));
+                    slots.insert(p, relay.open(PortId(p), SocketAddr::from(([10, 0, 0, 1], 30000 + 2 * p as u16))));
                 }
                 Step::Join(a, b, x, y, learn) => {
                     let a_side = Side { learn, ..side(PortId(a), Some(host(x))) };

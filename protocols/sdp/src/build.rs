@@ -11,6 +11,7 @@ use crate::value::{Direction, MediaLine, address_type};
 pub(crate) enum Stream<'a> {
     /// Our audio stream.
     Audio {
+        profile: &'a str,
         codecs: &'a [Codec],
         direction: Direction,
         ptime: u32,
@@ -33,7 +34,8 @@ pub(crate) fn write(
     );
     for stream in streams {
         match stream {
-            Stream::Audio { codecs, direction, ptime, rtcp_mux, preconditions } => {
+            Stream::Audio { profile, codecs, direction, ptime, rtcp_mux, preconditions } => {
+                let _ = write!(out, "m=audio {} {profile}", local.port());
                 audio(&mut out, local, codecs, *direction, *ptime);
                 if *rtcp_mux {
                     out.push_str("a=rtcp-mux\r\n");
@@ -51,8 +53,8 @@ pub(crate) fn write(
     out
 }
 
+/// The rest of our audio section, from the formats on.
 fn audio(out: &mut String, local: SocketAddr, codecs: &[Codec], direction: Direction, ptime: u32) {
-    let _ = write!(out, "m=audio {} RTP/AVP", local.port());
     for codec in codecs {
         let _ = write!(out, " {}", codec.payload_type);
     }

@@ -40,24 +40,22 @@ impl Media {
 
     /// Rewrites the port and leaves the rest of the `m=` line as it is.
     pub fn set_port(&mut self, port: u16) {
-        let Some(old) = self.section.line(b'm') else { return };
-        let Some((kind, rest)) = old.split_once(' ') else { return };
-        let Some((_, rest)) = rest.split_once(' ') else { return };
-        let new = format!("{kind} {port} {rest}");
-        self.section.set_line(b'm', &new);
+        self.set_word(1, &port.to_string());
     }
 
     /// Rewrites the profile, such as `RTP/AVP`, and leaves the rest of the `m=` line as it is.
     pub fn set_protocol(&mut self, protocol: &str) {
-        let Some(old) = self.section.line(b'm') else { return };
-        let mut parts = old.splitn(4, ' ');
-        let (Some(kind), Some(port), Some(_)) = (parts.next(), parts.next(), parts.next()) else {
-            return;
-        };
-        let new = match parts.next() {
-            Some(formats) => format!("{kind} {port} {protocol} {formats}"),
-            None => format!("{kind} {port} {protocol}"),
-        };
+        self.set_word(2, protocol);
+    }
+
+    /// Rewrites one word of the `m=` line. Words are what [`MediaLine::parse`] takes for them, however
+    /// many spaces or tabs are between them.
+    fn set_word(&mut self, index: usize, word: &str) {
+        let Some(line) = self.section.line(b'm') else { return };
+        let Some(old) = line.split_ascii_whitespace().nth(index) else { return };
+        // A word of the line is a part of it.
+        let at = old.as_ptr() as usize - line.as_ptr() as usize;
+        let new = format!("{}{word}{}", &line[..at], &line[at + old.len()..]);
         self.section.set_line(b'm', &new);
     }
 

@@ -57,6 +57,8 @@ pub struct Negotiated {
     pub ptime: u32,
     /// Whether RTP and RTCP share a port.
     pub rtcp_mux: bool,
+    /// The profile: `RTP/AVP`, or `RTP/AVPF` if it was offered (RFC 4585).
+    pub profile: &'static str,
     /// The peer's preconditions as it wrote them.
     pub preconditions: Option<Preconditions>,
 }
@@ -64,7 +66,7 @@ pub struct Negotiated {
 #[derive(Clone, Debug)]
 enum State {
     Stable,
-    Offered { direction: Direction, audio: usize },
+    Offered { direction: Direction, audio: usize, rtcp_mux: bool },
     Answering { remote: Box<Session>, audio: usize },
 }
 
@@ -156,9 +158,10 @@ impl OfferAnswer {
         let audio = self.sections.iter().position(Option::is_none).unwrap_or(0);
         // A re-offer keeps the numbers that payload types were given (RFC 3264 §8.3.2).
         let codecs = self.own_codecs();
-        let mux = self.negotiated.as_ref().is_some_and(|n| n.rtcp_mux);
-        let bytes = self.write(local, &codecs, direction, mux, preconditions);
-        self.state = State::Offered { direction, audio };
+        let agreed = self.negotiated.as_ref().map(|n| (n.rtcp_mux, n.profile));
+        let (rtcp_mux, profile) = agreed.unwrap_or((false, PLAIN[0]));
+        let bytes = self.write(local, &codecs, direction, (rtcp_mux, profile), preconditions);
+        self.state = State::Offered { direction, audio, rtcp_mux };
         Ok(bytes)
     }
 
@@ -167,7 +170,7 @@ impl OfferAnswer {
     /// # Errors
     /// The offer stays withdrawn if the answer cannot be used.
     pub fn receive_answer(&mut self, bytes: &[u8]) -> Result<&Negotiated, OfferAnswerError> {
-        let State::Offered { direction, audio } = self.state else {
+        let State::Offered { direction, audio, rtcp_mux } = self.state else {
             return Err(OfferAnswerError::NothingPending);
         };
         self.state = State::Stable;
@@ -176,7 +179,9 @@ impl OfferAnswer {
             return Err(OfferAnswerError::Mismatch);
         }
         let receive = self.own_codecs();
-        let agreed = agree(&remote, audio, &receive, receive.clone(), direction)?;
+        let mut agreed = agree(&remote, audio, &receive, receive.clone(), direction)?;
+        // RFC 5761 §5.1.1: an answer cannot have what the offer had not.
+        agreed.rtcp_mux &= rtcp_mux;
         Ok(self.negotiated.insert(agreed))
     }
 
@@ -221,8 +226,13 @@ impl OfferAnswer {
             .enumerate()
             .map(|(index, media)| (index != audio).then(|| media.line().unwrap_or_else(unreadable)))
             .collect();
-        let bytes =
-            self.write(local, &agreed.receive, agreed.direction, agreed.rtcp_mux, preconditions);
+        let bytes = self.write(
+            local,
+            &agreed.receive,
+            agreed.direction,
+            (agreed.rtcp_mux, agreed.profile),
+            preconditions,
+        );
         self.negotiated = Some(agreed);
         self.state = State::Stable;
         Ok(bytes)
@@ -262,11 +272,11 @@ impl OfferAnswer {
         local: SocketAddr,
         codecs: &[Codec],
         direction: Direction,
-        rtcp_mux: bool,
+        (rtcp_mux, profile): (bool, &str),
         preconditions: Option<&Preconditions>,
     ) -> Vec<u8> {
         let ptime = self.ptime;
-        let audio = || Stream::Audio { codecs, direction, ptime, rtcp_mux, preconditions };
+        let audio = || Stream::Audio { profile, codecs, direction, ptime, rtcp_mux, preconditions };
         let streams = self.sections.iter().map(|s| s.as_ref().map_or_else(audio, Stream::Rejected));
         let streams = streams.collect::<Vec<_>>();
         let mut text = build::write(self.session_id, self.version, local, &streams);
@@ -288,12 +298,17 @@ fn unreadable() -> MediaLine {
 /// The first audio section that plain RTP can carry.
 fn usable(remote: &Session) -> Option<usize> {
     remote.media().iter().position(|media| {
-        media.line().is_some_and(|m| m.kind == "audio" && m.port != 0 && is_plain(&m.protocol))
+        media
+            .line()
+            .is_some_and(|m| m.kind == "audio" && m.port != 0 && plain(&m.protocol).is_some())
     })
 }
 
-fn is_plain(protocol: &str) -> bool {
-    matches!(protocol, "RTP/AVP" | "RTP/AVPF")
+/// The profiles that need no keys, our own first.
+const PLAIN: [&str; 2] = ["RTP/AVP", "RTP/AVPF"];
+
+fn plain(protocol: &str) -> Option<&'static str> {
+    PLAIN.into_iter().find(|plain| *plain == protocol)
 }
 
 fn agree(
@@ -305,7 +320,8 @@ fn agree(
 ) -> Result<Negotiated, OfferAnswerError> {
     let media = remote.media().get(audio).ok_or(OfferAnswerError::Mismatch)?;
     let line = media.line().ok_or(OfferAnswerError::NotAcceptable)?;
-    if line.kind != "audio" || line.port == 0 || !is_plain(&line.protocol) {
+    let profile = plain(&line.protocol).ok_or(OfferAnswerError::NotAcceptable)?;
+    if line.kind != "audio" || line.port == 0 {
         return Err(OfferAnswerError::NotAcceptable);
     }
     let theirs = media.codecs();
@@ -329,6 +345,7 @@ fn agree(
         direction: wish.and(offered),
         ptime: media.ptime().filter(|ms| (10..=200).contains(ms)).unwrap_or(20),
         rtcp_mux: media.rtcp_mux(),
+        profile,
         preconditions: Preconditions::of(media),
     })
 }

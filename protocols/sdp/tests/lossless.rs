@@ -123,3 +123,13 @@ proptest! {
         prop_assert!(old.eq(new));
     }
 }
+
+#[test]
+fn words_of_a_media_line_may_be_far_apart() {
+    let mut session = Session::parse(b"v=0\r\nm=audio  4000\tRTP/AVP   8 0\r\n").unwrap();
+    let media = session.media_mut(0).unwrap();
+    assert_eq!(media.port(), Some(4000));
+    media.set_port(0);
+    media.set_protocol("RTP/AVPF");
+    assert_eq!(session.emit(), b"v=0\r\nm=audio  0\tRTP/AVPF   8 0\r\n");
+}

@@ -113,6 +113,21 @@ fn other_media_are_rejected_and_keep_their_place() {
 }
 
 #[test]
+fn the_answer_keeps_the_profile_and_adds_nothing() {
+    let offer = String::from_utf8(phone(40).offer(a(), None).unwrap()).unwrap();
+    let avpf = offer.replace("RTP/AVP ", "RTP/AVPF ") + "a=rtcp-mux\r\n";
+    let mut bob = phone(80);
+    bob.receive_offer(avpf.as_bytes()).unwrap();
+    let answer = String::from_utf8(bob.answer(b(), None).unwrap()).unwrap();
+    assert!(answer.contains("m=audio 5000 RTP/AVPF ") && answer.contains("a=rtcp-mux"), "{answer}");
+    assert!(String::from_utf8(bob.offer(b(), None).unwrap()).unwrap().contains(" RTP/AVPF "));
+    // RFC 5761 §5.1.1: what was not offered is not agreed on.
+    let mut alice = phone(40);
+    alice.offer(a(), None).unwrap();
+    assert!(!alice.receive_answer(answer.as_bytes()).unwrap().rtcp_mux);
+}
+
+#[test]
 fn what_cannot_be_used_is_said_and_changes_nothing() {
     let (mut alice, mut bob) = call();
     let before = alice.negotiated().cloned();

@@ -70,7 +70,14 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
     ("scscf", &[LISTEN, AT]),
     ("icscf", &[LISTEN, AT]),
     ("pcscf", &[LISTEN, AT]),
-    ("trust", &[key("networks", Kind::Networks, "Networks of other network functions, RFC 3325.")]),
+    (
+        "trust",
+        &[key(
+            "networks",
+            Kind::Networks,
+            "Networks of other network functions: who may assert identities (RFC 3325), ask the HSS and the relay.",
+        )],
+    ),
     (
         "registration",
         &[

@@ -59,12 +59,16 @@ pub fn request<B: Body>(body: &B, realm: &str, host: Option<&str>) -> Request {
         realm: realm.to_owned(),
         host: host.map(str::to_owned),
         session: None,
-        avps: answer(body),
+        avps: avps(body),
     }
 }
 
 /// The AVPs of an answer, for the node to send with an outcome.
 pub fn answer<B: Body>(body: &B) -> Writer {
+    avps(body)
+}
+
+fn avps<B: Body>(body: &B) -> Writer {
     let mut out = common();
     body.write(&mut out);
     out
@@ -74,10 +78,7 @@ pub fn answer<B: Body>(body: &B) -> Writer {
 /// that no state is maintained (TS 29.229 §6.1).
 pub fn common() -> Writer {
     let mut out = Writer::new();
-    out.group(VENDOR_SPECIFIC_APPLICATION_ID, |group| {
-        group.u32(VENDOR_ID, VENDOR_3GPP).u32(AUTH_APPLICATION_ID, APPLICATION);
-    });
-    out.u32(AUTH_SESSION_STATE, 1);
+    application(&[]).write(&mut out);
     out
 }
 

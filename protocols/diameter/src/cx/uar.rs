@@ -25,8 +25,15 @@ pub struct Uar {
     pub visited_network: Vec<u8>,
     /// User-Authorization-Type.
     pub authorization: Authorization,
-    /// UAR-Flags; bit 0 is an emergency registration.
+    /// UAR-Flags, TS 29.229 §6.3.44.
     pub flags: u32,
+}
+
+impl Uar {
+    /// Whether it is for an emergency registration: bit 0 of UAR-Flags.
+    pub fn is_emergency(&self) -> bool {
+        self.flags & 1 != 0
+    }
 }
 
 impl Body for Uar {

@@ -4,6 +4,10 @@ use std::net::IpAddr;
 
 use base::machine::Name;
 use base::time::Duration;
+use base::trust::Networks;
+
+use crate::avp::Writer;
+use crate::dictionary::*;
 
 /// The application id of a relay, RFC 6733 §2.4.
 pub const RELAY: u32 = 0xffff_ffff;
@@ -19,6 +23,18 @@ pub struct Application {
     pub serves: Vec<u32>,
 }
 
+impl Application {
+    /// What every message of a vendor's application says: which one it is, and that no state is
+    /// maintained (RFC 6733 §8.11).
+    pub(crate) fn write(&self, out: &mut Writer) {
+        let Some(vendor) = self.vendor else { return };
+        out.group(VENDOR_SPECIFIC_APPLICATION_ID, |group| {
+            group.u32(VENDOR_ID, vendor).u32(AUTH_APPLICATION_ID, self.id);
+        });
+        out.u32(AUTH_SESSION_STATE, 1);
+    }
+}
+
 /// A peer to connect to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PeerConfig {
@@ -28,15 +44,6 @@ pub struct PeerConfig {
     pub host: String,
     /// The realm that is reached through it.
     pub realm: String,
-}
-
-/// Who may connect to us.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Accept {
-    /// Anybody who can reach the listener.
-    Any,
-    /// These DiameterIdentities, the configured peers, and functions of the same process.
-    Hosts(Vec<String>),
 }
 
 /// The configuration of a [`Node`](super::Node).
@@ -56,8 +63,8 @@ pub struct NodeConfig {
     pub applications: Vec<Application>,
     /// Whom to connect to, best first.
     pub peers: Vec<PeerConfig>,
-    /// Who may connect.
-    pub accept: Accept,
+    /// Who may connect, beside functions and programs of the same host.
+    pub trusted: Networks,
     /// Host-IP-Address where the connection has no IP address of its own.
     pub addresses: Vec<IpAddr>,
     /// Tw, the watchdog's interval, at least 6 s (RFC 3539 §3.4.1).
@@ -82,7 +89,7 @@ impl NodeConfig {
             supported_vendors: vec![crate::dictionary::VENDOR_3GPP],
             applications: Vec::new(),
             peers: Vec::new(),
-            accept: Accept::Any,
+            trusted: Networks::default(),
             addresses: Vec::new(),
             tw: Duration::from_secs(30),
             tc: Duration::from_secs(30),

@@ -19,7 +19,7 @@ use base::timer::Timers;
 use base::{Flow, FlowError, FlowId, Random, Service, Severity};
 use bytes::Bytes;
 
-pub use config::{Accept, Application, NodeConfig, PeerConfig, RELAY};
+pub use config::{Application, NodeConfig, PeerConfig, RELAY};
 
 use crate::avp::Writer;
 use crate::message::Message;
@@ -174,6 +174,14 @@ struct Connection {
     peer: Option<PeerId>,
     since: Instant,
     cer: Option<Message>,
+    /// The applications of its CER or CEA: the peer's, once it is open on this connection.
+    announced: Vec<u32>,
+}
+
+impl Connection {
+    fn new(flow: Flow, since: Instant) -> Connection {
+        Connection { flow, peer: None, since, cer: None, announced: Vec::new() }
+    }
 }
 
 #[derive(Debug)]
@@ -283,6 +291,12 @@ impl Node {
         Some(input)
     }
 
+    /// Takes no more requests, and disconnects from all peers once nothing is running.
+    pub fn drain(&mut self, now: Instant) {
+        self.draining = true;
+        self.disconnect_if_drained(now);
+    }
+
     /// The next event, `None` when there are no more.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
@@ -344,45 +358,5 @@ impl Node {
 impl Peer {
     fn supports(&self, application: u32) -> bool {
         self.applications.iter().any(|id| *id == application || *id == RELAY)
-    }
-}
-
-// The verbs of the machine, for functions that dispatch by themselves; `peering` and `routing` do
-// the work.
-impl Node {
-    /// A message arrived.
-    pub fn received(&mut self, now: Instant, flow: Flow, message: Bytes) {
-        self.on_bytes(now, flow, message);
-    }
-
-    /// A connection that we asked for is open.
-    pub fn opened(&mut self, now: Instant, open: OpenId, flow: Flow) {
-        self.on_opened(now, open, flow);
-    }
-
-    /// A connection that we asked for cannot be opened.
-    pub fn open_failed(&mut self, now: Instant, open: OpenId, error: FlowError) {
-        self.on_open_failed(now, open, error);
-    }
-
-    /// A connection ended.
-    pub fn closed(&mut self, now: Instant, flow: Flow, error: FlowError) {
-        self.on_closed(now, flow, error);
-    }
-
-    /// A name is resolved.
-    pub fn resolved(&mut self, now: Instant, query: QueryId, targets: Vec<Target>) {
-        self.on_resolved(now, query, targets);
-    }
-
-    /// The deadline has come.
-    pub fn timeout(&mut self, now: Instant) {
-        self.on_timeout(now);
-    }
-
-    /// Disconnects from all peers once nothing is running.
-    pub fn drain(&mut self, now: Instant) {
-        self.draining = true;
-        self.disconnect_if_drained(now);
     }
 }

@@ -43,23 +43,26 @@ impl Node {
         id
     }
 
-    pub(super) fn on_opened(&mut self, now: Instant, open: OpenId, flow: Flow) {
+    /// A connection that we asked for is open.
+    pub fn opened(&mut self, now: Instant, open: OpenId, flow: Flow) {
         let Some(id) = self.opens.remove(&open.0) else {
             self.outputs.push_back(Output::Close { flow });
             return;
         };
-        let connection = Connection { flow, peer: Some(id), since: now, cer: None };
+        let connection = Connection { peer: Some(id), ..Connection::new(flow, now) };
         self.connections.insert(flow.id, connection);
         self.step(now, id, peer::Event::ConnAck(flow));
     }
 
-    pub(super) fn on_open_failed(&mut self, now: Instant, open: OpenId, error: FlowError) {
+    /// A connection that we asked for cannot be opened.
+    pub fn open_failed(&mut self, now: Instant, open: OpenId, error: FlowError) {
         if let Some(id) = self.opens.remove(&open.0) {
             self.connect_next(now, id, &error.to_string());
         }
     }
 
-    pub(super) fn on_resolved(&mut self, now: Instant, query: QueryId, targets: Vec<Target>) {
+    /// A name is resolved.
+    pub fn resolved(&mut self, now: Instant, query: QueryId, targets: Vec<Target>) {
         let Some(id) = self.queries.remove(&query.0) else {
             return;
         };
@@ -70,11 +73,14 @@ impl Node {
         self.connect_next(now, id, "its name has no address");
     }
 
-    pub(super) fn on_closed(&mut self, now: Instant, flow: Flow, error: FlowError) {
+    /// A connection ended, or something could not be sent on it.
+    pub fn closed(&mut self, now: Instant, flow: Flow, error: FlowError) {
         self.forget_flow(flow.id);
         let Some(connection) = self.connections.remove(&flow.id) else {
             return;
         };
+        // What could not be sent on may still be open: neither end shall keep it.
+        self.outputs.push_back(Output::Close { flow });
         let Some(id) = connection.peer else {
             return;
         };
@@ -85,7 +91,8 @@ impl Node {
         self.step(now, id, peer::Event::Disconnected(flow));
     }
 
-    pub(super) fn on_timeout(&mut self, now: Instant) {
+    /// The deadline has come.
+    pub fn timeout(&mut self, now: Instant) {
         let late = |c: &&Connection| c.peer.is_none() && c.since + HANDSHAKE <= now;
         let strangers: Vec<Flow> = self.connections.values().filter(late).map(|c| c.flow).collect();
         for flow in strangers {
@@ -102,7 +109,10 @@ impl Node {
                 self.step(now, id, if closed { peer::Event::Start } else { peer::Event::Timeout });
             }
             self.run_watchdog(now, id, |watchdog, random| {
-                (watchdog.deadline() <= now).then(|| watchdog.expired(now, random))
+                if watchdog.deadline() > now {
+                    return None;
+                }
+                watchdog.expired(now, random)
             });
         }
         self.expire_requests(now);
@@ -166,10 +176,7 @@ impl Node {
                 self.send_cea(flow, ResultCode::ELECTION_LOST);
                 self.close(flow);
                 // If the connection in use is dead, its watchdog shall find out now.
-                self.run_watchdog(now, id, |watchdog, random| {
-                    (watchdog.health() == watchdog::Health::Okay)
-                        .then(|| watchdog.expired(now, random))
-                });
+                self.run_watchdog(now, id, |watchdog, random| watchdog.probe(now, random));
             }
             Action::Disconnect(flow) => self.close(flow),
             Action::SendDpr(flow) => {
@@ -241,6 +248,9 @@ impl Node {
             let watchdog = Watchdog::new(self.config.tw, now, peer.proving, &mut self.random);
             peer.watchdog = Some(watchdog);
         }
+        if let Some(connection) = self.connections.get_mut(&flow.id) {
+            peer.applications = std::mem::take(&mut connection.announced);
+        }
         peer.failed = false;
         peer.backoff = BACKOFF;
         let (host, realm) = (peer.host.clone(), peer.realm.clone());
@@ -301,8 +311,7 @@ impl Node {
     pub(super) fn on_stranger(&mut self, now: Instant, flow: Flow, message: Message) {
         if !self.connections.contains_key(&flow.id) {
             let strangers = self.connections.values().filter(|c| c.peer.is_none()).count();
-            let connection = Connection { flow, peer: None, since: now, cer: None };
-            self.connections.insert(flow.id, connection);
+            self.connections.insert(flow.id, Connection::new(flow, now));
             if strangers >= MAX_STRANGERS {
                 let text = format!("too many connections without a CER; closed {flow:?}");
                 self.log(Severity::Warning, "diameter.strangers", text);
@@ -334,17 +343,13 @@ impl Node {
             }
         };
         let applications = announced(message.avps());
+        let common = self.common(&applications);
         if let Some(connection) = self.connections.get_mut(&flow.id) {
             connection.cer = Some(message);
+            connection.announced = applications;
         }
-        let refusal = if !self.accepts(&host, flow.transport) {
-            Some(ResultCode::UNKNOWN_PEER)
-        } else if !self.common(&applications) {
-            Some(ResultCode::NO_COMMON_APPLICATION)
-        } else {
-            None
-        };
-        if let Some(code) = refusal {
+        if !common {
+            let code = ResultCode::NO_COMMON_APPLICATION;
             self.send_cea(flow, code);
             let text = format!("{host} on {flow:?} was refused: {code}");
             self.log(Severity::Warning, "diameter.cer_refused", text);
@@ -356,16 +361,10 @@ impl Node {
             // A connection does not change its name.
             Some(_) => return self.hang_up(now, flow),
             None if known.is_some() => return self.hang_up(now, flow),
-            None => self.add_peer(host.clone(), realm.clone(), None),
+            None => self.add_peer(host.clone(), realm, None),
         };
         if let Some(connection) = self.connections.get_mut(&flow.id) {
             connection.peer = Some(id);
-        }
-        if let Some(peer) = self.peers.get_mut(&id) {
-            peer.applications = applications;
-            if peer.config.is_none() {
-                peer.realm = realm;
-            }
         }
         let wins = wins_election(&self.config.origin_host, &host);
         self.step(now, id, peer::Event::Cer { flow, wins });
@@ -393,8 +392,8 @@ impl Node {
         let accepted = refusal.is_none();
         if let Some(text) = refusal {
             self.log(Severity::Warning, "diameter.cea_refused", text);
-        } else if let Some(peer) = self.peers.get_mut(&id) {
-            peer.applications = applications;
+        } else if let Some(connection) = self.connections.get_mut(&flow.id) {
+            connection.announced = applications;
         }
         self.step(now, id, peer::Event::Cea { flow, accepted });
     }
@@ -449,19 +448,10 @@ impl Node {
     }
 
     fn forget_flow(&mut self, flow: FlowId) {
-        self.inbound.retain(|(of, _)| *of != flow);
-    }
-
-    fn accepts(&self, host: &str, transport: Transport) -> bool {
-        let configured = || self.config.peers.iter().any(|p| p.host.eq_ignore_ascii_case(host));
-        match &self.config.accept {
-            Accept::Any => true,
-            Accept::Hosts(hosts) => {
-                transport == Transport::Wire
-                    || hosts.iter().any(|h| h.eq_ignore_ascii_case(host))
-                    || configured()
-            }
-        }
+        let gone: Vec<_> = self.inbound.range((flow, 0)..=(flow, u32::MAX)).copied().collect();
+        gone.iter().for_each(|request| {
+            self.inbound.remove(request);
+        });
     }
 
     fn common(&self, theirs: &[u32]) -> bool {

@@ -1,6 +1,8 @@
 //! Requests and answers: to whom they go, what happens when nobody answers, and what is refused
 //! before a function sees it. RFC 6733 §6.
 
+use base::trust::Networks;
+
 use super::*;
 use crate::avp::Avps;
 use crate::dictionary::*;
@@ -67,7 +69,10 @@ impl Node {
     pub fn refuse(&mut self, now: Instant, handle: AnswerHandle, fault: &Fault) {
         let text = format!("request refused: {fault}");
         self.log(Severity::Info, "diameter.request_refused", text);
-        self.reply(now, handle, Outcome::from(fault), |out| fault.write(out));
+        let rest = self.at_fault(handle.request.header().application, fault);
+        self.reply(now, handle, Outcome::from(fault), |out| {
+            out.raw(rest.as_slice());
+        });
     }
 
     fn reply(
@@ -88,7 +93,24 @@ impl Node {
 
     /// The answer to a request that may not even be well formed.
     pub(super) fn refuse_raw(&mut self, flow: Flow, header: Header, avps: Avps<'_>, fault: &Fault) {
-        self.send_answer(flow, header, avps, Outcome::from(fault), |out| fault.write(out));
+        let rest = self.at_fault(header.application, fault);
+        self.send_answer(flow, header, avps, Outcome::from(fault), |out| {
+            out.raw(rest.as_slice());
+        });
+    }
+
+    /// What an answer says that names a fault. If it is not an answer-message (RFC 6733 §7.2), it
+    /// must be one of its command, and those of a vendor's application have this in common.
+    fn at_fault(&self, application: u32, fault: &Fault) -> Writer {
+        let mut out = Writer::new();
+        let known = self.config.applications.iter().find(|a| a.id == application);
+        if let Some(application) = known
+            && !Outcome::from(fault).is_protocol_error()
+        {
+            application.write(&mut out);
+        }
+        fault.write(&mut out);
+        out
     }
 
     fn send_answer(
@@ -118,7 +140,12 @@ impl Node {
         self.transmit(flow, &message);
     }
 
-    pub(super) fn on_bytes(&mut self, now: Instant, flow: Flow, bytes: Bytes) {
+    /// A message arrived.
+    pub fn received(&mut self, now: Instant, flow: Flow, bytes: Bytes) {
+        if !self.connections.contains_key(&flow.id) && !self.config.trusted.admits(&flow) {
+            self.log(Severity::Warning, "diameter.untrusted", Networks::refusal(&flow));
+            return self.close(flow);
+        }
         let message = match Message::parse(bytes.clone()) {
             Ok(message) => message,
             Err(error) => return self.on_malformed(now, flow, &bytes, &error),
@@ -197,6 +224,10 @@ impl Node {
     fn admissible(&self, flow: Flow, message: &Message) -> Result<(), Fault> {
         let header = message.header();
         let refuse = |code| Err(Fault::of(code));
+        if header.application == 0 {
+            // The base protocol is everybody's: only the command is unknown.
+            return refuse(ResultCode::COMMAND_UNSUPPORTED);
+        }
         let mine = self.config.applications.iter().find(|a| a.id == header.application);
         let Some(application) = mine else {
             return refuse(ResultCode::APPLICATION_UNSUPPORTED);
@@ -221,7 +252,8 @@ impl Node {
         }
         check(message)?;
         let full = self.inbound.len() >= self.config.max_pending;
-        if full || self.inbound.contains(&(flow.id, header.hop_by_hop)) {
+        // While draining too: the peer sends it to somebody else.
+        if self.draining || full || self.inbound.contains(&(flow.id, header.hop_by_hop)) {
             return refuse(ResultCode::TOO_BUSY);
         }
         Ok(())

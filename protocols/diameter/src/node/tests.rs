@@ -295,9 +295,13 @@ fn a_silent_peer_loses_its_requests_to_the_other() {
 #[test]
 fn refusals_name_what_is_wrong() {
     type Change = fn(&mut Header, &mut Writer);
-    let cases: [(ResultCode, Option<Key>, Change); 9] = [
+    let cases: [(ResultCode, Option<Key>, Change); 10] = [
         (ResultCode::COMMAND_UNSUPPORTED, None, |h, out| {
             h.command = 999;
+            proper(out);
+        }),
+        (ResultCode::COMMAND_UNSUPPORTED, None, |h, out| {
+            (h.application, h.command) = (0, 999);
             proper(out);
         }),
         (ResultCode::APPLICATION_UNSUPPORTED, None, |h, out| {
@@ -341,6 +345,11 @@ fn refusals_name_what_is_wrong() {
         assert_eq!(answer.outcome(), Some(code.into()), "{answer}");
         assert_eq!(answer.header().flags.has(Flags::ERROR), code.0 / 1000 == 3);
         assert_eq!(answer.header().hop_by_hop, 77);
+        // An answer that is no answer-message is one of Cx.
+        let of_cx = [VENDOR_SPECIFIC_APPLICATION_ID, AUTH_SESSION_STATE];
+        for key in of_cx {
+            assert_eq!(answer.find(key).is_some(), code.0 / 1000 == 5, "{answer}");
+        }
         let failed = answer.find(FAILED_AVP).and_then(|avp| avp.members().next());
         assert_eq!(failed.map(|avp| avp.is(guilty.unwrap())), guilty.map(|_| true), "{answer}");
         assert!(node.poll_event().is_none(), "the function must not see it");
@@ -387,14 +396,26 @@ fn strangers_are_turned_away() {
         }
         (outcome, closed)
     };
-    let choosy = NodeConfig { accept: Accept::Hosts(vec!["x.example".to_owned()]), ..server() };
-    let unknown = Some(ResultCode::UNKNOWN_PEER.into());
-    assert_eq!(answer(choosy.clone(), cer("y.example", RELAY)), (unknown, true));
     let welcome = Some(ResultCode::SUCCESS.into());
-    assert_eq!(answer(choosy, cer("X.example", RELAY)), (welcome, false));
+    assert_eq!(answer(server(), cer("y.example", RELAY)), (welcome, false));
     let nothing = Some(ResultCode::NO_COMMON_APPLICATION.into());
     assert_eq!(answer(server(), cer("y.example", 4)), (nothing, true));
     assert_eq!(answer(server(), request_bytes(|_, out| proper(out))), (None, true));
+
+    // From another host: whoever it says to be, vectors are not for everybody.
+    let abroad = tcp.to(Endpoint::Ip(SocketAddr::from(([203, 0, 113, 7], 3868))));
+    for (networks, admitted) in [(vec![], false), (vec![([203, 0, 113, 0].into(), 24)], true)] {
+        let trusted = base::trust::Networks::new(networks);
+        let mut node = Node::new(NodeConfig { trusted, ..server() }, Random::from_u64(8));
+        node.received(T0, abroad, cer("y.example", RELAY).bytes().clone());
+        let outputs: Vec<Output> = std::iter::from_fn(|| node.poll_output()).collect();
+        let said =
+            |name| outputs.iter().any(|o| matches!(o, Output::Log(event) if event.counter == name));
+        assert_eq!((said("diameter.peer_up"), said("diameter.untrusted")), (admitted, !admitted));
+        let answered = outputs.iter().any(|o| matches!(o, Output::Transmit { .. }));
+        let closed = outputs.iter().any(|o| matches!(o, Output::Close { .. }));
+        assert_eq!((answered, closed), (admitted, !admitted));
+    }
 
     let mut node = Node::new(server(), Random::from_u64(8));
     node.received(T0, tcp, Bytes::from_static(b"GET / HTTP/1.1\r\n\r\n\0\0"));
@@ -432,6 +453,54 @@ fn dpr_and_drain() {
     assert!(closes(&mut node));
     assert!(matches!(node.poll_event(), Some(Event::PeerDown { .. })));
     assert_eq!(node.deadline(), None);
+}
+
+#[test]
+fn what_could_not_be_sent_on_is_closed() {
+    let mut node = open_server(Transport::Wire);
+    node.closed(T0, flow(1, Transport::Wire), FlowError::Overloaded);
+    assert!(closes(&mut node), "else the other end would keep it open for ever");
+    // The peer comes back by another one, whatever became of the old one.
+    let mut node = open_server(Transport::Wire);
+    let cer = cer("cscf.example", cx::APPLICATION);
+    node.received(T0, flow(2, Transport::Wire), cer.bytes().clone());
+    assert_eq!(sent(&mut node)[0].outcome(), Some(ResultCode::SUCCESS.into()));
+    let request = request_bytes(|_, out| proper(out));
+    node.received(T0, flow(2, Transport::Wire), request.bytes().clone());
+    assert!(std::iter::from_fn(|| node.poll_event()).any(|e| matches!(e, Event::Request { .. })));
+}
+
+#[test]
+fn a_draining_node_sends_requests_elsewhere() {
+    let mut node = open_server(Transport::Wire);
+    let wire = flow(1, Transport::Wire);
+    node.received(T0, wire, request_bytes(|_, out| proper(out)).bytes().clone());
+    node.drain(T0);
+    assert!(sent(&mut node).is_empty(), "one is still running");
+    let second = request_bytes(|header, out| {
+        header.hop_by_hop = 78;
+        proper(out);
+    });
+    node.received(T0, wire, second.bytes().clone());
+    assert_eq!(sent(&mut node)[0].outcome(), Some(ResultCode::TOO_BUSY.into()));
+}
+
+#[test]
+fn a_second_connection_is_no_reason_for_suspicion() {
+    let mut node = open_server(Transport::Tcp);
+    for id in 2..5 {
+        let cer = cer("cscf.example", cx::APPLICATION);
+        node.received(T0, flow(id, Transport::Tcp), cer.bytes().clone());
+        let commands: Vec<u32> = sent(&mut node).iter().map(|m| m.header().command).collect();
+        let probe = if id == 2 { &[CMD_DEVICE_WATCHDOG][..] } else { &[] };
+        assert_eq!(commands, [&[CMD_CAPABILITIES_EXCHANGE], probe].concat());
+    }
+    // Nor does it say what the peer can do.
+    let second = cer("cscf.example", RELAY);
+    node.received(T0, flow(9, Transport::Tcp), second.bytes().clone());
+    let unasked = cea(second.header(), "cscf.example");
+    node.received(T0, flow(1, Transport::Tcp), unasked.bytes().clone());
+    assert!(!node.is_reachable("elsewhere", cx::APPLICATION), "it did not open as a relay");
 }
 
 #[test]
