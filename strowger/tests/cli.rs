@@ -311,15 +311,35 @@ fn a_telephone_that_was_added_while_it_runs_is_challenged() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn a_signal_ends_it_when_nothing_is_under_way() {
     let folder = Folder::new();
     folder.write("strowger.toml", FREE);
-    let mut running = folder.run("--role scscf");
+    let mut running = folder.patient("--role scscf");
     let said = running.said.join("\n");
     assert!(said.contains(&format!("hss is looked up in DNS as hss.{DOMAIN}")), "{said}");
     running.terminate();
     assert!(running.child.wait().unwrap().success());
-    let mut running = folder.patient("--role hss");
+}
+
+/// An offer to a media relay, in the JSON form of NG.
+const OFFER: &str = r#"1 {"command":"offer","call-id":"c","from-tag":"f","sdp":"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"}"#;
+
+#[test]
+fn a_second_signal_ends_it_in_the_middle_of_a_call() {
+    let folder = Folder::new();
+    folder.write(
+        "strowger.toml",
+        &FREE.replace("[media]\nlisten = []", "[media]\nlisten = [\"127.0.0.1:0\"]"),
+    );
+    let mut running = folder.patient("--role media");
+    let listens = "media listens on udp:";
+    let relay = running.said.iter().find_map(|line| line.strip_prefix(listens)).unwrap();
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.send_to(OFFER.as_bytes(), relay).unwrap();
+    let mut answer = [0; 2000];
+    let length = socket.recv(&mut answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer[..length]);
+    assert!(answer.contains("\"result\":\"ok\""), "{answer}");
     running.terminate();
     let log = BufReader::new(running.child.stderr.take().unwrap()).lines();
     assert!(log.map_while(Result::ok).any(|line| line.contains("a second signal ends it")));
