@@ -124,7 +124,10 @@ impl Flow {
 
 impl fmt::Debug for Flow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}#{} {} -> {}", self.transport, self.id.0, self.local, self.remote)
+        if self.transport != Transport::Wire {
+            write!(f, "{:?}#{} ", self.transport, self.id.0)?;
+        }
+        write!(f, "{} -> {}", self.local, self.remote)
     }
 }
 

@@ -121,6 +121,13 @@ pub enum Input {
         /// The value, `None` if there is no such record.
         value: Result<Option<Bytes>, StoreError>,
     },
+    /// The answer to [`Output::Scan`].
+    Scanned {
+        /// The asker's number.
+        load: LoadId,
+        /// The keys, in their order.
+        keys: Result<Vec<Bytes>, StoreError>,
+    },
     /// The answer to an [`Output::Store`] that asked for one.
     Committed {
         /// The asker's number.
@@ -181,6 +188,17 @@ pub enum Output {
         table: Table,
         /// The record's key.
         key: Bytes,
+    },
+    /// Read the keys of a table in their order.
+    Scan {
+        /// The asker's number.
+        load: LoadId,
+        /// The table.
+        table: Table,
+        /// Only keys beyond this one.
+        after: Option<Bytes>,
+        /// So many keys at most.
+        limit: usize,
     },
     /// Write records, all or none.
     Store {

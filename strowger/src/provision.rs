@@ -7,7 +7,7 @@
 mod ask;
 mod offline;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use base::machine::{Function, Input, Report};
 use base::store::{Change, CommitId, Durability, LoadId, StoreError, Table};
@@ -16,9 +16,6 @@ use base::{Bytes, Deadline, Instant, Output};
 pub use ask::{Ask, Found, PAGE, Refusal, names};
 use ask::{Decision, Loaded};
 pub use offline::Offline;
-
-/// The tables whose records a [`Provisioner`] is to hear at its start.
-pub const TABLES: &[Table] = &[hss::records::SUBSCRIBER];
 
 /// The order to a [`Provisioner`]: write these records, all or none.
 #[derive(Debug)]
@@ -63,10 +60,9 @@ pub struct Started;
 /// A function that owns no table and writes into those of others, as an operator may.
 #[derive(Debug, Default)]
 pub struct Provisioner {
-    /// The private identities of all subscribers.
-    impis: BTreeSet<String>,
     asks: BTreeMap<u64, Asking>,
     loading: BTreeMap<LoadId, (u64, Table, Bytes)>,
+    scanning: BTreeMap<LoadId, u64>,
     waiting: BTreeMap<CommitId, Waiting>,
     next: u64,
     outputs: VecDeque<Output>,
@@ -77,6 +73,8 @@ pub struct Provisioner {
 struct Asking {
     ask: Ask,
     loaded: Loaded,
+    /// The private identities of the page that is asked for, and one more if there is a next page.
+    page: Option<Vec<String>>,
     /// Loads without an answer.
     open: usize,
 }
@@ -85,8 +83,6 @@ struct Asking {
 #[derive(Debug)]
 struct Waiting {
     number: u64,
-    /// Subscribers that come and go with it.
-    impis: Vec<(String, bool)>,
     /// What to answer; `None` for a [`Provision`].
     found: Option<Found>,
 }
@@ -103,21 +99,21 @@ impl Provisioner {
     fn store(&mut self, number: u64, changes: Vec<Change>, found: Option<Found>) {
         self.next += 1;
         let commit = CommitId(self.next);
-        let mut impis = Vec::new();
-        for change in &changes {
-            let (Change::Put { table, key, .. } | Change::Delete { table, key }) = change;
-            if *table == hss::records::SUBSCRIBER {
-                let there = matches!(change, Change::Put { .. });
-                impis.push((String::from_utf8_lossy(key).into_owned(), there));
-            }
-        }
-        self.waiting.insert(commit, Waiting { number, impis, found });
+        self.waiting.insert(commit, Waiting { number, found });
         let durability = Durability::Before;
         self.outputs.push_back(Output::Store { durability, changes, commit: Some(commit) });
     }
 
     fn advance(&mut self, number: u64, mut asking: Asking) {
-        match ask::decide(&asking.ask, &self.impis, &asking.loaded) {
+        match ask::decide(&asking.ask, asking.page.as_deref(), &asking.loaded) {
+            Decision::Scan { after, limit } => {
+                self.next += 1;
+                let load = LoadId(self.next);
+                self.scanning.insert(load, number);
+                self.asks.insert(number, asking);
+                let table = hss::records::SUBSCRIBER;
+                self.outputs.push_back(Output::Scan { load, table, after, limit });
+            }
             Decision::Need(keys) => {
                 asking.open = keys.len();
                 for (table, key) in keys {
@@ -151,17 +147,21 @@ impl Provisioner {
         }
     }
 
-    fn committed(&mut self, commit: CommitId, result: Result<(), StoreError>) {
-        let Some(Waiting { number, impis, found }) = self.waiting.remove(&commit) else { return };
-        if result.is_ok() {
-            for (impi, there) in impis {
-                if there {
-                    self.impis.insert(impi);
-                } else {
-                    self.impis.remove(&impi);
-                }
+    fn scanned(&mut self, load: LoadId, keys: Result<Vec<Bytes>, StoreError>) {
+        let asking = self.scanning.remove(&load).and_then(|number| self.asks.remove_entry(&number));
+        let Some((number, mut asking)) = asking else { return };
+        match keys {
+            Ok(keys) => {
+                let impis = keys.iter().map(|key| String::from_utf8_lossy(key).into_owned());
+                asking.page = Some(impis.collect());
+                self.advance(number, asking);
             }
+            Err(error) => self.answer(number, Err(error.into())),
         }
+    }
+
+    fn committed(&mut self, commit: CommitId, result: Result<(), StoreError>) {
+        let Some(Waiting { number, found }) = self.waiting.remove(&commit) else { return };
         match found {
             Some(found) => self.answer(number, result.map(|()| found).map_err(Refusal::from)),
             None => self.report(Provisioned { number, result }),
@@ -172,19 +172,18 @@ impl Provisioner {
 impl Function for Provisioner {
     fn handle(&mut self, _now: Instant, input: Input) {
         match input {
-            Input::Restored { table, key, .. } if table == hss::records::SUBSCRIBER => {
-                self.impis.insert(String::from_utf8_lossy(&key).into_owned());
-            }
             Input::Start => self.report(Started),
             Input::Order(order) => match order.0.downcast::<Provision>() {
                 Ok(order) => self.store(order.number, order.changes, None),
                 Err(order) => {
                     let Ok(request) = order.downcast::<Request>() else { return };
                     let Request { number, ask } = *request;
-                    self.advance(number, Asking { ask, loaded: Loaded::new(), open: 0 });
+                    let loaded = Loaded::new();
+                    self.advance(number, Asking { ask, loaded, page: None, open: 0 });
                 }
             },
             Input::Loaded { load, value } => self.loaded(load, value),
+            Input::Scanned { load, keys } => self.scanned(load, keys),
             Input::Committed { commit, result } => self.committed(commit, result),
             _ => {}
         }

@@ -19,7 +19,7 @@ use crate::control::{Desk, Door, DoorError};
 use crate::framing::framings;
 use crate::log::Log;
 use crate::plan::{Plan, Role};
-use crate::provision::{Provisioner, Started, TABLES};
+use crate::provision::{Provisioner, Started};
 use crate::recorder::{LIMITS, Recorder};
 use crate::relay::RtpForward;
 
@@ -89,7 +89,7 @@ impl Process {
             hosts: Vec::new(),
             function: Box::new(Provisioner::default()),
             listeners: Vec::new(),
-            tables: TABLES,
+            tables: &[],
         })?;
         live.rebuild(provisioner, Box::new(|| Box::new(Provisioner::default())));
         let desk = Arc::new(Desk::new(live.handle(), provisioner));

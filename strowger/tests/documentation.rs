@@ -135,7 +135,9 @@ impl Drop for Readme {
 #[test]
 fn the_network_of_the_readme_works_as_it_is_told() {
     let text = text("README.md");
-    let lines = text.lines().filter_map(|line| line.strip_prefix("    strowger "));
+    let (_, section) = text.split_once("## A network of your own\n\n").expect("the section");
+    let (block, _) = section.split_once("\n\n").expect("its commands");
+    let lines = block.lines().filter_map(|line| line.strip_prefix("    strowger "));
     // What follows two spaces is a remark.
     let lines: Vec<_> = lines.filter_map(|line| line.split("  ").next()).collect();
     assert!(lines.len() >= 7, "{lines:?}");

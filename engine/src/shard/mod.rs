@@ -384,6 +384,10 @@ impl Shard {
                 let value = outside.store.load(table, &key);
                 loaded.push(Input::Loaded { load, value });
             }
+            Output::Scan { load, table, after, limit } => {
+                let keys = outside.store.keys(table, after.as_deref(), limit);
+                loaded.push(Input::Scanned { load, keys });
+            }
             Output::Store { durability, changes, commit } => {
                 outside.store.write(now, durability, changes);
                 self.hurry |= durability == Durability::Before;

@@ -94,6 +94,17 @@ pub trait Store {
     /// What the disk did.
     fn load(&mut self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
 
+    /// The first keys of a table, in their order, beyond `after` if it is set.
+    ///
+    /// # Errors
+    /// What the disk did.
+    fn keys(
+        &mut self,
+        table: Table,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Bytes>, StoreError>;
+
     /// Takes changes, all or none, for the next commit.
     fn write(&mut self, now: Instant, durability: Durability, changes: Vec<Change>);
 

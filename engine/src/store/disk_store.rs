@@ -3,7 +3,8 @@
 //! Changes wait in an overlay, which reads see, until one commit makes all of them durable: at once
 //! if somebody's answer waits ([`Durability::Before`]), else within [`COALESCE`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::path::PathBuf;
 
 use base::store::{Change, Durability, StoreError, Table};
@@ -352,6 +353,44 @@ impl Store for DiskStore {
             Err(TableError::TableDoesNotExist(_)) => Ok(None),
             Err(error) => Err(error.into()),
         })
+    }
+
+    fn keys(
+        &mut self,
+        table: Table,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Bytes>, StoreError> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut added = BTreeSet::new();
+        let mut removed = BTreeSet::new();
+        for ((of, key), value) in &self.overlay {
+            let beyond = after.is_none_or(|after| &key[..] > after);
+            if *of == table && beyond {
+                let to = if value.is_some() { &mut added } else { &mut removed };
+                to.insert(key.clone());
+            }
+        }
+        let stored = self.read(Vec::new(), |database| {
+            let stored = match database.begin_read()?.open_table(definition(table)) {
+                Ok(stored) => stored,
+                Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+                Err(error) => return Err(error.into()),
+            };
+            let mut keys = Vec::new();
+            for entry in stored.range::<&[u8]>((start, Bound::Unbounded))? {
+                let key = Bytes::copy_from_slice(entry?.0.value());
+                if keys.len() == limit {
+                    break;
+                }
+                if !removed.contains(&key) {
+                    keys.push(key);
+                }
+            }
+            Ok(keys)
+        })?;
+        added.extend(stored);
+        Ok(added.into_iter().take(limit).collect())
     }
 
     fn write(&mut self, now: Instant, durability: Durability, changes: Vec<Change>) {

@@ -1,6 +1,7 @@
 //! A store that forgets everything with the process.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use base::store::{Change, Durability, StoreError, Table};
 use base::{Bytes, Event, Instant};
@@ -29,6 +30,18 @@ impl Store for MemoryStore {
 
     fn load(&mut self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         Ok(self.tables.get(&table).and_then(|records| records.get(key)).cloned())
+    }
+
+    fn keys(
+        &mut self,
+        table: Table,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Bytes>, StoreError> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let records = self.tables.entry(table).or_default();
+        let range = records.range::<[u8], _>((start, Bound::Unbounded));
+        Ok(range.take(limit).map(|(key, _)| key.clone()).collect())
     }
 
     fn write(&mut self, _: Instant, _: Durability, changes: Vec<Change>) {

@@ -117,6 +117,23 @@ fn a_failing_disk_keeps_what_is_behind() {
     }
 }
 
+#[test]
+fn keys_are_paged_over_what_is_written_and_what_waits() {
+    let mut store = DiskStore::simulated(SimulatedDisk::new(1));
+    store.write(NOW, Durability::Before, (0..6).map(|key| put(A, 2 * key, 0)).collect());
+    store.commit(NOW).unwrap();
+    let delete = |key: u8| Change::Delete { table: A, key: Bytes::copy_from_slice(&[key]) };
+    store.write(NOW, Durability::Behind, vec![put(A, 3, 0), put(B, 5, 0), delete(4), delete(0)]);
+    let mut keys = |after: Option<u8>, limit| -> Vec<u8> {
+        let after = after.as_ref().map(std::slice::from_ref);
+        store.keys(A, after, limit).unwrap().iter().map(|key| key[0]).collect()
+    };
+    assert_eq!(keys(None, 3), [2, 3, 6]);
+    assert_eq!(keys(Some(3), 2), [6, 8]);
+    assert_eq!(keys(Some(6), 9), [8, 10]);
+    assert_eq!(keys(Some(10), 9), [0; 0]);
+}
+
 /// What was written before can be read while nothing can be written, after each failed commit.
 #[test]
 fn a_failing_disk_can_still_be_read() {

@@ -51,10 +51,10 @@ impl Answer {
     /// it is the user's fault; a phone may come back later after the others. `of` names the request.
     pub fn register_refusal(&self, of: &'static str) -> Refusal {
         // Base protocol codes but this one speak of the HSS, not of the user.
-        const AUTHORIZATION_REJECTED: ResultCode = ResultCode(5003);
+        let rejected = Outcome::Base(ResultCode::AUTHORIZATION_REJECTED);
         match self {
             Answer::Unavailable(_) => Refusal::new(504, of),
-            Answer::Refused(Outcome::Base(code)) if *code != AUTHORIZATION_REJECTED => {
+            Answer::Refused(outcome @ Outcome::Base(_)) if *outcome != rejected => {
                 Refusal::new(500, of)
             }
             Answer::Refused(_) | Answer::Success(..) => Refusal::new(403, of),

@@ -573,6 +573,7 @@ impl Function for Ue {
             Input::Start
             | Input::Restored { .. }
             | Input::Loaded { .. }
+            | Input::Scanned { .. }
             | Input::Committed { .. }
             | Input::Relay(_) => {}
         }

@@ -122,8 +122,7 @@ impl Subscribers {
         match Client::connect(&state.door) {
             Ok(Some(client)) => Ok(Subscribers::Running(client)),
             Ok(None) => {
-                let offline = Offline::new(state.open()?)
-                    .map_err(|error| Failure::new(format!("{}: {error}", state.store.display())))?;
+                let offline = Offline::new(state.open()?);
                 Ok(Subscribers::Offline(Box::new(offline)))
             }
             Err(error) => {

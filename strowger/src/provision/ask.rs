@@ -3,7 +3,6 @@
 //! [`decide`] is pure: it says which records it still needs, or what to write, or the answer.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
 
 use base::Bytes;
 use base::store::{Change, StoreError, Table};
@@ -83,6 +82,8 @@ pub(super) type Loaded = BTreeMap<Key, Option<Bytes>>;
 pub(super) enum Decision {
     /// These records first.
     Need(Vec<Key>),
+    /// These private identities first.
+    Scan { after: Option<Bytes>, limit: usize },
     /// Write this, then answer.
     Write(Vec<Change>, Found),
     /// The answer.
@@ -101,8 +102,8 @@ impl From<Refusal> for Stop {
     }
 }
 
-/// Decides what comes next. `impis` are the private identities of all subscribers.
-pub(super) fn decide(ask: &Ask, impis: &BTreeSet<String>, loaded: &Loaded) -> Decision {
+/// Decides what comes next. `page` is what the last [`Decision::Scan`] found.
+pub(super) fn decide(ask: &Ask, page: Option<&[String]>, loaded: &Loaded) -> Decision {
     let decided = match ask {
         Ask::Put { subscribers, replace, check } => {
             put(subscribers, *replace, loaded).map(|decision| match decision {
@@ -117,7 +118,13 @@ pub(super) fn decide(ask: &Ask, impis: &BTreeSet<String>, loaded: &Loaded) -> De
             let changes = hss::removal(&subscriber);
             Decision::Write(changes, Found { subscribers: vec![subscriber], more: false })
         }),
-        Ask::List { after } => list(after.as_deref(), impis, loaded),
+        Ask::List { after } => match page {
+            Some(page) => list(page, loaded),
+            None => {
+                let after = after.as_ref().map(|after| Bytes::copy_from_slice(after.as_bytes()));
+                Ok(Decision::Scan { after, limit: PAGE + 1 })
+            }
+        },
     };
     match decided {
         Ok(decision) => decision,
@@ -210,16 +217,14 @@ fn find(names: &[String], loaded: &Loaded) -> Result<Subscriber, Stop> {
     Err(Refusal::Unknown(names.first().cloned().unwrap_or_default()).into())
 }
 
-fn list(after: Option<&str>, impis: &BTreeSet<String>, loaded: &Loaded) -> Result<Decision, Stop> {
-    let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-    let mut rest = impis.range::<str, _>((start, Bound::Unbounded));
-    let page: Vec<&String> = rest.by_ref().take(PAGE).collect();
-    need(page.iter().map(|impi| key(SUBSCRIBER, impi)), loaded)?;
+fn list(page: &[String], loaded: &Loaded) -> Result<Decision, Stop> {
+    let (shown, rest) = page.split_at(page.len().min(PAGE));
+    need(shown.iter().map(|impi| key(SUBSCRIBER, impi)), loaded)?;
     let mut subscribers = Vec::new();
-    for impi in page {
+    for impi in shown {
         subscribers.extend(stored(impi, loaded)?);
     }
-    Ok(Decision::Answer(Ok(Found { subscribers, more: rest.next().is_some() })))
+    Ok(Decision::Answer(Ok(Found { subscribers, more: !rest.is_empty() })))
 }
 
 /// The names that `who` may mean, most likely first: an identity as it stands, a telephone number,

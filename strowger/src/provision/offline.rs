@@ -6,7 +6,7 @@ use base::{Instant, Output};
 use engine::DiskStore;
 use engine::shard::Store;
 
-use super::{Answer, Ask, Found, Provisioner, Refusal, Request, TABLES};
+use super::{Answer, Ask, Found, Provisioner, Refusal, Request};
 
 /// Drives a [`Provisioner`] by hand.
 pub struct Offline {
@@ -16,18 +16,8 @@ pub struct Offline {
 
 impl Offline {
     /// Takes an open store.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub fn new(mut store: DiskStore) -> Result<Offline, StoreError> {
-        let mut provisioner = Provisioner::default();
-        for table in TABLES {
-            store.restore(*table, &mut |key, value| {
-                let table = *table;
-                provisioner.handle(Instant::EPOCH, Input::Restored { table, key, value });
-            })?;
-        }
-        Ok(Offline { store, provisioner })
+    pub fn new(store: DiskStore) -> Offline {
+        Offline { store, provisioner: Provisioner::default() }
     }
 
     /// Does or finds what is asked.
@@ -42,6 +32,10 @@ impl Offline {
                 Output::Load { load, table, key } => {
                     let value = self.store.load(table, &key);
                     self.provisioner.handle(now, Input::Loaded { load, value });
+                }
+                Output::Scan { load, table, after, limit } => {
+                    let keys = self.store.keys(table, after.as_deref(), limit);
+                    self.provisioner.handle(now, Input::Scanned { load, keys });
                 }
                 Output::Store { durability, changes, commit } => {
                     self.store.write(now, durability, changes);
@@ -86,7 +80,7 @@ mod tests {
     #[test]
     fn a_batch_is_written_as_a_whole_or_not_at_all() {
         let store = DiskStore::simulated(SimulatedDisk::new(1));
-        let mut offline = Offline::new(store).unwrap();
+        let mut offline = Offline::new(store);
         let list = Ask::List { after: None };
         let clash = put(vec![alice("a", "491"), alice("b", "491")]);
         let taken = Refusal::Taken { impu: "sip:+491@ex.org".into(), impi: "a@ex.org".into() };
@@ -111,7 +105,7 @@ mod tests {
         let (key, value) = ("x@ex.org".into(), "{".into());
         let change = Change::Put { table: SUBSCRIBER, key, value };
         store.write(Instant::EPOCH, Durability::Before, vec![change]);
-        let mut offline = Offline::new(store).unwrap();
+        let mut offline = Offline::new(store);
         let refusal = offline.ask(Ask::Show(vec!["x@ex.org".into()])).unwrap_err();
         assert!(matches!(refusal, Refusal::Damaged(whose, _) if whose == "x@ex.org"));
     }
