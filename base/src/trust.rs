@@ -32,6 +32,7 @@ impl Networks {
             }
         }
     }
+
     /// What to say to the operator about a flow that is not admitted.
     pub fn refusal(flow: &Flow) -> String {
         format!(

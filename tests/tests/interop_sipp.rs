@@ -1,6 +1,8 @@
 //! SIPp: registers with passwords and with a SIM, calls a phone of ours and is called by one.
 #![cfg(feature = "interop")]
 
+use std::path::{Path, PathBuf};
+
 use strowger_tests::interop::peer_file;
 use strowger_tests::interop::{HERE, Namespace, Peer, Process, Spec, assert_heard, scenario};
 
@@ -8,7 +10,10 @@ const NETWORK: &str = env!("CARGO_BIN_EXE_network");
 
 /// One run of a scenario, from the port that the registration names.
 fn sipp(namespace: &Namespace, file: &str, more: &[&str]) -> Peer {
-    let file = peer_file(&format!("sipp/{file}.xml"));
+    run(namespace, &peer_file(&format!("sipp/{file}.xml")), more)
+}
+
+fn run(namespace: &Namespace, file: &Path, more: &[&str]) -> Peer {
     let fixed = ["-sf", file.to_str().expect("UTF-8"), "-m", "1", "-i", HERE, "-p", "5070"];
     let media = ["-mi", HERE, "-mp", "7000", "-nostdin", "-trace_err", "-timeout", "20"];
     let target = format!("{HERE}:5060");
@@ -37,14 +42,27 @@ fn sipp_registers_with_a_sim() {
     });
 }
 
+/// The registration with another password, whose end is another response.
+fn registration(namespace: &Namespace, password: &str, response: &str) -> PathBuf {
+    let file =
+        std::fs::read_to_string(peer_file("sipp/register-digest.xml")).expect("the scenario");
+    let (head, _) = file.split_once("<recv response=\"200\">").expect("its last response");
+    let head = head.replace("password=secret", &format!("password={password}"));
+    let path = namespace.folder().join(format!("{password}-{response}.xml"));
+    let text = format!("{head}<recv response=\"{response}\"/>\n</scenario>\n");
+    std::fs::write(&path, text).expect("a file");
+    path
+}
+
 #[test]
 fn sipp_is_refused_with_a_wrong_password() {
     scenario("sipp wrong password", |namespace| {
-        // The scenario is alice's: bob's network does not know her.
-        let spec = Spec::default().password("bob", "4930100");
+        let spec = Spec::default().password("alice", "4930100");
         let _network = Process::start(namespace, NETWORK, &spec);
-        let mut sipp = sipp(namespace, "register-digest", &[]);
-        assert!(!sipp.ends().success(), "{}", sipp.said());
+        run(namespace, &registration(namespace, "wrong", "403"), &[]).succeeds();
+        run(namespace, &registration(namespace, "secret", "200"), &[]).succeeds();
+        // SIPp does tell one response from another.
+        assert!(!run(namespace, &registration(namespace, "wrong", "200"), &[]).ends().success());
     });
 }
 

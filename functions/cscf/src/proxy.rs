@@ -14,7 +14,7 @@ use base::slots::{Slot, Slots};
 use base::time::Duration;
 use base::timer::Timers;
 use base::{Bytes, Deadline, Flow, Instant, Output, Random};
-use sip::header::{CSeq, HeaderName};
+use sip::header::{CSeq, HeaderName, delta_seconds};
 use sip::{ClientId, Hop, Message, Method, ServerId, Stack, StackConfig};
 
 pub use checks::{OwnRoute, Refusal, preprocess, take_other_side};
@@ -29,11 +29,20 @@ pub struct Upstream {
     server: ServerId,
     /// A response with Via, From, To, Call-ID and CSeq, RFC 3261 §8.2.6.2.
     repeats: Message,
+    /// What the request is recognised by if it comes back as it was, RFC 5393 §4.2.
+    mark: u64,
+    /// So many branches it may have at a time, here and further on, RFC 5393 §5.3.
+    breadth: u32,
 }
 
+/// The Max-Breadth of a request that has none, and the largest that is taken: RFC 5393 §5.3.3.
+const MAX_BREADTH: u32 = 60;
+
 impl Upstream {
-    fn of(server: ServerId, request: &Message) -> Upstream {
-        Upstream { server, repeats: Message::answer(request, 100) }
+    fn of(server: ServerId, request: &Message, mark: u64) -> Upstream {
+        let breadth = request.get(HeaderName::MaxBreadth).and_then(delta_seconds);
+        let breadth = breadth.unwrap_or(MAX_BREADTH).min(MAX_BREADTH);
+        Upstream { server, repeats: Message::answer(request, 100), mark, breadth }
     }
 
     /// Its server transaction.
@@ -146,14 +155,18 @@ impl<T> Proxy<T> {
     }
 
     /// Forwards a request to one or more targets at once (§16.6). Each copy carries its own
-    /// Request-URI and Route. `keep` is handed back with every response.
+    /// Request-URI and Route. `keep` is handed back with every response. More copies than the
+    /// request may have are a 440 (RFC 5393 §5.3.3.1).
     pub fn forward(
         &mut self,
         now: Instant,
         upstream: Upstream,
         copies: Vec<(Message, Hop)>,
         keep: T,
-    ) -> ContextId {
+    ) {
+        if copies.len() > upstream.breadth as usize {
+            return self.reply(now, &upstream, 440);
+        }
         let server = upstream.server;
         let invite = self.stack.is_invite(server);
         let slot = self.contexts.insert(Context::new(upstream, invite, keep));
@@ -165,15 +178,24 @@ impl<T> Proxy<T> {
                 context.timer_c = Some(at);
             }
         }
-        for (copy, hop) in copies {
-            let client = self.stack.request(now, copy, hop);
+        self.send_copies(now, slot, copies);
+    }
+
+    fn send_copies(&mut self, now: Instant, slot: Slot, copies: Vec<(Message, Hop)>) {
+        let upstream = self.contexts.get(slot).and_then(|context| context.upstream.as_ref());
+        let Some(Upstream { mark, breadth, .. }) = upstream else { return };
+        let (mark, breadth, count) = (*mark, *breadth, copies.len() as u32);
+        for (number, (mut copy, hop)) in copies.into_iter().enumerate() {
+            // The branches share what there is.
+            let share = breadth / count + u32::from((number as u32) < breadth % count);
+            copy.set(HeaderName::MaxBreadth, share.to_string());
+            let client = self.stack.forward(now, copy, hop, mark);
             self.by_client.insert(client, slot);
             if let Some(context) = self.contexts.get_mut(slot) {
                 context.branches.push(Branch::new(client));
             }
         }
         self.settle(now);
-        ContextId(slot)
     }
 
     /// Answers a request with a refusal, and returns a line for the log.
@@ -224,14 +246,7 @@ impl<T> Proxy<T> {
         if let Some(record) = self.contexts.get_mut(context.0) {
             record.answered = false;
         }
-        for (copy, hop) in copies {
-            let client = self.stack.request(now, copy, hop);
-            self.by_client.insert(client, context.0);
-            if let Some(record) = self.contexts.get_mut(context.0) {
-                record.branches.push(Branch::new(client));
-            }
-        }
-        self.settle(now);
+        self.send_copies(now, context.0, copies);
     }
 
     /// Sends a request of the CSCF's own; its answer comes as [`Event::Own`].
@@ -363,7 +378,12 @@ impl<T> Proxy<T> {
         while let Some(event) = self.stack.poll_event() {
             match event {
                 sip::Event::Request { server, request, flow } => {
-                    let upstream = Upstream::of(server, &request);
+                    let mark = self.stack.mark_of(&request);
+                    let upstream = Upstream::of(server, &request, mark);
+                    if self.stack.has_seen(&request, mark) {
+                        self.reply(now, &upstream, 482);
+                        continue;
+                    }
                     self.events.push_back(Event::Request { upstream, request, flow });
                 }
                 sip::Event::Ack { request, flow } => {

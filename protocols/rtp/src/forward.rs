@@ -1,9 +1,9 @@
 //! The relay's core: which packet leaves by which port, to whom. It owns no socket and allocates
 //! nothing for a packet.
 //!
-//! A port learns its peer's address once, after its description. The first valid RTP packet decides; for three seconds a
-//! source that fits the signalled address better may replace it, then it is locked. Whatever comes
-//! from elsewhere is counted and dropped. A new [`join`](Forwarder::join) with another signalled
+//! A port learns its peer's address once, after its description. The first valid RTP packet decides;
+//! for three seconds a source that fits the signalled address better may replace it, then it is
+//! locked. Whatever comes from elsewhere is counted and dropped. A new [`join`](Forwarder::join) with another signalled
 //! address starts anew; one with the same address lets another source in at once if it is a host
 //! that the signalling named, else only once the old one has been silent for three seconds, and
 //! never one that fits worse, unless it is the same host. Who is first is believed: behind a NAT only

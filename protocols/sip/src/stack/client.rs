@@ -1,14 +1,17 @@
 //! Requests that we send: the client side of the transaction layer.
 
+use std::hash::{BuildHasher, Hash, Hasher};
+
 use base::machine::Target;
 use base::slots::Slot;
 use base::{Bytes, Flow, Instant, Severity};
 
 use super::{Armed, ClientId, Event, Failure, Hop, Stack, TimerKey, arm};
-use crate::header::{CSeq, HeaderName};
+use crate::header::{CSeq, HeaderName, Via};
 use crate::message::Message;
 use crate::method::Method;
 use crate::transaction::{ClientInvite, ClientNonInvite, Effects, Timer};
+use crate::uri::split_host_port;
 
 /// A request on its way.
 #[derive(Debug)]
@@ -21,6 +24,8 @@ pub(super) struct Client {
     /// Targets still to be tried, last one first.
     pub(super) targets: Vec<Target>,
     pub(super) branch: String,
+    /// What a proxy recognises its own request by, RFC 5393 §4.2.
+    mark: Option<u64>,
     /// What is sent again: the request, after the failure of an INVITE the ACK.
     encoded: Bytes,
     retransmit: Armed,
@@ -62,6 +67,7 @@ impl Client {
             route: Route::Pending,
             targets: Vec::new(),
             branch: String::new(),
+            mark: None,
             encoded: Bytes::new(),
             retransmit: None,
             expire: None,
@@ -99,6 +105,39 @@ impl Stack {
         let slot = self.clients.insert(Client::new(request));
         self.send(now, slot, hop);
         ClientId(slot)
+    }
+
+    /// The same for a proxy: the branch ends with a mark of the request that is forwarded, so that
+    /// [`Stack::has_seen`] knows it again.
+    pub fn forward(&mut self, now: Instant, request: Message, hop: Hop, mark: u64) -> ClientId {
+        let slot = self.clients.insert(Client { mark: Some(mark), ..Client::new(request) });
+        self.send(now, slot, hop);
+        ClientId(slot)
+    }
+
+    /// What distinguishes a request from a spiral of itself, RFC 5393 §4.2.1: all that decides where
+    /// it goes.
+    pub fn mark_of(&self, request: &Message) -> u64 {
+        let mut hasher = self.by_key.hasher().build_hasher();
+        let routes = request.lines(HeaderName::Route);
+        let fields = [HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq];
+        let fields = fields.into_iter().filter_map(|name| request.get(name));
+        for part in std::iter::once(request.uri()).chain(routes).chain(fields) {
+            part.hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+
+    /// Whether a request with this mark was forwarded here before, and has come back as it was.
+    pub fn has_seen(&self, request: &Message, mark: u64) -> bool {
+        let Some((host, port)) = self.config.sent_by.as_deref().and_then(split_host_port) else {
+            return false;
+        };
+        let mark = format!(".{mark:x}");
+        let lines = request.lines(HeaderName::Via).filter(|line| line.contains(&mark));
+        lines.flat_map(crate::lex::elements).filter_map(Via::parse).any(|via| {
+            via.host.eq_ignore_ascii_case(host) && via.port == port && via.branch().ends_with(&mark)
+        })
     }
 
     /// Cancels an INVITE, RFC 3261 §9.1: at once if a provisional response has come, else when one
@@ -158,7 +197,10 @@ impl Stack {
             // A second target is a new transaction with a new branch, RFC 3263 §4.3.
             request.pop_element(HeaderName::Via);
         }
-        record.branch = format!("z9hG4bK{:x}.{token}", slot.to_bits());
+        record.branch = match record.mark {
+            Some(mark) => format!("z9hG4bK{:x}.{token}.{mark:x}", slot.to_bits()),
+            None => format!("z9hG4bK{:x}.{token}", slot.to_bits()),
+        };
         let transport = super::via_transport(flow.transport);
         let rport = if flow.transport.is_reliable() { "" } else { ";rport" };
         let via = format!("SIP/2.0/{transport} {sent_by};branch={}{rport}", record.branch);
