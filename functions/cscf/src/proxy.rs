@@ -189,6 +189,7 @@ impl<T> Proxy<T> {
             // The branches share what there is.
             let share = breadth / count + u32::from((number as u32) < breadth % count);
             copy.set(HeaderName::MaxBreadth, share.to_string());
+            checks::meet_strict_router(&mut copy);
             let client = self.stack.forward(now, copy, hop, mark);
             self.by_client.insert(client, slot);
             if let Some(context) = self.contexts.get_mut(slot) {

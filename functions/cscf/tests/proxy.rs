@@ -83,3 +83,19 @@ fn branches_share_the_breadth_of_their_request() {
     proxy.forward(NOW, upstream, copies, ());
     assert_eq!(sent(&mut proxy).pop().map(|answer| answer.status()), Some(440));
 }
+
+#[test]
+fn the_challenges_of_all_branches_are_passed_on() {
+    let mut proxy = proxy();
+    let (upstream, request) = hear(&mut proxy, options("")).expect("it is new");
+    let copies = (2..4).map(|n| (request.clone(), Hop::Flow(wire(n)))).collect();
+    proxy.forward(NOW, upstream, copies, ());
+    for (copy, realm) in sent(&mut proxy).iter().zip(["one", "two"]) {
+        let mut answer = Message::answer(copy, 407);
+        answer.tag_to(realm);
+        answer.push(HeaderName::ProxyAuthenticate, format!("Digest realm=\"{realm}\",nonce=\"n\""));
+        proxy.received(NOW, wire(2), answer.to_bytes());
+    }
+    let Some(Event::Response { response, .. }) = proxy.poll_event(NOW) else { panic!("a 407") };
+    assert_eq!(response.lines(HeaderName::ProxyAuthenticate).count(), 2);
+}

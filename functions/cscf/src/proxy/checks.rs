@@ -124,6 +124,20 @@ pub fn take_other_side(request: &mut Message, own: &OwnRoute) {
     }
 }
 
+/// RFC 3261 §16.6 step 6: a strict router ahead of us finds its own URI in the Request-URI, and the
+/// target at the end of the Route.
+pub(super) fn meet_strict_router(request: &mut Message) {
+    let first = request.list(HeaderName::Route).next().and_then(NameAddr::parse);
+    let Some(next) = first.map(|address| address.uri.to_owned()) else { return };
+    if Uri::parse(&next).and_then(Uri::sip).is_none_or(|uri| uri.is_loose()) {
+        return;
+    }
+    request.pop_element(HeaderName::Route);
+    let target = format!("<{}>", request.uri());
+    request.push(HeaderName::Route, target);
+    request.set_uri(next);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,6 +184,18 @@ mod tests {
         let refusal = preprocess(&mut r, us, &["sec-agree"]).unwrap_err();
         assert_eq!(refusal.status, 420);
         assert_eq!(refusal.header, Some((HeaderName::Unsupported, "foo".to_owned())));
+    }
+
+    #[test]
+    fn a_strict_router_ahead_finds_itself_in_the_request_uri() {
+        let mut r = request("<sip:strict.test>, <sip:loose.test;lr>");
+        meet_strict_router(&mut r);
+        assert_eq!(r.uri(), "sip:strict.test");
+        let routes: Vec<_> = r.list(HeaderName::Route).collect();
+        assert_eq!(routes, ["<sip:loose.test;lr>", "<sip:bob@b.test>"]);
+        let mut loose = request("<sip:loose.test;lr>");
+        meet_strict_router(&mut loose);
+        assert_eq!(loose.uri(), "sip:bob@b.test");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The response context of one request, RFC 3261 §16.7.
 
 use base::{Flow, Instant};
-use sip::{ClientId, Message, ServerId};
+use sip::{ClientId, HeaderName, Message, ServerId};
 
 use super::Upstream;
 
@@ -66,6 +66,22 @@ impl<T> Context<T> {
             self.branches.iter_mut().filter(|b| matches!(b.last, Some(Some(_)))).min_by_key(
                 |b| b.last.as_ref().and_then(Option::as_ref).map(|(r, _)| rank(r.status())),
             )?;
-        best.last.as_mut()?.take()
+        let (mut response, flow) = best.last.as_mut()?.take()?;
+        if matches!(response.status(), 401 | 407) {
+            self.add_challenges(&mut response);
+        }
+        Some((response, flow))
+    }
+
+    /// §16.7 step 7: the client answers the challenges of all branches at once.
+    fn add_challenges(&self, response: &mut Message) {
+        let others = self.branches.iter().filter_map(|branch| branch.last.as_ref()?.as_ref());
+        for (other, _) in others.filter(|(other, _)| matches!(other.status(), 401 | 407)) {
+            for name in [HeaderName::WwwAuthenticate, HeaderName::ProxyAuthenticate] {
+                for challenge in other.lines(name) {
+                    response.push(name, challenge);
+                }
+            }
+        }
     }
 }
