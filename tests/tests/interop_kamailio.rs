@@ -43,7 +43,10 @@ fn kamailio_drives_our_relay_for_two_phones() {
         network.phone("alice", "answered");
         let media = network.phone("alice", "media");
         let text = media["text"].as_str().unwrap_or_default();
-        assert!(text.contains(&format!("{HERE}:30")), "the sound comes from our relay: {text}");
+        let port = text.split_once(&format!("{HERE}:")).and_then(|(_, port)| port.get(..5));
+        let port = port.and_then(|port| port.parse().ok());
+        let ours = engine::RelayConfig::default().ports;
+        assert!(port.is_some_and(|p| ours.contains(&p)), "the sound comes from our relay: {text}");
         network.talk();
         network.order("alice hangup");
         let mut ended = Vec::new();
