@@ -32,6 +32,8 @@ pub(crate) enum TimerKey {
     Register,
     /// The subscription to its state: refresh or try again.
     Subscribe,
+    /// The last NOTIFY of a registration that was ended.
+    Parting,
     /// An accepted INVITE gets no more 2xx.
     Forget(ClientId),
     /// A call's.
@@ -70,6 +72,7 @@ impl TimerKey {
         match self {
             TimerKey::Register => "ue registration",
             TimerKey::Subscribe => "ue subscription",
+            TimerKey::Parting => "ue last NOTIFY",
             TimerKey::Forget(_) => "ue 2xx wait",
             TimerKey::Call(_, timer) => match timer {
                 CallTimer::Cancel => "ue cancel",

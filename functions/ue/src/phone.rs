@@ -488,6 +488,7 @@ impl Ue {
             match key {
                 TimerKey::Register => self.register(now),
                 TimerKey::Subscribe => self.refresh_subscription(now),
+                TimerKey::Parting => self.parted(now),
                 TimerKey::Forget(client) => {
                     self.core.pending.remove(&client);
                 }

@@ -124,6 +124,11 @@ impl Ue {
         self.core.disarm(TimerKey::Subscribe);
     }
 
+    /// Whether a NOTIFY may come.
+    pub(crate) fn is_subscribed(&self) -> bool {
+        self.subscription.dialog.is_some()
+    }
+
     /// A NOTIFY: 481 if it is not of our subscription.
     pub(crate) fn notify(&mut self, now: Instant, server: ServerId, request: &Message) {
         let event = request.get(HeaderName::Event).and_then(Event::parse);
@@ -145,6 +150,7 @@ impl Ue {
         if ended {
             self.subscription = Subscription::default();
             self.core.disarm(TimerKey::Subscribe);
+            self.parted(now);
         }
         match fate(&text, &self.core.contact_uri()) {
             Some(Fate::Gone { event, again }) => self.deregistered_by_network(now, event, again),

@@ -33,7 +33,12 @@ enum State {
     Registered,
     /// A REGISTER that ends it is under way.
     Leaving,
+    /// It has ended; the notifier will say so, and wants an answer.
+    Parting,
 }
+
+/// How long the last NOTIFY is waited for.
+const LAST_NOTIFY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 pub(crate) struct Registration {
@@ -61,7 +66,7 @@ impl Registration {
     }
 
     fn is_busy(&self) -> bool {
-        matches!(self.state, State::Trying { .. } | State::Leaving)
+        matches!(self.state, State::Trying { .. } | State::Leaving | State::Parting)
     }
 }
 
@@ -86,7 +91,9 @@ impl Ue {
     pub(crate) fn deregister(&mut self, now: Instant) {
         let registration = &mut self.registration;
         match registration.state {
-            State::Trying { .. } | State::Leaving => registration.then = Some(Next::Deregister),
+            State::Trying { .. } | State::Leaving | State::Parting => {
+                registration.then = Some(Next::Deregister);
+            }
             State::Idle | State::Waiting => {
                 registration.state = State::Idle;
                 self.core.disarm(TimerKey::Register);
@@ -190,8 +197,21 @@ impl Ue {
 
     fn left(&mut self, now: Instant) {
         self.forget_registration();
-        self.core.report(now, What::Deregistered { event: None });
-        self.follow(now);
+        self.registration.state = State::Parting;
+        if self.is_subscribed() {
+            return self.core.arm(TimerKey::Parting, now + LAST_NOTIFY);
+        }
+        self.parted(now);
+    }
+
+    /// Nothing more is to come of the registration that was ended.
+    pub(crate) fn parted(&mut self, now: Instant) {
+        if self.registration.state == State::Parting {
+            self.registration.state = State::Idle;
+            self.core.disarm(TimerKey::Parting);
+            self.core.report(now, What::Deregistered { event: None });
+            self.follow(now);
+        }
     }
 
     /// What was asked for while a REGISTER was under way.

@@ -30,6 +30,9 @@ const SIMS: [[&str; 4]; 2] = [
     ],
 ];
 
+/// Below those that the system gives to anybody, so that tcpdump can tell sound by its port.
+const MEDIA_PORTS: &str = "20000-20999";
+
 /// The running network.
 pub struct Split {
     program: String,
@@ -51,7 +54,9 @@ impl Split {
         let bridge = Bridge::new(&HOSTS, ipv6);
         let mut tcpdump = {
             let args = ["-i", WIRE, "-Z", "root", "-U", "--immediate-mode", "-w", "wire.pcap"];
-            Peer::start(bridge.middle(), "/usr/bin/tcpdump", args)
+            let no_media = format!("not udp portrange {MEDIA_PORTS}");
+            let more = ["-B", "16384", &no_media];
+            Peer::start(bridge.middle(), "/usr/bin/tcpdump", args.iter().chain(&more))
         };
         tcpdump.says("listening on");
         let program = program.to_owned();
@@ -76,6 +81,7 @@ impl Split {
         text += &format!("[{role}]\nlisten = \"{}\"\n", address(role));
         if role == Role::Media {
             text += &format!("addresses = [\"{}\"]\n", self.bridge.address("media"));
+            text += &format!("ports = \"{MEDIA_PORTS}\"\n");
         }
         for other in Role::ALL.into_iter().filter(|other| *other != role) {
             let transport = match other.transports() {
