@@ -3,8 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
+use rtp::likeness::{Verdict, compare};
 use strowger_tests::interop::peer_file;
-use strowger_tests::interop::{HERE, Namespace, Peer, Process, Spec, assert_heard, scenario};
+use strowger_tests::interop::{
+    Baresip, HERE, Namespace, Peer, Process, Spec, assert_heard, prompt, scenario,
+};
 
 const NETWORK: &str = env!("CARGO_BIN_EXE_network");
 
@@ -107,5 +110,45 @@ fn sipp_is_called_by_a_sim_phone_with_preconditions() {
         network.order("carol hangup");
         assert_heard(&network.phone("carol", "ended"), "alice");
         sipp.succeeds();
+    });
+}
+
+/// Alice is SIPp, which gives every word back; bob is a baresip.
+fn with_bob(namespace: &Namespace) -> (Process, Baresip) {
+    let spec = Spec::default().password("alice", "4930100").password("bob", "4930101");
+    let network = Process::start(namespace, NETWORK, &spec);
+    sipp(namespace, "register-digest", &[]).succeeds();
+    (network, Baresip::start(namespace, "bob", &format!("sip:{HERE}:5060"), 6200, "bob"))
+}
+
+/// They talk, bob hangs up, and has heard himself.
+fn bob_hears_himself(mut network: Process, mut bob: Baresip, sipp: Peer) {
+    bob.event("CALL_ESTABLISHED");
+    // A second of silence comes before the words.
+    network.talk();
+    network.talk();
+    bob.command("hangup", "");
+    sipp.succeeds();
+    let likeness = compare(&prompt("bob"), &bob.heard());
+    assert_eq!(likeness.verdict(), Verdict::Same, "{:?}", likeness.heard);
+}
+
+#[test]
+fn sipp_calls_baresip() {
+    scenario("sipp calls baresip", |namespace| {
+        let (network, bob) = with_bob(namespace);
+        let sipp = sipp(namespace, "uac-plain", &["-rtp_echo"]);
+        bob_hears_himself(network, bob, sipp);
+    });
+}
+
+#[test]
+fn baresip_calls_sipp() {
+    scenario("baresip calls sipp", |namespace| {
+        let (network, mut bob) = with_bob(namespace);
+        let sipp = sipp(namespace, "uas-plain", &["-rtp_echo"]);
+        namespace.bound(5070);
+        bob.command("dial", "sip:alice@ims.test");
+        bob_hears_himself(network, bob, sipp);
     });
 }
