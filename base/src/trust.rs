@@ -20,17 +20,23 @@ impl Networks {
         self.0.iter().any(|(network, length)| within(address, *network, *length))
     }
 
-    /// Whether the far end of a flow may have what only network functions may: it is in one of the
-    /// networks, a function of the same process, or a program on this host.
-    pub fn admits(&self, flow: &Flow) -> bool {
+    /// Whether the far end of a flow is a network function, whose assertions are believed (the trust
+    /// domain of RFC 3325): it is in one of the networks, or a function of the same process. A program
+    /// on this host is not enough: it may be a phone.
+    pub fn includes(&self, flow: &Flow) -> bool {
         match flow.remote {
             Endpoint::Wire(_) => true,
-            Endpoint::Ip(remote) => {
-                let remote = remote.ip().to_canonical();
-                let own = flow.local.ip().map(|local| local.to_canonical());
-                remote.is_loopback() || own == Some(remote) || self.contains(remote)
-            }
+            Endpoint::Ip(remote) => self.contains(remote.ip()),
         }
+    }
+
+    /// Whether the far end of a flow may ask at a seam that phones do not use (Diameter, NG): a
+    /// network function, or any program on this host.
+    pub fn admits(&self, flow: &Flow) -> bool {
+        let address = |end: Endpoint| end.ip().map(|ip| ip.to_canonical());
+        let own = address(flow.local);
+        let here = address(flow.remote).is_some_and(|ip| ip.is_loopback() || own == Some(ip));
+        here || self.includes(flow)
     }
 
     /// What to say to the operator about a flow that is not admitted.
@@ -73,16 +79,19 @@ mod tests {
     #[test]
     fn this_host_and_the_networks_are_admitted() {
         let networks = Networks::new(vec![(ip("10.1.0.0"), 16)]);
-        let admits = |local: &str, remote: &str| {
+        let flow = |local: &str, remote: &str| {
             let end = |text| Endpoint::Ip((ip(text), 3868).into());
             let (local, remote) = (end(local), end(remote));
             let (id, service) = (FlowId(1), Service::Diameter);
-            networks.admits(&Flow { id, service, transport: Transport::Tcp, local, remote })
+            Flow { id, service, transport: Transport::Tcp, local, remote }
         };
+        let admits = |local, remote| networks.admits(&flow(local, remote));
         assert!(admits("192.0.2.1", "10.1.9.9"));
         assert!(admits("192.0.2.1", "192.0.2.1"));
         assert!(admits("127.0.0.1", "127.0.0.2") && admits("::1", "::1"));
         assert!(admits("192.0.2.1", "::ffff:10.1.2.3"));
         assert!(!admits("192.0.2.1", "192.0.2.2") && !admits("192.0.2.1", "10.2.0.1"));
+        assert!(networks.includes(&flow("192.0.2.1", "10.1.9.9")));
+        assert!(!networks.includes(&flow("127.0.0.1", "127.0.0.2")));
     }
 }

@@ -9,7 +9,6 @@ use base::{Random, Service};
 use cscf::icscf::config::{IcscfConfig, Scscf as ScscfEntry};
 use cscf::pcscf::config::PcscfConfig;
 use cscf::scscf::config::ScscfConfig;
-use cscf::trust::TrustDomain;
 use diameter::node::{NodeConfig, PeerConfig};
 use engine::{FunctionSpec, Listener, Place};
 
@@ -145,9 +144,9 @@ fn node(plan: &Plan, role: Role) -> NodeConfig {
 }
 
 /// The SIP seams' hosts and the configured networks.
-fn trust(plan: &Plan) -> TrustDomain {
+fn trust(plan: &Plan) -> Networks {
     // A relay or an HSS speaks no SIP: whoever sends SIP from its address is not it.
-    TrustDomain::new(networks(plan, |role| role.service() == Service::Sip))
+    Networks::new(networks(plan, |role| role.service() == Service::Sip))
 }
 
 /// The hosts of all seams and the configured networks: who may ask the HSS and the relay.

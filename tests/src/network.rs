@@ -11,10 +11,10 @@ use base::machine::{Name, Order};
 use base::redact::Secret;
 use base::store::Change;
 use base::time::Duration;
+use base::trust::Networks;
 use base::{Instant, Random, Transport};
 use cscf::pcscf::Pcscf;
 use cscf::pcscf::config::PcscfConfig;
-use cscf::trust::TrustDomain;
 use engine::sim::{HostId, Process, Simulation, VirtualRelay, Weather};
 use engine::{FunctionSpec, Listener};
 use hss::Subscriber;
@@ -292,7 +292,7 @@ fn patient_pcscf(plan: &Plan, random: Random) -> Pcscf {
     let seams = plan.elsewhere.values().flatten().map(|seam| (seam.address.ip(), 32));
     let config = PcscfConfig {
         network: plan.domain.clone(),
-        trust: TrustDomain::new(seams.collect()),
+        trust: Networks::new(seams.collect()),
         timers: TimerValues { b: Duration::from_secs(1 << 30), ..TimerValues::RFC3261 },
         ..PcscfConfig::new(plan.host(Role::Pcscf), icscf)
     };

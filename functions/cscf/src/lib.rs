@@ -20,4 +20,3 @@ pub mod pcscf;
 pub mod proxy;
 pub mod reginfo;
 pub mod scscf;
-pub mod trust;

@@ -52,11 +52,7 @@ impl Upstream {
 
     /// A response without a To tag: for [`Proxy::respond_once`], and for a tag of the CSCF's own.
     pub fn untagged(&self, status: u16) -> Message {
-        let mut response = Message::answer(&self.repeats, status);
-        if status > 100 {
-            response.remove(HeaderName::Timestamp);
-        }
-        response
+        Message::answer(&self.repeats, status)
     }
 }
 
@@ -215,9 +211,7 @@ impl<T> Proxy<T> {
 
     /// A response with a To tag.
     pub fn answer(&mut self, upstream: &Upstream, status: u16) -> Message {
-        let mut response = upstream.untagged(status);
-        response.tag_to(&self.stack.token());
-        response
+        self.stack.answer(&upstream.repeats, status)
     }
 
     /// Answers a request.
@@ -227,8 +221,7 @@ impl<T> Proxy<T> {
 
     /// Answers a request with a status and nothing else.
     pub fn reply(&mut self, now: Instant, upstream: &Upstream, status: u16) {
-        let response = self.answer(upstream, status);
-        self.respond(now, upstream, response);
+        self.stack.reply(now, upstream.server, &upstream.repeats, status);
     }
 
     /// Answers a request and keeps nothing of it, see [`Stack::respond_once`].

@@ -2,10 +2,10 @@
 
 use base::Flow;
 use base::time::Duration;
+use base::trust::Networks;
 use diameter::node::NodeConfig;
 
 use crate::own;
-use crate::trust::TrustDomain;
 
 /// Configuration of an I-CSCF.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub struct IcscfConfig {
     /// The S-CSCFs of the network.
     pub scscfs: Vec<Scscf>,
     /// Whose assertions are believed.
-    pub trust: TrustDomain,
+    pub trust: Networks,
     /// The Diameter side.
     pub diameter: NodeConfig,
     /// The HSS's realm.

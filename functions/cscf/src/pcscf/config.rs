@@ -2,10 +2,10 @@
 
 use base::Flow;
 use base::machine::Name;
+use base::trust::Networks;
 use sip::transaction::TimerValues;
 
 use crate::own;
-use crate::trust::TrustDomain;
 
 /// Configuration of a P-CSCF.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub struct PcscfConfig {
     /// Where REGISTER goes: the I-CSCF of the home network.
     pub icscf: Name,
     /// Whose assertions are believed.
-    pub trust: TrustDomain,
+    pub trust: Networks,
     /// Timer values; towards phones on a radio network [`TimerValues::TS24229_AIR`].
     pub timers: TimerValues,
     /// Registered phones at most; beyond it REGISTER gets a 503.
@@ -35,7 +35,7 @@ impl PcscfConfig {
             host,
             port: None,
             icscf,
-            trust: TrustDomain::default(),
+            trust: Networks::default(),
             timers: TimerValues::RFC3261,
             max_bindings: 100_000,
         }

@@ -3,10 +3,10 @@
 use base::Flow;
 use base::machine::Name;
 use base::time::Duration;
+use base::trust::Networks;
 use diameter::node::NodeConfig;
 
 use crate::own;
-use crate::trust::TrustDomain;
 
 /// Configuration of an S-CSCF.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub struct ScscfConfig {
     /// The I-CSCF that requests to users of the home network go to.
     pub icscf: Name,
     /// Whose assertions are believed.
-    pub trust: TrustDomain,
+    pub trust: Networks,
     /// The Diameter side.
     pub diameter: NodeConfig,
     /// The HSS's realm.
