@@ -5,7 +5,6 @@
 //! - [`icscf`]: finds the S-CSCF, TS 24.229 §5.3.
 //! - [`scscf`]: registrar, filter criteria and routing, TS 24.229 §5.4.
 //! - [`cx`]: what I- and S-CSCF ask the HSS, TS 29.228.
-//! - [`reginfo`]: the document of the reg event package, RFC 3680.
 //!
 //! They meet only on the wire: no function here calls another's code. Not here yet: IPsec (Gm), Rx,
 //! Ro; their seams are named in the machines.
@@ -18,5 +17,4 @@ mod lifetime;
 mod own;
 pub mod pcscf;
 pub mod proxy;
-pub mod reginfo;
 pub mod scscf;

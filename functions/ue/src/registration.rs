@@ -12,6 +12,7 @@
 use base::time::Duration;
 use base::{Flow, Instant, Severity};
 use sip::header::{CSeq, NameAddr, delta_seconds};
+use sip::reginfo::ContactEvent;
 use sip::uri::Uri;
 use sip::{HeaderName, Message, Method};
 
@@ -286,12 +287,18 @@ impl Ue {
     }
 
     /// The network ended the registration, TS 24.229 §5.1.1.7.
-    pub(crate) fn deregistered_by_network(&mut self, now: Instant, event: String, again: bool) {
+    pub(crate) fn deregistered_by_network(
+        &mut self,
+        now: Instant,
+        event: Option<ContactEvent>,
+        again: bool,
+    ) {
         if !self.registration.is_registered() {
             return;
         }
         self.forget_registration();
-        self.core.report(now, What::Deregistered { event: Some(event) });
+        let event = Some(event.map_or("", ContactEvent::as_str).to_owned());
+        self.core.report(now, What::Deregistered { event });
         if again {
             self.register(now);
         }

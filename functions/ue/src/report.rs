@@ -56,7 +56,8 @@ pub enum What {
     },
     /// The registration is gone: we removed it, or the network did.
     Deregistered {
-        /// Why, if the network did: the event of reg-event (RFC 3680 §5.1).
+        /// Why, if the network did: the event of reg-event (RFC 3680 §5.1), empty
+        /// if it gave none that is known.
         event: Option<String>,
     },
     /// An INVITE is on its way.

@@ -9,8 +9,9 @@
 //! - [`transaction`]: the four machines of RFC 3261 §17 with RFC 6026, one file each, and their timers.
 //! - [`stack`]: transport (§18), targets (RFC 3263) and transactions of one function, put together.
 //! - [`dialog`]: RFC 3261 §12; [`session_timer`]: RFC 4028.
+//! - [`reginfo`]: the document of the reg event package, RFC 3680 §5.
 //!
-//! Not here: SDP (a body is bytes), TLS, 5626 outbound, 5627 GRUU.
+//! Not here: SDP (a body is bytes, reginfo excepted), TLS, 5626 outbound, 5627 GRUU.
 
 #![forbid(unsafe_code)]
 
@@ -20,6 +21,7 @@ pub mod header;
 pub mod lex;
 pub mod message;
 pub mod method;
+pub mod reginfo;
 pub mod session_timer;
 pub mod stack;
 pub mod status;

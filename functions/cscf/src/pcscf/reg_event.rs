@@ -7,11 +7,11 @@ use base::Instant;
 use base::time::Duration;
 use base::timer::Expiries;
 use sip::header::{HeaderName, SubscriptionState};
+use sip::reginfo::{self, RegInfo, State};
 use sip::{ClientId, Hop, Message, Method};
 
 use super::Pcscf;
 use crate::proxy::Upstream;
-use crate::reginfo::{self, RegInfo, State};
 
 /// How long the last NOTIFY of a phone that is gone is waited for: 64*T1.
 const LAST_NOTIFY: Duration = Duration::from_secs(32);
@@ -133,9 +133,9 @@ impl Pcscf {
     fn follow(&mut self, now: Instant, id: u64, info: &RegInfo) {
         let Some(binding) = self.bindings.get(id) else { return };
         let ours = |aor: &str| {
-            let aor = sip::Uri::parse(aor).map(|u| u.aor());
-            let identities = binding.identities.iter().chain([&binding.aor]);
-            identities.into_iter().any(|i| sip::Uri::parse(i).map(|u| u.aor()) == aor)
+            let Some(aor) = sip::Uri::parse(aor).map(|u| u.aor()) else { return false };
+            let mut identities = binding.identities.iter().chain([&binding.aor]);
+            identities.any(|i| sip::Uri::parse(i).is_some_and(|u| u.aor() == aor))
         };
         let ended = info.registrations.iter().filter(|r| ours(&r.aor)).any(|r| {
             let contact = r.contacts.iter().find(|c| sip::uri::equal(&c.uri, &binding.contact));

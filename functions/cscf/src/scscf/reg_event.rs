@@ -7,14 +7,14 @@ use base::Instant;
 use base::time::Duration;
 use base::timer::Expiries;
 use sip::header::{HeaderName, NameAddr, delta_seconds};
+use sip::reginfo::{
+    self, Completeness, Contact as ContactInfo, ContactEvent, RegInfo, Registration, State,
+};
 use sip::{ClientId, Dialog, Message, Method, Stack, Uri};
 
 use super::user::{Contact, User};
 use super::{Scscf, aor_of};
 use crate::proxy::{Refusal, Upstream};
-use crate::reginfo::{
-    self, Completeness, Contact as ContactInfo, ContactEvent, RegInfo, Registration, State,
-};
 
 /// Longest subscription in seconds.
 const MAX_EXPIRES: u32 = 600_000;
@@ -263,7 +263,8 @@ fn document(
     version: u32,
 ) -> RegInfo {
     let gone = |event: &ContactEvent| {
-        !matches!(event, ContactEvent::Registered | ContactEvent::Created | ContactEvent::Refreshed)
+        use ContactEvent::{Created, Refreshed, Registered, Shortened};
+        !matches!(event, Registered | Created | Refreshed | Shortened)
     };
     let contacts: Vec<ContactInfo> = events
         .iter()
@@ -272,7 +273,7 @@ fn document(
             ContactInfo {
                 id: contact_id(contact),
                 state,
-                event: *event,
+                event: Some(*event),
                 expires: if gone(event) { 0 } else { contact.lifetime.left(now) },
                 uri: contact.uri.clone(),
             }

@@ -5,6 +5,7 @@ use base::{Instant, Severity};
 use diameter::cx::{Assignment, AuthData, Maa, Mar, Saa, Sar};
 use sip::Message;
 use sip::header::{Challenge, Credentials, HeaderName, NameAddr, delta_seconds, q_value};
+use sip::reginfo::ContactEvent;
 
 use super::authenticate::Verdict;
 use super::user::{Contact, User};
@@ -12,7 +13,6 @@ use super::{Scscf, Waiting, aor_of};
 use crate::cx::{Answer, private_identity};
 use crate::lifetime::Lifetime;
 use crate::proxy::{Refusal, Upstream};
-use crate::reginfo::ContactEvent;
 
 /// A REGISTER that waits for the HSS.
 #[derive(Clone, Debug)]
