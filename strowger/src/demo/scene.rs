@@ -12,7 +12,7 @@ use base::flow::Service;
 use base::machine::{Name, Order};
 use base::redact::Secret;
 use base::{Random, Transport};
-use engine::net::Notice;
+use engine::net::{NOTICES, Notice, notices};
 use engine::{FunctionId, FunctionSpec, Handle, Listener, Live, LiveConfig, RelayConfig};
 use hss::Subscriber;
 use hss::subscriber::OperatorKey;
@@ -126,7 +126,7 @@ impl Stage {
         changes.extend(hss::records(&carol.map_err(|e| failed(&e))?));
         let recorder = Recorder::start(LIMITS).map_err(|e| failed(&e))?;
         let tap = recorder.tap();
-        let (console, notices) = engine::net::notices(65_536);
+        let (console, notices) = notices(NOTICES);
         let handle = live.handle();
         let run = move || live.run(tap, console);
         let thread = std::thread::Builder::new().name("shard".to_owned()).spawn(run);
