@@ -278,7 +278,9 @@ fn hear(expect: Option<&[i16]>, recording: &[i16]) -> Heard {
 }
 
 fn write(path: &Path, samples: &[i16]) -> Result<(), String> {
-    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let failed = |error: &dyn std::fmt::Display| {
+        format!("cannot write {}: {error}; choose another file for --record", path.display())
+    };
     let wav = rtp::wav::write(8000, samples).map_err(|error| failed(&error))?;
     std::fs::write(path, wav).map_err(|error| failed(&error))
 }
