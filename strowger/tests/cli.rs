@@ -363,6 +363,18 @@ fn configurations() {
         assert!(said.contains("--> strowger.toml:1:2"), "{said}");
         assert!(said.contains("help: did you mean `pcscf`?"), "{said}");
     }
+    for args in ["config check missing.toml", "run -c missing.toml", "sub list -c missing.toml"] {
+        let said = folder.fails(args, 1);
+        let advice = "error: there is no missing.toml\n  \
+            help: `strowger config init missing.toml` writes one\n";
+        assert_eq!(said, advice, "{args}");
+    }
+    fs::create_dir(folder.0.join("folder")).unwrap();
+    let said = folder.fails("run -c folder", 1);
+    assert!(
+        said.contains("folder cannot be read: ") && said.contains("-c names another"),
+        "{said}"
+    );
     let schema: serde_json::Value = serde_json::from_str(&folder.works("config schema")).unwrap();
     assert_eq!(schema["additionalProperties"], false);
 }
