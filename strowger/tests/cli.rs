@@ -379,6 +379,22 @@ fn configurations() {
     assert_eq!(schema["additionalProperties"], false);
 }
 
+/// Before anything starts, not after the call.
+#[test]
+fn a_demonstration_that_cannot_write_says_so_at_once() {
+    let folder = Folder::new();
+    folder.write("file", "");
+    for out in ["file", "file/below", "/proc/nowhere", "/proc"] {
+        let output = folder.output(&format!("demo --out {out}"));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{out}: {said}");
+        assert!(said.starts_with(&format!("error: cannot write into {out}: ")), "{said}");
+        assert!(said.ends_with("  help: choose another folder: --out DIR\n"), "{said}");
+        let shown = String::from_utf8(output.stdout).unwrap();
+        assert!(!shown.contains("network ready"), "{shown}");
+    }
+}
+
 #[test]
 fn what_is_not_understood() {
     let folder = Folder::new();

@@ -39,6 +39,7 @@ const NAMES: [&str; 2] = ["alice", "bob"];
 impl Demo {
     /// Plays the scene. What goes wrong on the way is in [`Outcome::failures`].
     pub fn run(mut self) -> Result<Outcome, DemoError> {
+        prepare(&self.out)?;
         let mut outcome = Outcome::default();
         let mut stage = Stage::build(&mut self)?;
         outcome.ready = self.begun.elapsed();
@@ -226,7 +227,7 @@ impl Stage {
             }
             let path = demo.out.join(format!("{}-heard.wav", NAMES[n]));
             let wav = rtp::wav::write(8000, &report.recording).map_err(|e| e.to_string())?;
-            match std::fs::create_dir_all(&demo.out).and_then(|()| std::fs::write(&path, wav)) {
+            match std::fs::write(&path, wav) {
                 Ok(()) => outcome.files.push(("recording", path)),
                 Err(e) => outcome.failures.push(format!("cannot write {}: {e}", path.display())),
             }
@@ -320,11 +321,20 @@ impl Stage {
     }
 }
 
+/// Makes the folder and tries whether it takes files: nobody should learn that after the call.
+fn prepare(out: &Path) -> Result<(), DemoError> {
+    let trial = out.join(format!(".trial-{}", std::process::id()));
+    let tried = std::fs::create_dir_all(out)
+        .and_then(|()| std::fs::write(&trial, b""))
+        .and_then(|()| std::fs::remove_file(&trial));
+    tried.map_err(|error| DemoError::Folder { path: out.to_owned(), error })
+}
+
 fn write_files(out: &Path, outcome: &mut Outcome) -> Result<(), DemoError> {
     let correlation = ladder::Correlation::new(outcome.records.iter().cloned());
     let write = |name: &str, bytes: &[u8]| {
         let path = out.join(name);
-        let result = std::fs::create_dir_all(out).and_then(|()| std::fs::write(&path, bytes));
+        let result = std::fs::write(&path, bytes);
         result.map(|()| path.clone()).map_err(|error| DemoError::Write { path, error })
     };
     let capture = ladder::pcapng::write(correlation.records());
