@@ -17,6 +17,7 @@ use engine::{FunctionId, FunctionSpec, Handle, Listener, Live, LiveConfig, Relay
 use hss::Subscriber;
 use hss::subscriber::OperatorKey;
 use ladder::Record;
+use ladder::text::span;
 use ue::{Audio, By, CallId, Credential, MediaReport, UeConfig, UeOrder, UeReport, What};
 
 use super::{DOMAIN, Demo, DemoError, Heard, Join, Outcome};
@@ -159,13 +160,13 @@ impl Stage {
                     _ => None,
                 })??;
             outcome.registration[n] = Some(delay);
-            (demo.progress)(&format!("{name} registered with the SIM in {delay:.1?}"));
+            (demo.progress)(&format!("{name} registered with the SIM in {}", span(delay)));
         }
         let call = self.call(demo, outcome)?;
         let begin = Instant::now();
         let words = self.voices.iter().map(|v| v.len()).max().unwrap_or(0) as u64;
         let words = Duration::from_millis(words / 8 + 300);
-        (demo.progress)(&format!("both speak for {:.1} s", words.as_secs_f32()));
+        (demo.progress)(&format!("both speak for {}", span(words)));
         self.wait(words)?;
         outcome.talk = begin.elapsed();
         self.order(0, UeOrder::Hangup(call))?;
@@ -194,7 +195,7 @@ impl Stage {
             _ => None,
         })??;
         outcome.post_dial_delay = Some(pdd);
-        (demo.progress)(&format!("bob's phone rings after {pdd:.1?}"));
+        (demo.progress)(&format!("bob's phone rings after {}", span(pdd)));
         self.hear("bob to answer", |who, what| match what {
             What::Answered { call, .. } if who == 0 => Some(Ok(*call)),
             What::Ended { status, reason, .. } => Some(Err(format!("no call: {status} {reason}"))),

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use ladder::text::span;
 use rtp::likeness::{Verdict, compare};
 use ue::{By, CallId, Incoming, MediaReport, UeOrder, What};
 
@@ -93,13 +94,13 @@ impl Driver<'_> {
                 self.begin(number, call, false, from, called);
             }
             What::Ringing { call, delay } => {
-                self.say(number, &format!("rings after {delay:.1?}"));
+                self.say(number, &format!("rings after {}", span(delay)));
                 if let Some(ongoing) = self.call(number, call) {
                     ongoing.pdd = Some(delay);
                 }
             }
             What::Answered { call, pdd, delay, codec } => {
-                self.say(number, &format!("answered after {delay:.1?}, {codec}"));
+                self.say(number, &format!("answered after {}, {codec}", span(delay)));
                 if let Some(ongoing) = self.call(number, call) {
                     ongoing.pdd = Some(pdd);
                     ongoing.setup = Some(delay);
