@@ -4,11 +4,12 @@ use std::mem::{size_of, zeroed};
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 pub fn to_c(a: SocketAddrV4) -> libc::sockaddr_in {
-    let mut s: libc::sockaddr_in = unsafe { zeroed() };
-    s.sin_family = libc::AF_INET as u16;
-    s.sin_port = a.port().to_be();
-    s.sin_addr.s_addr = u32::from(*a.ip()).to_be();
-    s
+    libc::sockaddr_in {
+        sin_family: libc::AF_INET as u16,
+        sin_port: a.port().to_be(),
+        sin_addr: libc::in_addr { s_addr: u32::from(*a.ip()).to_be() },
+        sin_zero: [0; 8],
+    }
 }
 
 pub fn from_c(s: &libc::sockaddr_in) -> SocketAddrV4 {
@@ -25,6 +26,7 @@ pub struct RecvBatch {
 
 impl RecvBatch {
     pub fn new(n: usize, size: usize) -> RecvBatch {
+        // SAFETY: the structures are plain data for which all zeros are valid.
         unsafe {
             RecvBatch {
                 size,
@@ -39,15 +41,17 @@ impl RecvBatch {
     /// Takes what is waiting (never blocks); returns the number of datagrams.
     pub fn recv(&mut self, fd: i32) -> io::Result<usize> {
         let n = self.hdrs.len();
-        for i in 0..n {
-            self.iovs[i].iov_base = unsafe { self.bufs.as_mut_ptr().add(i * self.size) } as *mut _;
-            self.iovs[i].iov_len = self.size;
+        for (i, room) in self.bufs.chunks_exact_mut(self.size).enumerate() {
+            self.iovs[i].iov_base = room.as_mut_ptr() as *mut _;
+            self.iovs[i].iov_len = room.len();
             let h = &mut self.hdrs[i].msg_hdr;
             h.msg_name = &mut self.addrs[i] as *mut _ as *mut _;
             h.msg_namelen = size_of::<libc::sockaddr_in>() as u32;
             h.msg_iov = &mut self.iovs[i];
             h.msg_iovlen = 1;
         }
+        // SAFETY: all `n` headers were just pointed at buffers and addresses of this struct, which
+        // nobody else uses during the call.
         let r = unsafe {
             libc::recvmmsg(
                 fd,
@@ -92,6 +96,7 @@ pub struct SendBatch {
 
 impl SendBatch {
     pub fn new(cap: usize) -> SendBatch {
+        // SAFETY: the structures are plain data for which all zeros are valid.
         unsafe {
             SendBatch {
                 cap,
@@ -133,6 +138,8 @@ impl SendBatch {
         }
         let mut at = 0;
         while at < self.len {
+            // SAFETY: the first `len` headers were pointed at buffers and addresses of this struct, which
+            // do not move before the loop ends, and `at` is less than `len`.
             let r = unsafe {
                 libc::sendmmsg(fd, self.hdrs.as_mut_ptr().add(at), (self.len - at) as u32, 0)
             };
@@ -144,6 +151,7 @@ impl SendBatch {
                 match e.raw_os_error() {
                     Some(libc::EAGAIN) | Some(libc::ENOBUFS) => {
                         let mut p = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
+                        // SAFETY: one entry is told and one is there; it outlives the call.
                         unsafe { libc::poll(&mut p, 1, 1) };
                     }
                     Some(libc::EINTR) => {}

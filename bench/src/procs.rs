@@ -28,6 +28,8 @@ fn parent_and_user(pid: i32) -> Option<(i32, u64)> {
 fn process_cpu_ns(pid: i32) -> u64 {
     let mut clock = 0;
     let mut ts = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `clock` and `ts` outlive the calls that fill them; whoever the process is, and whether it
+    // still is, decides only about success, and a clock is read only after it was found.
     let read = unsafe {
         libc::clock_getcpuclockid(pid, &mut clock) == 0 && libc::clock_gettime(clock, &mut ts) == 0
     };
@@ -36,6 +38,12 @@ fn process_cpu_ns(pid: i32) -> u64 {
     } else {
         0
     }
+}
+
+/// What the times in /proc are counted in.
+fn ticks_per_second() -> u64 {
+    // SAFETY: it takes an integer and gives one; no memory is shared.
+    unsafe { libc::sysconf(libc::_SC_CLK_TCK) as u64 }
 }
 
 fn all_pids() -> Vec<i32> {
@@ -100,7 +108,7 @@ impl Server {
         if !self.given() {
             return 0;
         }
-        let hz = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as u64;
+        let hz = ticks_per_second();
         self.pids()
             .iter()
             .filter_map(|p| parent_and_user(*p))
@@ -144,7 +152,7 @@ pub struct Machine {
 
 impl Machine {
     pub fn now(s: &Server) -> Machine {
-        let hz = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as u64;
+        let hz = ticks_per_second();
         let text = fs::read_to_string("/proc/stat").unwrap_or_default();
         let f: Vec<u64> = text
             .lines()

@@ -68,6 +68,7 @@ fn main() {
         }
         // let it finish starting, then end it and whatever it left behind in its process group
         std::thread::sleep(Duration::from_millis(300));
+        // SAFETY: it takes two integers; the child was not waited for yet, so the number is still its.
         unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
         // a server that does not want to stop is killed after 10 s
         let t = now_ns();
@@ -77,6 +78,7 @@ fn main() {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
+        // SAFETY: it takes two integers. A group keeps its number as long as somebody is in it.
         unsafe { libc::kill(-(child.id() as i32), libc::SIGKILL) };
         std::thread::sleep(Duration::from_millis(200));
         match took {

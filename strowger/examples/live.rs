@@ -68,7 +68,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("sim impi {}", sim.impi);
     changes.extend(hss::records(&sim));
     handle.order(provisioner, Order(Box::new(Provision { number: 1, changes })))?;
-    let (console, notices) = engine::net::notices(1024);
+    let (console, notices) = engine::net::notices(engine::net::NOTICES);
     std::thread::spawn(move || {
         for notice in notices {
             println!("{notice:?}");

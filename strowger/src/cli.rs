@@ -91,9 +91,19 @@ impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Failure {
         match error {
             ConfigError::Wrong(_) => Failure(error.to_string()),
-            error => Failure::new(error),
+            ConfigError::Unreadable { path, error } if error.kind() == io::ErrorKind::NotFound => {
+                no_config(&format!("there is no {path}"), &path)
+            }
+            error => Failure::new(format!(
+                "{error}\n  help: it must be a text file that this user may read; -c names another"
+            )),
         }
     }
+}
+
+/// There is no configuration, and how one comes about.
+fn no_config(what: &str, file: &str) -> Failure {
+    Failure::new(format!("{what}\n  help: `strowger config init {file}` writes one"))
 }
 
 impl From<StateError> for Failure {

@@ -110,6 +110,14 @@ pub enum DemoError {
     /// The network could not be started.
     #[error("cannot start the network: {0}")]
     Start(String),
+    /// The folder takes no files.
+    #[error("cannot write into {}: {error}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
     /// A file could not be written.
     #[error("cannot write {}: {error}", path.display())]
     Write {

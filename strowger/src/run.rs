@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use base::{Event, Report, Severity};
-use engine::net::{ListenError, Notice, notices};
+use engine::net::{ListenError, NOTICES, Notice, notices};
 use engine::shard::{Crossing, Store, Tap};
 use engine::{FunctionId, FunctionSpec, Handle, Listener, Live, LiveConfig, RelayConfig};
 
@@ -22,9 +22,6 @@ use crate::plan::{Plan, Role};
 use crate::provision::{Provisioner, Started};
 use crate::recorder::{LIMITS, Recorder};
 use crate::relay::RtpForward;
-
-/// Notices that may wait for the dispatcher.
-const NOTICES: usize = 4096;
 
 /// Why a process does not start.
 #[derive(Debug, thiserror::Error)]

@@ -363,8 +363,36 @@ fn configurations() {
         assert!(said.contains("--> strowger.toml:1:2"), "{said}");
         assert!(said.contains("help: did you mean `pcscf`?"), "{said}");
     }
+    for args in ["config check missing.toml", "run -c missing.toml", "sub list -c missing.toml"] {
+        let said = folder.fails(args, 1);
+        let advice = "error: there is no missing.toml\n  \
+            help: `strowger config init missing.toml` writes one\n";
+        assert_eq!(said, advice, "{args}");
+    }
+    fs::create_dir(folder.0.join("folder")).unwrap();
+    let said = folder.fails("run -c folder", 1);
+    assert!(
+        said.contains("folder cannot be read: ") && said.contains("-c names another"),
+        "{said}"
+    );
     let schema: serde_json::Value = serde_json::from_str(&folder.works("config schema")).unwrap();
     assert_eq!(schema["additionalProperties"], false);
+}
+
+/// Before anything starts, not after the call.
+#[test]
+fn a_demonstration_that_cannot_write_says_so_at_once() {
+    let folder = Folder::new();
+    folder.write("file", "");
+    for out in ["file", "file/below", "/proc/nowhere", "/proc"] {
+        let output = folder.output(&format!("demo --out {out}"));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{out}: {said}");
+        assert!(said.starts_with(&format!("error: cannot write into {out}: ")), "{said}");
+        assert!(said.ends_with("  help: choose another folder: --out DIR\n"), "{said}");
+        let shown = String::from_utf8(output.stdout).unwrap();
+        assert!(!shown.contains("network ready"), "{shown}");
+    }
 }
 
 #[test]

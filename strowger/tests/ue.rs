@@ -232,13 +232,28 @@ fn refusals_say_what_to_do() {
         (format!("call 1 {BOB} --dtmf x"), "digits are 0-9"),
         (format!("call 1 {BOB} --patience 241"), "240 seconds at most"),
         (format!("register {BOB} --local here"), "an IP address of this machine"),
-        ("register".to_owned(), "--imsi"),
     ] {
         let said = text(&network.fails(&args, 2).stderr);
         assert!(said.contains(what), "{args}: {said}");
     }
+    for args in ["register", "call 1", "answer", "message 1 hello"] {
+        let said = text(&network.fails(args, 2).stderr);
+        for way in ["--imsi 001010000000001 --k HEX --opc HEX", "--user alice --password secret"] {
+            assert!(said.contains(way), "{args}: {said}");
+        }
+    }
     let file = network.fails(&format!("call 1 {BOB} --say strowger.toml"), 1);
     assert!(text(&file.stderr).contains("broken WAV file"), "{}", text(&file.stderr));
+    for (option, words) in [("--say", "alice, bob, silence"), ("--expect", "alice, bob")] {
+        for command in ["call 1", "answer"] {
+            let said = text(&network.fails(&format!("{command} {BOB} {option} nofile"), 1).stderr);
+            assert!(said.starts_with(&format!("error: {option} nofile: No such file")), "{said}");
+            let takes = format!(
+                "{option} takes a WAV file of 8 kHz, 16 bit, mono, or what is built in: {words}\n"
+            );
+            assert!(said.contains(&takes), "{said}");
+        }
+    }
     let local = network.fails(&format!("register {BOB} --local {}", network.v4), 1);
     assert!(text(&local.stderr).contains("help: give another --local"), "{}", text(&local.stderr));
 }

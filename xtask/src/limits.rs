@@ -27,7 +27,6 @@ fn ours(subscribers: usize) -> Kind {
 
 fn idle_memory(kind: Kind) -> Result<f64, String> {
     let mut server = Server::start(kind)?;
-    std::thread::sleep(Duration::from_secs(1));
     let memory = server.memory()?;
     server.end();
     Ok(memory)
@@ -95,6 +94,8 @@ fn start_time(kind: Kind) -> Result<[f64; 3], String> {
 /// Memory (PSS) of all its processes in MiB, and its CPU in per cent, with nothing to do.
 fn idle(kind: Kind) -> Result<(f64, f64), String> {
     let mut server = Server::start(kind)?;
+    // What the start set off ends before CPU time is measured, which the program below does over its
+    // own five seconds.
     std::thread::sleep(Duration::from_secs(2));
     let mut command = Command::new(tool("procmeter"));
     let line = output(command.args(["--seconds", "5", "--pid", &server.id().to_string()]))?;

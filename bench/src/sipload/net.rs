@@ -2,7 +2,9 @@
 use bench::{big_buffers, mmsg::*};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream, UdpSocket};
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::fd::AsRawFd;
+
+use socket2::{Domain, Socket, Type};
 
 enum End {
     Udp { sock: UdpSocket, out: SendBatch },
@@ -32,6 +34,7 @@ impl Net {
     /// `n` sockets, each at the address that `ip` gives for its number.
     pub fn new(n: usize, ip: impl Fn(usize) -> Ipv4Addr, server: SocketAddrV4, tcp: bool) -> Net {
         allow_files(n as u64 + 100);
+        // SAFETY: it takes an integer and gives one; no memory is shared.
         let epoll = unsafe { libc::epoll_create1(0) };
         assert!(epoll >= 0, "epoll");
         let mut net = Net {
@@ -62,6 +65,7 @@ impl Net {
                 other => panic!("IPv4 only: {other:?}"),
             }
             let mut ev = libc::epoll_event { events: libc::EPOLLIN as u32, u64: i as u64 };
+            // SAFETY: the kernel reads the event during the call only, and it outlives the call.
             let added = unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, end.fd(), &mut ev) };
             assert_eq!(added, 0, "epoll_ctl");
             net.ends.push(end);
@@ -110,8 +114,11 @@ impl Net {
 
     /// Waits up to `ms` and adds every whole message that came in to `inbox`, with its socket.
     pub fn receive(&mut self, ms: i32, inbox: &mut Vec<(usize, Vec<u8>)>) {
-        let mut ready: [libc::epoll_event; 256] = unsafe { std::mem::zeroed() };
-        let n = unsafe { libc::epoll_wait(self.epoll, ready.as_mut_ptr(), 256, ms) };
+        let mut ready = [libc::epoll_event { events: 0, u64: 0 }; 256];
+        // SAFETY: the kernel writes at most as many events as the array, which outlives the call, has.
+        let n = unsafe {
+            libc::epoll_wait(self.epoll, ready.as_mut_ptr(), ready.len() as libc::c_int, ms)
+        };
         for event in ready.iter().take(n.max(0) as usize) {
             let i = event.u64 as usize;
             match &mut self.ends[i] {
@@ -171,6 +178,7 @@ fn give_up(why: &str) -> ! {
 
 fn allow_files(n: u64) {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: both calls use the structure, which is theirs and outlives them, during the call only.
     unsafe {
         libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
         limit.rlim_cur = limit.rlim_cur.max(n).min(limit.rlim_max);
@@ -180,22 +188,10 @@ fn allow_files(n: u64) {
 
 /// A TCP connection from a chosen address.
 fn connect_from(ip: Ipv4Addr, server: SocketAddrV4) -> io::Result<TcpStream> {
-    let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    let sock = unsafe { TcpStream::from_raw_fd(fd) };
-    let size = size_of::<libc::sockaddr_in>() as u32;
-    let (from, to) = (to_c(SocketAddrV4::new(ip, 0)), to_c(server));
-    let done = unsafe {
-        libc::bind(fd, &from as *const _ as *const _, size) == 0
-            && libc::connect(fd, &to as *const _ as *const _, size) == 0
-    };
-    if done {
-        Ok(sock)
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    let sock = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    sock.bind(&SocketAddrV4::new(ip, 0).into())?;
+    sock.connect(&server.into())?;
+    Ok(sock.into())
 }
 
 /// Length of the first whole SIP message in a byte stream.

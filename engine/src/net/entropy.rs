@@ -11,6 +11,7 @@ use std::io;
 pub(crate) fn seed() -> io::Result<[u8; 32]> {
     let mut seed = [0u8; 32];
     // Up to 256 bytes come whole once the kernel's pool is ready (getrandom(2)).
+    // SAFETY: the pointer is to the array, which outlives the call, and the length is the array's.
     let got = unsafe { libc::getrandom(seed.as_mut_ptr().cast(), seed.len(), 0) };
     match usize::try_from(got) {
         Ok(got) if got == seed.len() => Ok(seed),

@@ -43,8 +43,8 @@ impl Inbox {
     pub(crate) fn receive(&mut self, socket: RawFd) -> io::Result<(usize, bool)> {
         let want = self.want;
         // SAFETY: both structures are plain data for which all zeros are valid.
-        let mut parts: [libc::iovec; BATCH] = unsafe { zeroed() };
-        let mut heads: [libc::mmsghdr; BATCH] = unsafe { zeroed() };
+        let (mut parts, mut heads): ([libc::iovec; BATCH], [libc::mmsghdr; BATCH]) =
+            unsafe { (zeroed(), zeroed()) };
         for (at, room) in self.room.chunks_exact_mut(self.slot).take(want).enumerate() {
             parts[at] = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() };
             let head = &mut heads[at].msg_hdr;
@@ -88,10 +88,11 @@ pub(crate) fn send<'a>(
     socket: RawFd,
     datagrams: impl Iterator<Item = (SocketAddr, &'a [u8])>,
 ) -> io::Result<usize> {
-    // SAFETY: all three structures are plain data for which all zeros are valid.
+    // SAFETY: a sockaddr_storage is plain data for which all zeros are valid.
     let mut names: [libc::sockaddr_storage; BATCH] = unsafe { zeroed() };
-    let mut parts: [libc::iovec; BATCH] = unsafe { zeroed() };
-    let mut heads: [libc::mmsghdr; BATCH] = unsafe { zeroed() };
+    // SAFETY: so are both of these.
+    let (mut parts, mut heads): ([libc::iovec; BATCH], [libc::mmsghdr; BATCH]) =
+        unsafe { (zeroed(), zeroed()) };
     let mut count = 0;
     for (at, (to, bytes)) in datagrams.take(BATCH).enumerate() {
         // The kernel only reads what is sent.

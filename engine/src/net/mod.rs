@@ -26,7 +26,7 @@ pub use dns::DnsConfig;
 pub use holder::Holder;
 pub(crate) use mmsg::{BATCH, Inbox, send as send_batch};
 use notices::Published;
-pub use notices::{Notice, Notices, notices};
+pub use notices::{NOTICES, Notice, Notices, notices};
 use sockets::Sockets;
 
 use crate::framing::{Framings, no_streams};

@@ -41,7 +41,11 @@ pub struct Notices {
     lost: u64,
 }
 
-/// A console and the end at which its notices arrive; at most `room` of them wait.
+/// Notices that may wait for a receiver that keeps up: the room of a program that has no other wish.
+pub const NOTICES: usize = 4096;
+
+/// A console and the end at which its notices arrive; at most `room` of them wait,
+/// [`NOTICES`] unless there is a reason.
 pub fn notices(room: usize) -> (Notices, Receiver<Notice>) {
     let (sender, receiver) = sync_channel(room);
     (Notices { sender, lost: 0 }, receiver)

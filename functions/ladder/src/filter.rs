@@ -30,19 +30,14 @@ pub struct Filter {
 /// Ties beyond this number are not learned: a guard against a peer that invents them.
 const MOST_TIES: usize = 4096;
 
-/// What makes a message belong to what went before.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Tie {
-    Key(Key),
-    Exchange(Exchange),
-}
-
 /// A filter with what it learned.
 #[derive(Debug)]
 pub(crate) struct Follow {
     filter: Filter,
     wanted: Vec<Wanted>,
-    ties: BTreeSet<Tie>,
+    /// What makes a message belong to what went before: its keys, or the request that it answers.
+    keys: BTreeSet<Key>,
+    exchanges: BTreeSet<Exchange>,
     /// Identities of the call's SIP requests, and when they were last seen.
     identities: BTreeSet<Key>,
     last: Instant,
@@ -52,9 +47,15 @@ impl Follow {
     pub(crate) fn new(filter: Filter) -> Follow {
         let wanted =
             filter.subscriber.iter().chain(&filter.aliases).map(|w| Wanted::parse(w)).collect();
-        let ties = filter.call.iter().map(|id| Tie::Key(Key::CallId(id.clone())));
-        let ties = ties.collect();
-        Follow { filter, wanted, ties, identities: BTreeSet::new(), last: Instant::EPOCH }
+        let keys = filter.call.iter().map(|id| Key::CallId(id.clone())).collect();
+        Follow {
+            filter,
+            wanted,
+            keys,
+            exchanges: BTreeSet::new(),
+            identities: BTreeSet::new(),
+            last: Instant::EPOCH,
+        }
     }
 
     pub(crate) fn wants(&mut self, record: &Record, summary: &Summary) -> bool {
@@ -71,14 +72,14 @@ impl Follow {
         if self.filter.call.is_none() && self.wanted.is_empty() {
             return true;
         }
-        let tied = summary.keys.iter().any(|key| self.ties.contains(&Tie::Key(key.clone())));
+        let tied = summary.keys.iter().any(|key| self.keys.contains(key));
         let wanted = |key: &Key| self.wanted.iter().any(|w| w.is_key(key));
         let caused = summary.protocol == Service::Diameter
             && summary.is_request()
             && record.at.since(self.last) <= CAUSE
             && summary.keys.iter().any(|key| self.identities.contains(key));
-        let answered = self.ties.contains(&Tie::Exchange(exchange(record, summary)));
-        if !(tied || caused || answered || summary.keys.iter().any(wanted)) {
+        let answers = || self.exchanges.contains(&exchange(record, summary));
+        if !(tied || caused || summary.keys.iter().any(wanted) || answers()) {
             return false;
         }
         self.learn(record, summary);
@@ -86,21 +87,21 @@ impl Follow {
     }
 
     fn learn(&mut self, record: &Record, summary: &Summary) {
-        if self.ties.len() + self.identities.len() > MOST_TIES {
+        if self.keys.len() + self.exchanges.len() + self.identities.len() > MOST_TIES {
             return;
         }
         if summary.protocol != Service::Sip && summary.is_request() {
-            self.ties.insert(Tie::Exchange(exchange(record, summary)));
+            self.exchanges.insert(exchange(record, summary));
         }
         // A call is not followed to all calls of the people in it; a subscriber is followed by
         // what its registration tells.
         for key in &summary.keys {
             match key {
                 Key::CallId(_) | Key::Icid(_) | Key::SessionId(_) => {
-                    self.ties.insert(Tie::Key(key.clone()));
+                    self.keys.insert(key.clone());
                 }
                 Key::Impi(_) if !self.wanted.is_empty() && summary.verb == "REGISTER" => {
-                    self.ties.insert(Tie::Key(key.clone()));
+                    self.keys.insert(key.clone());
                 }
                 Key::Impu(_) if summary.protocol == Service::Sip && self.filter.call.is_some() => {
                     self.identities.insert(key.clone());

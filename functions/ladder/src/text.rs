@@ -414,14 +414,38 @@ pub(crate) fn millis(duration: Duration) -> String {
     format!("{}.{:03}", duration.as_millis(), duration.as_micros() % 1000)
 }
 
-/// A length of time in the unit that suits it.
-pub(crate) fn span(duration: Duration) -> String {
-    if duration < Duration::from_secs(1) {
+/// A length of time for a person, in the unit that suits it: `0.9 ms`, `1.2 s`, `2:05 min`.
+pub fn span(duration: Duration) -> String {
+    // What would be rounded up to the next unit is told in that one.
+    if duration < Duration::from_micros(999_950) {
         format!("{:.1} ms", duration.as_secs_f64() * 1e3)
-    } else if duration < Duration::from_secs(100) {
+    } else if duration < Duration::from_millis(99_950) {
         format!("{:.1} s", duration.as_secs_f64())
     } else {
         let seconds = duration.as_secs();
         format!("{}:{:02} min", seconds / 60, seconds % 60)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_have_their_units() {
+        let cases = [
+            (0, "0.0 ms"),
+            (945, "0.9 ms"),
+            (8_700, "8.7 ms"),
+            (999_949, "999.9 ms"),
+            (999_950, "1.0 s"),
+            (4_600_000, "4.6 s"),
+            (99_949_999, "99.9 s"),
+            (99_950_000, "1:39 min"),
+            (125_000_000, "2:05 min"),
+        ];
+        for (micros, text) in cases {
+            assert_eq!(span(Duration::from_micros(micros)), text, "{micros} µs");
+        }
     }
 }

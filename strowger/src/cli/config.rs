@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::{Failure, print};
+use super::{Failure, no_config, print};
 use crate::config::{Config, SAMPLE, keys, loopback};
 use crate::plan::Role;
 use crate::run::{FILE, config_file};
@@ -60,10 +60,8 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
             print(&format!("{named} is written; `strowger run -c {named}` runs it\n"))
         }
         Command::Check { file, config } => {
-            let path = config_file(file.or(config)).ok_or_else(|| {
-                let help = "`strowger config init strowger.toml` writes one";
-                Failure::new(format!("there is no {FILE} here\n  help: {help}"))
-            })?;
+            let path = config_file(file.or(config))
+                .ok_or_else(|| no_config(&format!("there is no {FILE} here"), FILE))?;
             let config = Config::load(&path)?;
             let plan = config.plan(None, &loopback());
             let here: Vec<&str> = plan.here.keys().copied().map(Role::as_str).collect();

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::{Failure, print};
-use crate::demo::{Demo, screen};
+use crate::demo::{Demo, DemoError, screen};
 
 /// A whole IMS and two phones with SIMs on this machine: they register, one calls the other, they talk
 ///
@@ -38,7 +38,7 @@ pub(super) fn run(args: &Args, begun: Instant) -> Result<(), Failure> {
     demo.progress = Box::new(move |line| {
         let _ = print(&format!("  {:>7.3} s  {line}\n", begun.elapsed().as_secs_f32()));
     });
-    let outcome = demo.run().map_err(Failure::new)?;
+    let outcome = demo.run().map_err(|error| refused(&error))?;
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     print(&format!("\n{}\n", screen::ladder(&outcome, args.width, colour)))?;
     print(&screen::results(&outcome))?;
@@ -47,6 +47,15 @@ pub(super) fn run(args: &Args, begun: Instant) -> Result<(), Failure> {
         wait_for_a_signal()?;
     }
     if outcome.failures.is_empty() { Ok(()) } else { Err(Failure::new("the demonstration failed")) }
+}
+
+fn refused(error: &DemoError) -> Failure {
+    match error {
+        DemoError::Start(_) => Failure::new(error),
+        DemoError::Folder { .. } | DemoError::Write { .. } => {
+            Failure::new(format!("{error}\n  help: choose another folder: --out DIR"))
+        }
+    }
 }
 
 /// Until somebody ends the process.

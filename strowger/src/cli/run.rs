@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use base::{Event, Severity, Transport};
 use engine::net::HandleError;
+use ladder::text::span;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -83,7 +84,8 @@ pub(super) fn run(args: &Args, begin: Instant) -> Result<(), Failure> {
                 std::process::exit(1);
             }
             let text = format!(
-                "ends with the last call, within {grace:?}; a second signal ends it at once"
+                "ends with the last call, within {}; a second signal ends it at once",
+                span(grace)
             );
             let at = now + then.elapsed();
             log.write(at, "strowger", &Event::new(Severity::Info, "strowger.end", text));

@@ -12,11 +12,12 @@ use base::flow::Service;
 use base::machine::{Name, Order};
 use base::redact::Secret;
 use base::{Random, Transport};
-use engine::net::Notice;
+use engine::net::{NOTICES, Notice, notices};
 use engine::{FunctionId, FunctionSpec, Handle, Listener, Live, LiveConfig, RelayConfig};
 use hss::Subscriber;
 use hss::subscriber::OperatorKey;
 use ladder::Record;
+use ladder::text::span;
 use ue::{Audio, By, CallId, Credential, MediaReport, UeConfig, UeOrder, UeReport, What};
 
 use super::{DOMAIN, Demo, DemoError, Heard, Join, Outcome};
@@ -39,6 +40,7 @@ const NAMES: [&str; 2] = ["alice", "bob"];
 impl Demo {
     /// Plays the scene. What goes wrong on the way is in [`Outcome::failures`].
     pub fn run(mut self) -> Result<Outcome, DemoError> {
+        prepare(&self.out)?;
         let mut outcome = Outcome::default();
         let mut stage = Stage::build(&mut self)?;
         outcome.ready = self.begun.elapsed();
@@ -126,7 +128,7 @@ impl Stage {
         changes.extend(hss::records(&carol.map_err(|e| failed(&e))?));
         let recorder = Recorder::start(LIMITS).map_err(|e| failed(&e))?;
         let tap = recorder.tap();
-        let (console, notices) = engine::net::notices(65_536);
+        let (console, notices) = notices(NOTICES);
         let handle = live.handle();
         let run = move || live.run(tap, console);
         let thread = std::thread::Builder::new().name("shard".to_owned()).spawn(run);
@@ -158,13 +160,13 @@ impl Stage {
                     _ => None,
                 })??;
             outcome.registration[n] = Some(delay);
-            (demo.progress)(&format!("{name} registered with the SIM in {delay:.1?}"));
+            (demo.progress)(&format!("{name} registered with the SIM in {}", span(delay)));
         }
         let call = self.call(demo, outcome)?;
         let begin = Instant::now();
         let words = self.voices.iter().map(|v| v.len()).max().unwrap_or(0) as u64;
         let words = Duration::from_millis(words / 8 + 300);
-        (demo.progress)(&format!("both speak for {:.1} s", words.as_secs_f32()));
+        (demo.progress)(&format!("both speak for {}", span(words)));
         self.wait(words)?;
         outcome.talk = begin.elapsed();
         self.order(0, UeOrder::Hangup(call))?;
@@ -193,7 +195,7 @@ impl Stage {
             _ => None,
         })??;
         outcome.post_dial_delay = Some(pdd);
-        (demo.progress)(&format!("bob's phone rings after {pdd:.1?}"));
+        (demo.progress)(&format!("bob's phone rings after {}", span(pdd)));
         self.hear("bob to answer", |who, what| match what {
             What::Answered { call, .. } if who == 0 => Some(Ok(*call)),
             What::Ended { status, reason, .. } => Some(Err(format!("no call: {status} {reason}"))),
@@ -226,7 +228,7 @@ impl Stage {
             }
             let path = demo.out.join(format!("{}-heard.wav", NAMES[n]));
             let wav = rtp::wav::write(8000, &report.recording).map_err(|e| e.to_string())?;
-            match std::fs::create_dir_all(&demo.out).and_then(|()| std::fs::write(&path, wav)) {
+            match std::fs::write(&path, wav) {
                 Ok(()) => outcome.files.push(("recording", path)),
                 Err(e) => outcome.failures.push(format!("cannot write {}: {e}", path.display())),
             }
@@ -320,11 +322,20 @@ impl Stage {
     }
 }
 
+/// Makes the folder and tries whether it takes files: nobody should learn that after the call.
+fn prepare(out: &Path) -> Result<(), DemoError> {
+    let trial = out.join(format!(".trial-{}", std::process::id()));
+    let tried = std::fs::create_dir_all(out)
+        .and_then(|()| std::fs::write(&trial, b""))
+        .and_then(|()| std::fs::remove_file(&trial));
+    tried.map_err(|error| DemoError::Folder { path: out.to_owned(), error })
+}
+
 fn write_files(out: &Path, outcome: &mut Outcome) -> Result<(), DemoError> {
     let correlation = ladder::Correlation::new(outcome.records.iter().cloned());
     let write = |name: &str, bytes: &[u8]| {
         let path = out.join(name);
-        let result = std::fs::create_dir_all(out).and_then(|()| std::fs::write(&path, bytes));
+        let result = std::fs::write(&path, bytes);
         result.map(|()| path.clone()).map_err(|error| DemoError::Write { path, error })
     };
     let capture = ladder::pcapng::write(correlation.records());

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use ladder::text::span;
 use rtp::likeness::Verdict;
 
 use super::{DOMAIN, Heard, Join, Outcome};
@@ -18,12 +19,12 @@ pub fn ladder(outcome: &Outcome, width: usize, colour: bool) -> String {
 /// The results.
 pub fn results(outcome: &Outcome) -> String {
     let mut out = String::new();
-    let took = |time: Option<Duration>| time.map_or("-".to_owned(), |t| format!("{t:.1?}"));
+    let took = |time: Option<Duration>| time.map_or("-".to_owned(), span);
     let [alice, bob] = outcome.registration;
-    let _ = writeln!(out, "  ready             {:.1?} after the start", outcome.ready);
+    let _ = writeln!(out, "  ready             {} after the start", span(outcome.ready));
     let _ = writeln!(out, "  registration      alice {}, bob {}", took(alice), took(bob));
     let _ = writeln!(out, "  post-dial delay   {}", took(outcome.post_dial_delay));
-    let _ = writeln!(out, "  talk              {:.1} s", outcome.talk.as_secs_f32());
+    let _ = writeln!(out, "  talk              {}", span(outcome.talk));
     let _ = writeln!(out);
     let _ = writeln!(out, "  leg             packets  lost  jitter    MOS   the words");
     let legs = ["bob → alice", "alice → bob"];
@@ -77,6 +78,6 @@ fn line(heard: &Heard) -> String {
         Verdict::Other => "something else".to_owned(),
         Verdict::Silent => "silence".to_owned(),
     };
-    let jitter = format!("{:.1?}", stats.jitter);
+    let jitter = span(stats.jitter);
     format!("{:>7}  {:>4}  {jitter:<8}  {mos:<4}  {words}", stats.received, stats.lost)
 }

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use base::machine::Order;
 use engine::net::HandleError;
 use engine::{FunctionId, Handle};
+use ladder::text::span;
 use ue::{CallId, UeOrder, What};
 
 use super::outcome::{MessageResult, Outcome, PhoneResult, advice, registration_advice};
@@ -292,7 +293,7 @@ impl<'a> Driver<'a> {
                     phone.result.registered = true;
                     phone.result.registration_ms = Some(super::outcome::millis(delay));
                     phone.result.status = Some(200);
-                    self.say(number, &format!("registered in {delay:.1?} for {expires} s"));
+                    self.say(number, &format!("registered in {} for {expires} s", span(delay)));
                 }
                 if self.phones[number].state == State::Registering {
                     self.work(number);

@@ -65,7 +65,7 @@ fn main() {
             let _ = see.send(record(now, crossing));
         }
     };
-    let (console, notices) = engine::net::notices(65_536);
+    let (console, notices) = engine::net::notices(engine::net::NOTICES);
     let handle = live.handle();
     let shard = std::thread::spawn(move || live.run(tap, console));
     let changes = subscribers(&spec).iter().flat_map(hss::records).collect();

@@ -25,7 +25,7 @@ use crate::run::config_file;
 #[command(next_help_heading = "Identity")]
 pub(super) struct Account {
     /// The SIM's IMSI; needs --k and --opc or --op. The phone with number N has IMSI + N - FIRST
-    #[arg(long, required_unless_present = "user", conflicts_with = "user")]
+    #[arg(long, conflicts_with = "user")]
     imsi: Option<String>,
     /// The SIM's key K: 32 hexadecimal digits; - reads standard input [default: $STROWGER_K]
     #[arg(long, requires = "imsi", value_name = "HEX")]
@@ -123,6 +123,10 @@ struct Ways {
     session_timer: u32,
 }
 
+/// What is said if no phone is told.
+const NOBODY: &str = "who is the phone? It needs --imsi for a SIM, or --user for a SIP account
+  help: --imsi 001010000000001 --k HEX --opc HEX, or --user alice --password secret";
+
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, clap::ValueEnum)]
 enum Way {
     #[default]
@@ -192,6 +196,9 @@ impl Account {
 
     /// The phones that the arguments tell.
     pub(super) fn phones(&self) -> Result<Vec<Phone>, Failure> {
+        if self.imsi.is_none() && self.user.is_none() {
+            wrong(NOBODY);
+        }
         let domain = self.domain()?;
         let local = self.local()?;
         let credential = self.credential()?;

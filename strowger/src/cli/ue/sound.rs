@@ -1,6 +1,6 @@
 //! What is said and heard in calls.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,11 +71,12 @@ impl Sound {
         ends: bool,
     ) -> Result<Talk, Failure> {
         let samples = match self.say.as_deref() {
-            None => samples(prompt, Path::new("the built-in prompt"))?,
+            None => samples(prompt).map_err(Failure::new)?,
             Some("silence") => Vec::new(),
-            Some(file) => read(file)?,
+            Some(file) => read("--say", "alice, bob, silence", file)?,
         };
-        let expect = self.expect.as_deref().map(read).transpose()?;
+        let expect = self.expect.as_deref();
+        let expect = expect.map(|file| read("--expect", "alice, bob", file)).transpose()?;
         let from_secs = Duration::from_secs_f64;
         let hold = self.hold_at.map(|at| (from_secs(at), from_secs(self.hold_for)));
         let digits = self.dtmf.clone().map(|digits| (digits, from_secs(self.dtmf_at)));
@@ -104,29 +105,30 @@ impl Sound {
     }
 }
 
-/// A WAV file or a prompt of ours.
-fn read(file: &str) -> Result<Vec<i16>, Failure> {
-    let path = Path::new(file);
-    match file {
-        "alice" => samples(rtp::prompts::ALICE, path),
-        "bob" => samples(rtp::prompts::BOB, path),
-        _ => {
-            let bytes = std::fs::read(path);
-            let bytes = bytes.map_err(|error| Failure::new(format!("{file}: {error}")))?;
-            samples(&bytes, path)
-        }
-    }
+/// A WAV file or a prompt of ours. `others` are the words that the option takes instead of a file.
+fn read(option: &str, others: &str, file: &str) -> Result<Vec<i16>, Failure> {
+    let read = match file {
+        "alice" => samples(rtp::prompts::ALICE),
+        "bob" => samples(rtp::prompts::BOB),
+        _ => match std::fs::read(file) {
+            Ok(bytes) => samples(&bytes),
+            Err(error) => Err(error.to_string()),
+        },
+    };
+    read.map_err(|error| {
+        Failure::new(format!(
+            "{option} {file}: {error}\n  help: {option} takes a WAV file of 8 kHz, 16 bit, \
+             mono, or what is built in: {others}\n  for example: \
+             sox in.wav -r 8000 -b 16 -c 1 out.wav"
+        ))
+    })
 }
 
-fn samples(bytes: &[u8], path: &Path) -> Result<Vec<i16>, Failure> {
-    const HELP: &str = "for example: sox in.wav -r 8000 -b 16 -c 1 out.wav";
-    let path = path.display();
-    let failed =
-        |what: &dyn std::fmt::Display| Failure::new(format!("{path}: {what}\n  help: {HELP}"));
-    let wav = rtp::wav::read(bytes).map_err(|error| failed(&error))?;
+fn samples(bytes: &[u8]) -> Result<Vec<i16>, String> {
+    let wav = rtp::wav::read(bytes).map_err(|error| error.to_string())?;
     match wav.rate {
         8000 => Ok(wav.samples),
-        rate => Err(failed(&format!("{rate} samples in a second; 8000 are needed"))),
+        rate => Err(format!("{rate} samples in a second; 8000 are needed")),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use ladder::text::span;
 use rtp::likeness::{Verdict, compare};
 use ue::{By, CallId, Incoming, MediaReport, UeOrder, What};
 
@@ -93,13 +94,13 @@ impl Driver<'_> {
                 self.begin(number, call, false, from, called);
             }
             What::Ringing { call, delay } => {
-                self.say(number, &format!("rings after {delay:.1?}"));
+                self.say(number, &format!("rings after {}", span(delay)));
                 if let Some(ongoing) = self.call(number, call) {
                     ongoing.pdd = Some(delay);
                 }
             }
             What::Answered { call, pdd, delay, codec } => {
-                self.say(number, &format!("answered after {delay:.1?}, {codec}"));
+                self.say(number, &format!("answered after {}, {codec}", span(delay)));
                 if let Some(ongoing) = self.call(number, call) {
                     ongoing.pdd = Some(pdd);
                     ongoing.setup = Some(delay);
@@ -278,7 +279,9 @@ fn hear(expect: Option<&[i16]>, recording: &[i16]) -> Heard {
 }
 
 fn write(path: &Path, samples: &[i16]) -> Result<(), String> {
-    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let failed = |error: &dyn std::fmt::Display| {
+        format!("cannot write {}: {error}; choose another file for --record", path.display())
+    };
     let wav = rtp::wav::write(8000, samples).map_err(|error| failed(&error))?;
     std::fs::write(path, wav).map_err(|error| failed(&error))
 }
