@@ -31,6 +31,7 @@ pub fn function(plan: &Plan, role: Role, random: Random) -> FunctionSpec {
             let config = hss::HssConfig {
                 node: node(plan, role),
                 scscfs: vec![format!("sip:{}", plan.host(Role::Scscf))],
+                criteria: plan.criteria.clone(),
             };
             Box::new(hss::Hss::new(config, random))
         }
@@ -68,9 +69,11 @@ pub fn function(plan: &Plan, role: Role, random: Random) -> FunctionSpec {
         }
         Role::Scscf => {
             tables = &[cscf::scscf::TABLE];
+            let listen = plan.here.get(&role).into_iter().flatten().copied();
             let config = ScscfConfig {
                 host: plan.host(role),
                 port: None,
+                addresses: listen.filter(|a| !a.ip().is_unspecified() && a.port() != 0).collect(),
                 home_domain: plan.domain.clone(),
                 icscf: name(plan, Role::Icscf),
                 trust: trust(plan),

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use hss::profile::FilterCriteria;
 pub use problem::{Problem, nearest};
 pub(crate) use read::role_help;
 
@@ -37,6 +38,8 @@ pub struct Config {
     pub at: BTreeMap<Role, Vec<Seam>>,
     /// Networks of other network functions.
     pub trusted: Vec<(IpAddr, u8)>,
+    /// Filter criteria that all subscribers share, those for SMS over IP last.
+    pub criteria: Vec<FilterCriteria>,
     /// Addresses of the media relay.
     pub media: Option<Vec<IpAddr>>,
     /// Its ports.
@@ -120,6 +123,7 @@ impl Config {
         plan.elsewhere.retain(|role, _| !here.contains(role));
         plan.here = here.into_iter().map(|role| (role, listeners(role))).collect();
         plan.trusted.clone_from(&self.trusted);
+        plan.criteria.clone_from(&self.criteria);
         if let Some(media) = &self.media {
             plan.media.clone_from(media);
         }

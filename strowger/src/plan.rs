@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use base::{Service, Transport};
+use hss::profile::FilterCriteria;
 
 /// A network function, by the name that the standards give it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -97,6 +98,8 @@ pub struct Plan {
     /// Networks whose hosts are trusted as network functions: to assert identities (RFC 3325), to ask
     /// the HSS and the relay. The seams are by themselves.
     pub trusted: Vec<(IpAddr, u8)>,
+    /// Filter criteria that all subscribers share.
+    pub criteria: Vec<FilterCriteria>,
     /// Addresses that media is relayed on, the preferred one first.
     pub media: Vec<IpAddr>,
     /// The relay's UDP ports.
@@ -117,6 +120,7 @@ impl Plan {
             here: Role::ALL.into_iter().map(|role| (role, Vec::new())).collect(),
             elsewhere: BTreeMap::new(),
             trusted: Vec::new(),
+            criteria: Vec::new(),
             media: vec![IpAddr::from([127, 0, 0, 1])],
             media_ports: 30_000..=30_999,
             max_expires: 600_000,

@@ -123,7 +123,14 @@ fn subscribers(folder: &Folder) {
     assert!(again.contains("--replace writes over it"), "{again}");
     let taken = folder.fails("sub add --name bob --password open --msisdn 491701", 1);
     assert!(taken.contains(&format!("belongs to 001010000000001@{DOMAIN} already")), "{taken}");
-    folder.works("sub add --name alice --password open --replace --msisdn 491703");
+    let ifc = "--ifc sip:as.ex.org --ifc sip:b.ex.org;lr";
+    let alice = format!("sub add --name alice --password open --replace --msisdn 491703 {ifc}");
+    let alice = folder.works(&alice);
+    assert!(alice.contains("filter criteria    sip:as.ex.org priority=0\n"), "{alice}");
+    assert!(folder.works("sub show alice").contains("criteria    sip:b.ex.org;lr priority=1\n"));
+    let wrong = folder.fails("sub add --name bob --password open --ifc as.ex.org", 1);
+    assert!(wrong.contains("character 1: expected the application server's SIP URI"), "{wrong}");
+    assert!(wrong.contains("help: such as --ifc \"sip:as.example.org:5090 when"), "{wrong}");
     assert!(folder.fails("sub show 491702", 1).contains("there is no subscriber \"491702\""));
     for who in ["491701", "+491701", "tel:+491701", "001010000000001"] {
         assert!(folder.works(&format!("sub show {who}")).contains("IMSI"), "{who}");

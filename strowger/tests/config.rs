@@ -14,6 +14,8 @@ store = "s.redb"
 roles = ["pcscf", "scscf"]
 [hss]
 at = "tcp:192.0.2.1:3868"
+ifc = ["sip:as.example.org when method=INVITE", "sip:192.0.2.3:5090 priority=7"]
+sms_over_ims = "sip:smsc.example.org:7060"
 [media]
 at = ["udp:192.0.2.1:2223"]
 listen = []
@@ -61,6 +63,16 @@ fn every_key_is_taken_and_in_the_schema() {
     assert_eq!(config.trusted.len(), 3);
     assert_eq!(config.max_expires, Some(4096));
     assert_eq!(config.at[&Role::Icscf].len(), 2);
+    let criteria: Vec<String> = config.criteria.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        criteria,
+        [
+            "sip:as.example.org priority=0 when method=INVITE",
+            "sip:192.0.2.3:5090 priority=7",
+            "sip:smsc.example.org:7060 priority=8 when method=MESSAGE and \
+             header:Content-Type=application/vnd.3gpp.sms and case=originating",
+        ]
+    );
     let schema = keys::schema();
     // What the reader takes alone or in a list, an editor takes, too.
     for at in ["roles", "pcscf/properties/listen", "media/properties/addresses"] {
@@ -129,6 +141,10 @@ fn everything_wrong_is_told_with_advice() {
         ("[hss]\nat = \"udp:10.0.0.1:3868\"", "write \"tcp:192.0.2.1:3868\""),
         ("roles = [\"hss\"]\n[hss]\nat = \"10.0.0.1:1\"", "is in `roles` and elsewhere too"),
         ("[pcscf]\nlisten=\"1.1.1.1:1\"\n[icscf]\nlisten=\"1.1.1.1:1\"", "is taken by"),
+        ("[hss]\nifc = \"as.example.org\"", "expected the application server's SIP URI"),
+        ("[hss]\nifc = [\"sip:a\", \"sip:b priority=0\"]", "another one has the same priority"),
+        ("[hss]\nsms_over_ims = \"smsc\"", "must be a SIP URI"),
+        ("[hss]\nsms_over_ims = 1", "expected a text, found integer"),
         ("[media]\naddresses = [\"0.0.0.0\"]", "unspecified"),
         ("[media]\naddresses = []", "needs an address"),
         ("[media]\nports = \"5000\"", "write first and last port"),

@@ -18,12 +18,14 @@ use cscf::pcscf::config::PcscfConfig;
 use engine::sim::{HostId, Process, Simulation, VirtualRelay, Weather};
 use engine::{FunctionSpec, Listener};
 use hss::Subscriber;
+use hss::profile::FilterCriteria;
 use hss::subscriber::OperatorKey;
 use sip::transaction::TimerValues;
 use strowger::plan::{Plan, Role, Seam};
 use strowger::provision::{Provision, Provisioner};
 
 use crate::faulty::Fault;
+use crate::server::{Manner, Server};
 use ue::{Audio, Credential, UeConfig, UeOrder, UeReport, What};
 
 /// The home domain of the simulated network.
@@ -82,6 +84,16 @@ impl Network {
     /// A network without phones whose P-CSCF, S-CSCF and relay have hosts of their own; I-CSCF and
     /// HSS share one. Everything between them crosses the weather.
     pub fn spread(seed: u64, weather: Weather, fault: Option<Fault>) -> Network {
+        Network::spread_with(seed, weather, fault, |_| {})
+    }
+
+    /// The same, after `change` was applied to the plan of each host.
+    pub fn spread_with(
+        seed: u64,
+        weather: Weather,
+        fault: Option<Fault>,
+        change: impl Fn(&mut Plan),
+    ) -> Network {
         let mut sim = Simulation::new(seed, weather).framing(strowger::framing::framings);
         let home = vec![Role::Hss, Role::Icscf];
         let groups = [home, vec![Role::Media], vec![Role::Scscf], vec![Role::Pcscf]];
@@ -89,7 +101,8 @@ impl Network {
             let host = groups.iter().position(|group| group.contains(&role)).unwrap_or(0);
             IpAddr::from([10, 255, 0, 1 + host as u8])
         };
-        let plans: Vec<Plan> = groups.iter().map(|group| share(group, address)).collect();
+        let mut plans: Vec<Plan> = groups.iter().map(|group| share(group, address)).collect();
+        plans.iter_mut().for_each(change);
         for (name, service, places) in plans.iter().flat_map(strowger::assembly::topology) {
             sim.name(&name, Some(service), places);
         }
@@ -114,6 +127,13 @@ impl Network {
         }
         let (core, proxy) = (hosts[&Role::Hss], address(Role::Pcscf));
         Network { sim, core, hosts, fault, proxy, orders: 0 }
+    }
+
+    /// Adds an application server on a host of its own.
+    pub fn server(&mut self, name: &str, address: IpAddr, manner: Manner) -> HostId {
+        self.sim.host(name, address, move |boot| {
+            Server::spec(manner.clone(), address, boot.random).into()
+        })
     }
 
     /// Whoever runs on the host starts anew, with what is on its disk.
@@ -146,7 +166,18 @@ impl Network {
 
     /// Adds a subscriber with a SIM and his phone. `change` may change the phone's configuration.
     pub fn sim_phone(&mut self, number: u32, change: impl Fn(&mut UeConfig) + 'static) -> Phone {
-        let subscriber = sim_subscriber(number);
+        self.served_phone(number, &[], change)
+    }
+
+    /// The same with filter criteria, as a person types them.
+    pub fn served_phone(
+        &mut self,
+        number: u32,
+        ifc: &[&str],
+        change: impl Fn(&mut UeConfig) + 'static,
+    ) -> Phone {
+        let criteria = FilterCriteria::parse_all(ifc.iter().copied()).expect("filter criteria");
+        let subscriber = sim_subscriber(number).with_criteria(criteria).expect("legal criteria");
         self.provision(hss::records(&subscriber));
         self.phone(number, sim_config(number, &subscriber), change)
     }

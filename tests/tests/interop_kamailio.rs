@@ -1,25 +1,33 @@
 //! Debian's Kamailio as registrar and proxy: it drives our relay with the NG protocol, and phones of
-//! ours and baresip register there with passwords.
+//! ours and baresip register there with passwords; and as application server of our S-CSCF.
 #![cfg(feature = "interop")]
 
 use rtp::likeness::{Verdict, compare};
 use strowger_tests::interop::{
-    Baresip, HERE, Namespace, Peer, Process, Spec, assert_heard, peer_text, prompt, scenario,
+    Baresip, DOMAIN, HERE, Namespace, Peer, Process, Spec, assert_heard, peer_text, prompt,
+    scenario,
 };
 
 const NETWORK: &str = env!("CARGO_BIN_EXE_network");
 
-/// Kamailio, once our relay listens.
-fn kamailio(namespace: &Namespace) -> Peer {
-    let config = namespace.folder().join("kamailio.cfg");
-    let text = peer_text("kamailio/kamailio.cfg").replace("{HERE}", HERE);
+/// Kamailio with a configuration of `tests/peers`, once it listens at the port.
+fn kamailio(namespace: &Namespace, config: &str, words: &[(&str, &str)], port: u16) -> Peer {
+    let mut text = peer_text(&format!("kamailio/{config}"));
+    for (word, value) in words {
+        text = text.replace(word, value);
+    }
+    let config = namespace.folder().join(config);
     std::fs::write(&config, text).expect("a configuration");
     let folder = namespace.folder().display().to_string();
     let config = config.display().to_string();
     let args = ["-f", &config, "-DD", "-E", "-Y", &folder, "-w", &folder];
     let kamailio = Peer::start(namespace, "/usr/sbin/kamailio", args);
-    namespace.bound(5060);
+    namespace.bound(port);
     kamailio
+}
+
+fn registrar(namespace: &Namespace) -> Peer {
+    kamailio(namespace, "kamailio.cfg", &[("{HERE}", HERE)], 5060)
 }
 
 /// Our relay alone, and two phones with passwords; `bob` uses TCP.
@@ -34,7 +42,7 @@ fn relay_and_phones() -> Spec {
 fn kamailio_drives_our_relay_for_two_phones() {
     scenario("kamailio", |namespace| {
         let mut network = Process::start(namespace, NETWORK, &relay_and_phones());
-        let mut kamailio = kamailio(namespace);
+        let mut kamailio = registrar(namespace);
         network.register("alice");
         network.register("bob");
         kamailio.says("registered alice over udp");
@@ -48,17 +56,7 @@ fn kamailio_drives_our_relay_for_two_phones() {
         let ours = engine::RelayConfig::default().ports;
         assert!(port.is_some_and(|p| ours.contains(&p)), "the sound comes from our relay: {text}");
         network.talk();
-        network.order("alice hangup");
-        let mut ended = Vec::new();
-        network.hears("both to hang up", |report| {
-            if report["what"] == "ended" {
-                ended.push(report.clone());
-            }
-            (ended.len() == 2).then_some(())
-        });
-        for report in ended {
-            assert_heard(&report, if report["phone"] == "alice" { "bob" } else { "alice" });
-        }
+        network.part("alice");
     });
 }
 
@@ -66,7 +64,7 @@ fn kamailio_drives_our_relay_for_two_phones() {
 fn our_phone_and_baresip_call_through_kamailio() {
     scenario("kamailio and baresip", |namespace| {
         let mut network = Process::start(namespace, NETWORK, &relay_and_phones());
-        let _kamailio = kamailio(namespace);
+        let _kamailio = registrar(namespace);
         network.register("alice");
         let proxy = format!("sip:{HERE}:5060");
         let carol = Baresip::start(namespace, "carol", &proxy, 6200, "bob");
@@ -78,5 +76,41 @@ fn our_phone_and_baresip_call_through_kamailio() {
         assert_heard(&network.phone("alice", "ended"), "bob");
         let likeness = compare(&prompt("alice"), &carol.heard());
         assert_eq!(likeness.verdict(), Verdict::Same, "{:?}", likeness.heard);
+    });
+}
+
+/// Filter criteria send a call to Kamailio, which sends it back and stays in the dialog; when it is gone
+/// the call goes on without it.
+#[test]
+fn kamailio_is_an_application_server() {
+    scenario("kamailio as application server", |namespace| {
+        const SERVER: &str = "127.0.0.2";
+        let place = format!("{SERVER}:7060");
+        let functions = ["hss", "media", "icscf"].map(|role| (role, None));
+        let listeners = [("pcscf", Some(5060)), ("scscf", Some(5070))];
+        let mut spec = Spec::default()
+            .here(&[&functions[..], &listeners].concat())
+            .sim_phone("alice", "001010000000001", "491701", 6060)
+            .sim_phone("bob", "001010000000002", "491702", 6062);
+        spec.ifc = vec![format!("sip:{place} when method=INVITE and case=originating")];
+        spec.trusted = vec![SERVER.parse().expect("an address")];
+        let mut server =
+            kamailio(namespace, "application-server.cfg", &[("{SERVER}", &place)], 7060);
+        let mut network = Process::start(namespace, NETWORK, &spec);
+        network.register("alice");
+        network.register("bob");
+        for is_up in [true, false] {
+            network.order("alice call tel:+491702");
+            network.phone("alice", "answered");
+            network.talk();
+            network.part("alice");
+            if is_up {
+                let served = format!("for <sip:+491701@{DOMAIN}>;sescase=orig");
+                server.says(&format!("asked INVITE {served}"));
+                server.says("later ACK");
+                server.says("later BYE");
+                server.stop();
+            }
+        }
     });
 }

@@ -1,7 +1,7 @@
 //! Debian's rtpengine in place of our relay: the S-CSCF drives it with the NG protocol.
 #![cfg(feature = "interop")]
 
-use strowger_tests::interop::{HERE, Peer, Process, Spec, assert_heard, scenario};
+use strowger_tests::interop::{HERE, Peer, Process, Spec, scenario};
 
 const NETWORK: &str = env!("CARGO_BIN_EXE_network");
 
@@ -37,17 +37,7 @@ fn rtpengine_relays_a_call() {
         let text = media["text"].as_str().unwrap_or_default();
         assert!(text.contains(&format!("{HERE}:40")), "the sound comes from rtpengine: {text}");
         network.talk();
-        network.order("carol hangup");
-        let mut ended = Vec::new();
-        network.hears("both to hang up", |report| {
-            if report["what"] == "ended" {
-                ended.push(report.clone());
-            }
-            (ended.len() == 2).then_some(())
-        });
-        for report in ended {
-            assert_heard(&report, if report["phone"] == "carol" { "bob" } else { "alice" });
-        }
+        network.part("carol");
         rtpengine.says("'delete'");
     });
 }

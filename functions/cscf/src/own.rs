@@ -1,5 +1,7 @@
 //! How a CSCF is named in URIs, and how it recognises itself in them.
 
+use std::net::IpAddr;
+
 use base::Flow;
 
 /// `host` or `host:port`.
@@ -23,8 +25,12 @@ pub(crate) fn is_named(
         return uri_port == port.unwrap_or(5060);
     }
     let Some(local) = flow.local.socket_addr() else { return false };
-    let ip = uri_host.trim_start_matches('[').trim_end_matches(']').parse();
-    ip == Ok(local.ip()) && uri_port == local.port()
+    literal(uri_host) == Some(local.ip()) && uri_port == local.port()
+}
+
+/// The address that a URI's host is.
+pub(crate) fn literal(host: &str) -> Option<IpAddr> {
+    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
 #[cfg(test)]

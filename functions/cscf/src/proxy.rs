@@ -248,6 +248,11 @@ impl<T> Proxy<T> {
         self.stack.request(now, request, hop)
     }
 
+    /// The context of a request that was forwarded and is still remembered.
+    pub fn context_of(&self, server: ServerId) -> Option<ContextId> {
+        self.by_server.get(&server).copied().map(ContextId)
+    }
+
     /// What was kept with a context.
     pub fn kept(&mut self, context: ContextId) -> Option<&mut T> {
         self.contexts.get_mut(context.0).map(|c| &mut c.keep)

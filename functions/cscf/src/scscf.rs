@@ -5,13 +5,14 @@
 //!   registered, kept in the store.
 //! - `reg_event`: the notifier, §5.4.2, RFC 3680.
 //! - [`profile`]: Cx-User-Data; [`ifc`]: initial filter criteria.
-//! - `session`: initial requests through the criteria, §5.4.3.2 (`originating`) and §5.4.3.3
-//!   (`terminating`), and requests within dialogs.
+//! - `session`: initial requests, §5.4.3.2 (`originating`) and §5.4.3.3 (`terminating`), through the
+//!   criteria (`application_server`), and requests within dialogs.
 //! - `anchor`: media through a relay that speaks NG.
 //!
 //! Seams left open: Ro at `session`, RTR and PPR at [`crate::cx`].
 
 mod anchor;
+mod application_server;
 mod authenticate;
 pub mod config;
 pub mod ifc;
@@ -151,7 +152,11 @@ impl Scscf {
             Some(Method::Subscribe) if ours && session::in_dialog(&request) => {
                 return self.resubscribe(now, upstream, &request);
             }
-            _ if !trusted => return Err(Refusal::new(403, "not from the trust domain")),
+            _ if !trusted => {
+                let text = base::trust::Networks::refusal(&flow);
+                self.log(Severity::Info, "scscf.not_trusted", text);
+                return Err(Refusal::new(403, "not from the trust domain"));
+            }
             _ => {}
         }
         let own = own.unwrap_or_default();

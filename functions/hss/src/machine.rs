@@ -16,6 +16,7 @@ use diameter::node::{self, AnswerHandle, NodeConfig};
 use diameter::{ExperimentalCode, Fault, Message, Node, Outcome, ResultCode, Writer};
 
 use crate::authentication::{self, Refusal, Wanted};
+use crate::profile::FilterCriteria;
 use crate::records;
 use crate::registration::{Known, Registration, check_sar};
 use crate::subscriber::{Subscriber, canonical};
@@ -33,6 +34,8 @@ pub struct HssConfig {
     pub node: NodeConfig,
     /// SIP URIs of S-CSCFs that are recommended for new registrations, best first.
     pub scscfs: Vec<String>,
+    /// Filter criteria that every subscriber has beside his own.
+    pub criteria: Vec<FilterCriteria>,
 }
 
 /// Home Subscriber Server.
@@ -41,6 +44,7 @@ pub struct Hss {
     node: Node,
     random: Random,
     scscfs: Vec<String>,
+    criteria: Vec<FilterCriteria>,
     jobs: BTreeMap<u64, Job>,
     next_job: u64,
     /// Jobs that wait for another of the same private identity; the key is there while one runs.
@@ -101,6 +105,7 @@ impl Hss {
             node: Node::new(config.node, random.fork()),
             random,
             scscfs: config.scscfs,
+            criteria: config.criteria,
             jobs: BTreeMap::new(),
             next_job: 0,
             busy: BTreeMap::new(),
@@ -194,7 +199,8 @@ impl Hss {
                 Err(error) => Err(error),
             },
             Step::Subscriber => match value.as_deref().map(records::parse_subscriber).transpose() {
-                Ok(Some(subscriber)) => {
+                Ok(Some(mut subscriber)) => {
+                    subscriber.share(&self.criteria);
                     job.subscriber = Some(subscriber);
                     return self.check_identities(now, id);
                 }

@@ -1,7 +1,11 @@
 //! Initial filter criteria: which application servers see which requests, TS 29.228 Annex B.2 and
 //! TS 23.218 §5.2. These types are also how the store writes them.
 
+mod text;
+
 use serde::{Deserialize, Serialize};
+
+pub use text::CriteriaError;
 
 /// InitialFilterCriteria.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -133,6 +137,19 @@ pub struct ApplicationServer {
     pub include_register_response: bool,
 }
 
+impl ApplicationServer {
+    /// A server without which sessions go on.
+    pub fn new(name: impl Into<String>) -> ApplicationServer {
+        ApplicationServer {
+            name: name.into(),
+            default_handling: DefaultHandling::default(),
+            service_info: None,
+            include_register_request: false,
+            include_register_response: false,
+        }
+    }
+}
+
 /// DefaultHandling.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -145,6 +162,33 @@ pub enum DefaultHandling {
 }
 
 impl FilterCriteria {
+    /// The criteria of TS 24.341 §5.3.2 that bring a phone's texts (SMS over IP) to an IP-SM-GW.
+    pub fn sms_over_ip(gateway: &str) -> FilterCriteria {
+        let conditions = [
+            Condition::Method("MESSAGE".to_owned()),
+            Condition::Header {
+                header: "Content-Type".to_owned(),
+                content: Some("application/vnd.3gpp.sms".to_owned()),
+            },
+            Condition::SessionCase(SessionCase::Originating),
+        ];
+        let spt = |(group, condition)| Spt {
+            negated: false,
+            groups: vec![group],
+            condition,
+            registration_types: Vec::new(),
+        };
+        FilterCriteria {
+            priority: 0,
+            trigger: Some(TriggerPoint {
+                form: Form::Cnf,
+                spts: (0..).zip(conditions).map(spt).collect(),
+            }),
+            server: ApplicationServer::new(gateway),
+            part: None,
+        }
+    }
+
     /// Whether these criteria may do something for somebody who is not registered: they belong to
     /// that part, and their triggers do not all ask for another session case.
     pub fn serves_unregistered(&self) -> bool {

@@ -8,7 +8,7 @@ use auth::milenage::{Amf, Key, opc};
 use base::identity::{IdentityError, Imsi, Msisdn};
 use base::redact::Secret;
 
-use crate::profile::FilterCriteria;
+use crate::profile::{Condition, FilterCriteria};
 
 /// A subscriber of the home network.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -214,6 +214,32 @@ impl Subscriber {
         Ok(subscriber)
     }
 
+    /// The subscriber with these filter criteria in his first implicit set.
+    pub fn with_criteria(
+        mut self,
+        criteria: Vec<FilterCriteria>,
+    ) -> Result<Subscriber, SubscriberError> {
+        if let Some(set) = self.sets.first_mut() {
+            set.criteria = criteria;
+        }
+        self.validate()?;
+        Ok(self)
+    }
+
+    /// Adds filter criteria that all subscribers share to every set. Where a priority is taken, the
+    /// shared one comes after.
+    pub fn share(&mut self, criteria: &[FilterCriteria]) {
+        for set in &mut self.sets {
+            for shared in criteria {
+                let mut shared = shared.clone();
+                while set.criteria.iter().any(|own| own.priority == shared.priority) {
+                    shared.priority += 1;
+                }
+                set.criteria.push(shared);
+            }
+        }
+    }
+
     /// Checks what the types alone do not say.
     pub fn validate(&self) -> Result<(), SubscriberError> {
         let parts = self.impi.split_once('@');
@@ -239,7 +265,7 @@ impl Subscriber {
                 return Err(SubscriberError::Ha1);
             }
         }
-        self.sets.iter().flat_map(|set| &set.criteria).try_for_each(validate_criteria)
+        self.sets.iter().try_for_each(|set| validate_criteria(&set.criteria))
     }
 
     /// Every public identity.
@@ -309,25 +335,53 @@ fn is_domain(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b))
 }
 
-fn validate_criteria(criteria: &FilterCriteria) -> Result<(), SubscriberError> {
-    let wrong = |what| Err(SubscriberError::Criteria(criteria.priority, what));
-    let server = &criteria.server.name;
+/// Checks criteria that stand in one service profile.
+pub fn validate_criteria(all: &[FilterCriteria]) -> Result<(), SubscriberError> {
+    let mut priorities = BTreeSet::new();
+    for criteria in all {
+        let checked = if priorities.insert(criteria.priority) {
+            legal(criteria)
+        } else {
+            Err("another one has the same priority")
+        };
+        checked.map_err(|what| SubscriberError::Criteria(criteria.priority, what))?;
+    }
+    Ok(())
+}
+
+fn legal(criteria: &FilterCriteria) -> Result<(), &'static str> {
     if criteria.priority > i32::MAX as u32 {
-        return wrong("the priority is too great");
+        return Err("the priority is too great");
     }
-    if !server.starts_with("sip:") && !server.starts_with("sips:") {
-        return wrong("the application server's name must be a SIP URI");
+    let server = &criteria.server.name;
+    let rest = server.strip_prefix("sip:").or_else(|| server.strip_prefix("sips:"));
+    let in_uri = |c: char| !c.is_whitespace() && !c.is_control() && !"<>\"".contains(c);
+    if !rest.is_some_and(|rest| !rest.is_empty() && rest.chars().all(in_uri)) {
+        return Err("the application server's name must be a SIP URI");
     }
-    match &criteria.trigger {
-        Some(trigger) if trigger.spts.is_empty() => wrong("a trigger point needs an SPT"),
-        Some(trigger) if trigger.spts.iter().any(|spt| spt.groups.is_empty()) => {
-            wrong("an SPT needs a group")
+    let Some(trigger) = &criteria.trigger else { return Ok(()) };
+    if trigger.spts.is_empty() {
+        return Err("a trigger point needs an SPT");
+    }
+    trigger.spts.iter().try_for_each(|spt| {
+        let token = match &spt.condition {
+            Condition::Method(token) => token,
+            Condition::Header { header: token, .. } => token,
+            Condition::SessionDescription { line: token, .. } => token,
+            Condition::RequestUri(_) | Condition::SessionCase(_) => "-",
+        };
+        // RFC 3261 §25.1.
+        let in_token = |b: u8| b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&b);
+        if spt.groups.is_empty() {
+            Err("an SPT needs a group")
+        } else if spt.registration_types.len() > 2 {
+            Err("an SPT has at most two registration types")
+        } else if token.is_empty() || !token.bytes().all(in_token) {
+            Err("a method, a header or an SDP line has a name of letters, digits and hyphens")
+        } else {
+            Ok(())
         }
-        Some(trigger) if trigger.spts.iter().any(|spt| spt.registration_types.len() > 2) => {
-            wrong("an SPT has at most two registration types")
-        }
-        _ => Ok(()),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -369,6 +423,22 @@ mod tests {
         assert!(refuse("a", &["12x".to_owned()], "ex.org").contains("MSISDN"));
         let twice = ["4917".to_owned(), "+4917".to_owned()];
         assert!(refuse("a", &twice, "ex.org").contains("stands twice"));
+    }
+
+    #[test]
+    fn filter_criteria_are_checked_and_shared() {
+        let criteria = |text| FilterCriteria::parse_all([text]).unwrap();
+        let password = Secret::new("p".to_owned());
+        let alice = || Subscriber::with_password("a", &password, &[], "ex.org").unwrap();
+        for wrong in ["sip:a ; sip:b priority=0", "sip:", "sip:<a>", "sip:a when method=A,B"] {
+            assert!(alice().with_criteria(criteria(wrong)).is_err(), "{wrong}");
+        }
+        let mut alice = alice().with_criteria(criteria("sip:a ; sip:b")).unwrap();
+        alice.share(&criteria("sip:c ; sip:d"));
+        assert_eq!(alice.validate(), Ok(()));
+        let shown = alice.sets[0].criteria.iter().map(|c| (c.server.name.as_str(), c.priority));
+        let expected = [("sip:a", 0), ("sip:b", 1), ("sip:c", 2), ("sip:d", 3)];
+        assert_eq!(shown.collect::<Vec<_>>(), expected);
     }
 
     #[test]

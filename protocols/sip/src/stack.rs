@@ -65,6 +65,18 @@ pub struct ClientId(pub(crate) Slot);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ServerId(pub(crate) Slot);
 
+impl ServerId {
+    /// As a number that may travel in a token.
+    pub const fn to_bits(self) -> u64 {
+        self.0.to_bits()
+    }
+
+    /// From a number that came from outside; it may name nothing.
+    pub const fn from_bits(bits: u64) -> ServerId {
+        ServerId(Slot::from_bits(bits))
+    }
+}
+
 /// Where a request goes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Hop {

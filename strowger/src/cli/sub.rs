@@ -51,7 +51,8 @@ enum Command {
     /// Add all subscribers of a CSV file, or of Open5GS documents in JSON
     ///
     /// CSV needs a header; columns are name, imsi, msisdn, k, op, opc, amf, password, ha1, domain,
-    /// in any order. Numbers are separated by spaces or semicolons. JSON is what mongoexport writes:
+    /// ifc, in any order. Numbers are separated by spaces or semicolons, filter criteria (as --ifc of
+    /// `sub add` takes them) by a semicolon between spaces. JSON is what mongoexport writes:
     /// one document after another, or a list. Nothing is written if anything is wrong.
     Import(import::Args),
     /// Write all subscribers as CSV. It holds their keys

@@ -27,6 +27,10 @@ pub enum Kind {
     Seconds,
     /// `true` or `false`.
     Switch,
+    /// Filter criteria as text, or a list of them.
+    Criteria,
+    /// A SIP URI.
+    SipUri,
 }
 
 /// One key.
@@ -56,7 +60,15 @@ pub const TOP: &[Key] = &[
 
 /// The sections and their keys.
 pub const SECTIONS: &[(&str, &[Key])] = &[
-    ("hss", &[LISTEN, AT]),
+    (
+        "hss",
+        &[
+            LISTEN,
+            AT,
+            key("ifc", Kind::Criteria, "Initial filter criteria that every subscriber has."),
+            key("sms_over_ims", Kind::SipUri, "The IP-SM-GW that phones' SMS over IP goes to."),
+        ],
+    ),
     (
         "media",
         &[
@@ -116,8 +128,11 @@ fn of_kind(key: &Key) -> Value {
     let text = || json!({ "type": "string" });
     let mut schema = match key.kind {
         Kind::Domain | Kind::Path => text(),
+        Kind::SipUri => json!({ "type": "string", "pattern": "^sips?:" }),
         Kind::Roles => some(json!({ "enum": Role::ALL.map(Role::as_str) })),
-        Kind::Listen | Kind::Seams | Kind::Addresses | Kind::Networks => some(text()),
+        Kind::Listen | Kind::Seams | Kind::Addresses | Kind::Networks | Kind::Criteria => {
+            some(text())
+        }
         Kind::Ports => json!({ "type": "string", "pattern": "^[0-9]{1,5}-[0-9]{1,5}$" }),
         Kind::Seconds => json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX }),
         Kind::Switch => json!({ "type": "boolean" }),

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use base::Transport;
+use hss::profile::FilterCriteria;
+use hss::subscriber::validate_criteria;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -64,6 +66,7 @@ struct Reader {
     roles: Vec<(Role, Range<usize>)>,
     at: Vec<(Role, Range<usize>)>,
     listeners: Vec<(SocketAddr, Role, Range<usize>)>,
+    sms: Option<(FilterCriteria, Range<usize>)>,
     expires: Range<usize>,
 }
 
@@ -84,6 +87,11 @@ impl Reader {
                 DeValue::Boolean(anchor) => self.config.anchor_media = Some(*anchor),
                 _ => self.kind(value, "true or false", "write `anchor = true`"),
             },
+            ("hss", "ifc") => self.criteria(value),
+            ("hss", "sms_over_ims") => {
+                self.sms =
+                    self.text(value).map(|uri| (FilterCriteria::sms_over_ip(&uri), value.span()));
+            }
             ("trust", "networks") => self.networks(value),
             ("registration", "min_expires") => self.config.min_expires = self.seconds(value),
             ("registration", "max_expires") => self.config.max_expires = self.seconds(value),
@@ -271,6 +279,33 @@ impl Reader {
         }
     }
 
+    fn criteria(&mut self, value: &Value<'_>) {
+        let texts = self.texts(value);
+        let read = FilterCriteria::parse_all(texts.iter().map(|(text, _)| text.as_str()));
+        match read {
+            Ok(criteria) => self.check_criteria(criteria, value.span()),
+            Err(_) => {
+                // Which one it is.
+                for (text, span) in texts {
+                    if let Err(error) = FilterCriteria::parse_all([text.as_str()]) {
+                        let help = "such as \"sip:as.example.org when method=INVITE and case=originating\"";
+                        self.wrong(span, error.to_string(), help);
+                    }
+                }
+            }
+        }
+    }
+
+    fn check_criteria(&mut self, criteria: Vec<FilterCriteria>, span: Range<usize>) {
+        match validate_criteria(&criteria) {
+            Ok(()) => self.config.criteria.extend(criteria),
+            Err(error) => {
+                let help = "write the server as \"sip:as.example.org:5060\", each priority once";
+                self.wrong(span, error.to_string(), help);
+            }
+        }
+    }
+
     fn networks(&mut self, value: &Value<'_>) {
         for (text, span) in self.texts(value) {
             match network(&text) {
@@ -301,6 +336,11 @@ impl Reader {
 
     /// What is only wrong together.
     fn together(&mut self) {
+        if let Some((mut sms, span)) = self.sms.take() {
+            let taken = self.config.criteria.iter().map(|criteria| criteria.priority + 1).max();
+            sms.priority = taken.unwrap_or(0);
+            self.check_criteria(vec![sms], span);
+        }
         for (role, span) in std::mem::take(&mut self.at) {
             if self.roles.iter().any(|(here, _)| *here == role) {
                 let help = format!("take `{role}` out of `roles`, or this line away");

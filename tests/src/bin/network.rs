@@ -19,6 +19,7 @@ use engine::net::Notice;
 use engine::shard::Crossing;
 use engine::{FunctionId, FunctionSpec, Listener, Live, LiveConfig, RelayConfig};
 use hss::Subscriber;
+use hss::profile::FilterCriteria;
 use hss::subscriber::OperatorKey;
 use ladder::{Party, Record};
 use serde_json::{Value, json};
@@ -121,6 +122,9 @@ fn plan(spec: &Spec) -> Plan {
         let seam = Seam { transport: role(word).transports()[0], address: *address };
         plan.elsewhere.insert(role(word), vec![seam]);
     }
+    let criteria = FilterCriteria::parse_all(spec.ifc.iter().map(String::as_str));
+    plan.criteria = criteria.expect("filter criteria");
+    plan.trusted = spec.trusted.iter().map(|ip| (*ip, 32)).collect();
     plan
 }
 

@@ -112,6 +112,24 @@ impl Process {
         self.hears("the words to be said", |report| (report["what"] == "talked").then_some(()));
     }
 
+    /// The first of the two phones, which says `alice`, hangs up; each heard the other.
+    ///
+    /// # Panics
+    /// If one of them heard something else, or does not learn that the call is over.
+    pub fn part(&mut self, first: &str) {
+        self.order(&format!("{first} hangup"));
+        let mut ended = Vec::new();
+        self.hears("both to hang up", |report| {
+            if report["what"] == "ended" {
+                ended.push(report.clone());
+            }
+            (ended.len() == 2).then_some(())
+        });
+        for report in ended {
+            assert_heard(&report, if report["phone"] == first { "bob" } else { "alice" });
+        }
+    }
+
     /// Ends it and waits until its files are written.
     ///
     /// # Panics

@@ -1,7 +1,7 @@
 //! What the child process runs, as one line of JSON, its first on standard input.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use auth::milenage::Key;
 use base::redact::Secret;
@@ -32,6 +32,10 @@ pub struct Spec {
     pub sims: Vec<(String, String)>,
     /// Phones that run in the process.
     pub phones: Vec<PhoneSpec>,
+    /// Filter criteria that all subscribers share.
+    pub ifc: Vec<String>,
+    /// Addresses of application servers.
+    pub trusted: Vec<IpAddr>,
     /// Where everything that crossed is written at the end.
     pub capture: Option<String>,
 }

@@ -1,10 +1,13 @@
 //! How an S-CSCF is set up.
 
+use std::net::SocketAddr;
+
 use base::Flow;
 use base::machine::Name;
 use base::time::Duration;
 use base::trust::Networks;
 use diameter::node::NodeConfig;
+use sip::Uri;
 
 use crate::own;
 
@@ -15,6 +18,8 @@ pub struct ScscfConfig {
     pub host: String,
     /// Its port in URIs; `None` leaves it out.
     pub port: Option<u16>,
+    /// Where it listens: what application servers, which may not know its name, find in URIs.
+    pub addresses: Vec<SocketAddr>,
     /// The home network's domain.
     pub home_domain: String,
     /// The I-CSCF that requests to users of the home network go to.
@@ -49,6 +54,21 @@ impl ScscfConfig {
     }
 
     pub(super) fn is_us(&self, host: &str, port: Option<u16>, flow: &Flow) -> bool {
-        own::is_named((&self.host, self.port), host, port, flow)
+        own::is_named((&self.host, self.port), host, port, flow) || self.is_address(host, port)
+    }
+
+    /// Whether a URI's host and port are where it listens.
+    pub(super) fn is_address(&self, host: &str, port: Option<u16>) -> bool {
+        let ip = own::literal(host);
+        self.addresses.iter().any(|a| ip == Some(a.ip()) && port.unwrap_or(5060) == a.port())
+    }
+
+    /// What to call itself towards an application server: an address, of the server's family if that
+    /// can be told, or the name if it listens nowhere.
+    pub(super) fn sent_by_towards(&self, server: &str) -> String {
+        let ip = Uri::parse(server).and_then(Uri::sip).and_then(|uri| own::literal(uri.host));
+        let fits = |a: &&SocketAddr| ip.is_none_or(|ip| ip.is_ipv4() == a.is_ipv4());
+        let address = self.addresses.iter().find(fits).or(self.addresses.first());
+        address.map_or_else(|| self.sent_by(), SocketAddr::to_string)
     }
 }

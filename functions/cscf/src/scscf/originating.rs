@@ -34,11 +34,7 @@ impl Scscf {
         }
         assert_service(&mut request);
         let side = Side::Originating;
-        self.through_criteria(
-            now,
-            Pending { upstream: upstream.clone(), request, served, side, next: 0 },
-            None,
-        )
+        self.through_criteria(now, Pending::new(upstream.clone(), request, served, side), None)
     }
 
     /// §5.4.3.2 step 5 and 10: the criteria are done, the called user's network is next.

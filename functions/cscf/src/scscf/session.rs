@@ -3,10 +3,10 @@
 
 use base::Instant;
 use sip::header::{HeaderName, NameAddr};
-use sip::{Hop, Message, Method, Stack};
+use sip::{Hop, Message, Method};
 
 use super::anchor::{Step, Then};
-use super::ifc::{ApplicationServer, Case};
+use super::application_server::{Asked, OriginalDialog};
 use super::{Scscf, aor_of};
 use crate::proxy::{self, ContextId, OwnRoute, Refusal, Upstream};
 
@@ -32,14 +32,7 @@ pub(super) struct Leg {
     /// Whether the request has no To tag: the failure of such an INVITE ends the media.
     initial: bool,
     /// The application server that was asked, and how to go on without it.
-    server: Option<Box<Asked>>,
-}
-
-/// A request at an application server.
-#[derive(Clone, Debug)]
-pub(super) struct Asked {
-    server: ApplicationServer,
-    pending: Pending,
+    pub(super) server: Option<Box<Asked>>,
 }
 
 /// An initial request on its way through the criteria.
@@ -52,6 +45,15 @@ pub(super) struct Pending {
     pub(super) side: Side,
     /// The next criterion to be looked at.
     pub(super) next: usize,
+    /// The application server that it came back from.
+    pub(super) from_server: Option<String>,
+}
+
+impl Pending {
+    /// A request that no criterion was looked at for.
+    pub(super) fn new(upstream: Upstream, request: Message, served: String, side: Side) -> Pending {
+        Pending { upstream, request, served, side, next: 0, from_server: None }
+    }
 }
 
 /// Whether the request has a To tag.
@@ -64,7 +66,7 @@ fn tag(message: &Message, name: HeaderName) -> Option<&str> {
 }
 
 impl Leg {
-    fn of(request: &Message, anchored: bool) -> Leg {
+    pub(super) fn of(request: &Message, anchored: bool) -> Leg {
         Leg {
             anchored,
             carried_offer: has_sdp(request),
@@ -93,80 +95,12 @@ impl Scscf {
         own: &OwnRoute,
     ) -> Result<(), Refusal> {
         if let Some(odi) = OriginalDialog::parse(&own.user) {
-            let OriginalDialog { side, next, served } = odi;
-            let upstream = upstream.clone();
-            let pending = Pending { upstream, request, served, side, next };
-            return self.through_criteria(now, pending, None);
+            return self.back_from_server(now, upstream, request, odi);
         }
         if own.user == "orig" || own.has("orig") {
             return self.originating(now, upstream, request);
         }
         self.terminating(now, upstream, request)
-    }
-
-    /// TS 24.229 §5.4.3.2 step 3 and §5.4.3.3 step 3: the next criterion that fires, or onward.
-    pub(super) fn through_criteria(
-        &mut self,
-        now: Instant,
-        mut pending: Pending,
-        context: Option<ContextId>,
-    ) -> Result<(), Refusal> {
-        let user = self.users.of(&pending.served);
-        let registered = user.is_some_and(|user| user.is_registered());
-        let case = match (pending.side, registered) {
-            (Side::Originating, true) => Case::Originating,
-            (Side::Originating, false) => Case::OriginatingUnregistered,
-            (Side::Terminating, true) => Case::TerminatingRegistered,
-            (Side::Terminating, false) => Case::TerminatingUnregistered,
-        };
-        let service = user.and_then(|user| user.profile.find(&pending.served));
-        let criteria = service.map_or(&[][..], |(service, _)| &service.criteria[..]);
-        let rest = criteria.iter().enumerate().skip(pending.next);
-        let fired = rest.into_iter().find(|(_, c)| c.fires(&pending.request, case));
-        let Some((index, criterion)) = fired else {
-            return match pending.side {
-                Side::Originating => self.reach_called_user(now, pending, context),
-                Side::Terminating => self.reach_contacts(now, pending, context),
-            };
-        };
-        let server = criterion.server.clone();
-        let text = format!("criterion {index} of {} fires: {}", pending.served, server.uri);
-        self.log(base::Severity::Debug, "scscf.ifc_fired", text);
-        pending.next = index + 1;
-        self.ask_application_server(now, pending, context, server, registered)
-    }
-
-    fn ask_application_server(
-        &mut self,
-        now: Instant,
-        pending: Pending,
-        context: Option<ContextId>,
-        server: ApplicationServer,
-        registered: bool,
-    ) -> Result<(), Refusal> {
-        let Some(hop) = Stack::hop(&server.uri) else {
-            return self.through_criteria(now, pending, context);
-        };
-        let mut request = pending.request.clone();
-        let odi = OriginalDialog {
-            side: pending.side,
-            next: pending.next,
-            served: pending.served.clone(),
-        };
-        request.push_front(HeaderName::Route, format!("<sip:{odi}@{};lr>", self.config.sent_by()));
-        let lr = if server.uri.contains(";lr") { "" } else { ";lr" };
-        request.push_front(HeaderName::Route, format!("<{}{lr}>", server.uri));
-        let case = match pending.side {
-            Side::Originating => sip::header::SessionCase::Originating,
-            Side::Terminating => sip::header::SessionCase::Terminating,
-        };
-        let served = sip::header::ServedUser { uri: pending.served.clone(), case, registered };
-        request.set(HeaderName::PServedUser, served.to_string());
-        let mut leg = Leg::of(&request, false);
-        let upstream = pending.upstream.clone();
-        leg.server = Some(Box::new(Asked { server, pending }));
-        self.send_on(now, upstream, vec![(request, hop)], leg, context);
-        Ok(())
     }
 
     /// Forwards, after the relay has put itself into the SDP if this pass anchors the media.
@@ -180,15 +114,13 @@ impl Scscf {
         let anchored = self.anchors(&pending.request);
         for (copy, _) in &mut copies {
             copy.remove(HeaderName::PServedUser);
-            if records_route(copy) {
-                copy.push_front(HeaderName::RecordRoute, self.record_route(pending.side, anchored));
-            }
+            self.record_route(copy, &pending, anchored, None);
         }
         let leg = Leg::of(&pending.request, anchored);
         self.send_on(now, pending.upstream, copies, leg, context);
     }
 
-    fn send_on(
+    pub(super) fn send_on(
         &mut self,
         now: Instant,
         upstream: Upstream,
@@ -214,13 +146,33 @@ impl Scscf {
         request.method() == Some(&Method::Invite) && self.anchor.is_active() && !already
     }
 
-    fn record_route(&self, side: Side, anchored: bool) -> String {
-        let side = match side {
+    /// Record-Route for both sides of this pass, RFC 5658 §5: with our name, and with our address
+    /// towards an application server, which need not know the name.
+    pub(super) fn record_route(
+        &self,
+        request: &mut Message,
+        pending: &Pending,
+        anchored: bool,
+        to_server: Option<&str>,
+    ) {
+        if !records_route(request) {
+            return;
+        }
+        let side = match pending.side {
             Side::Originating => "mo",
             Side::Terminating => "mt",
         };
         let anchored = if anchored { ".a" } else { "" };
-        format!("<sip:{side}{anchored}@{};lr>", self.config.sent_by())
+        let us = |server: Option<&str>| match server {
+            Some(server) => self.config.sent_by_towards(server),
+            None => self.config.sent_by(),
+        };
+        let (from, to) = (us(pending.from_server.as_deref()), us(to_server));
+        if from != to {
+            request
+                .push_front(HeaderName::RecordRoute, format!("<sip:{side}{anchored}@{from};lr>"));
+        }
+        request.push_front(HeaderName::RecordRoute, format!("<sip:{side}{anchored}@{to};lr>"));
     }
 
     /// A request within a dialog follows its Route; its SDP goes through the relay again if our
@@ -232,6 +184,7 @@ impl Scscf {
         mut request: Message,
         own: &OwnRoute,
     ) -> Result<(), Refusal> {
+        let own = self.past_servers(&mut request, own);
         let hop = proxy::onward(&request).ok_or(Refusal::new(404, "no way onward"))?;
         let anchored = own.user.ends_with(".a") && self.anchor.is_active();
         if request.method().is_some_and(Method::refreshes_target) && !own.user.is_empty() {
@@ -257,7 +210,8 @@ impl Scscf {
     }
 
     /// An ACK for a 2xx; it may carry the answer to an offer that a response made.
-    pub(super) fn relay_ack(&mut self, now: Instant, ack: Message, own: &OwnRoute) {
+    pub(super) fn relay_ack(&mut self, now: Instant, mut ack: Message, own: &OwnRoute) {
+        let own = self.past_servers(&mut ack, own);
         let Some(hop) = proxy::onward(&ack) else { return };
         let anchored = own.user.ends_with(".a") && self.anchor.is_active();
         let call_id = ack.get(HeaderName::CallId).unwrap_or("");
@@ -280,17 +234,8 @@ impl Scscf {
     ) {
         let status = response.status();
         if let Some(asked) = &leg.server
-            && asked.server.continue_without
-            && (status == 408 || (500..600).contains(&status))
+            && self.goes_on_without(now, context, asked, status)
         {
-            // TS 24.229 §5.4.3.2 step 6: SESSION_CONTINUED.
-            let text =
-                format!("{} answered {status}: the session goes on without it", asked.server.uri);
-            self.log(base::Severity::Warning, "scscf.as_failed", text);
-            let pending = asked.pending.clone();
-            if let Err(refusal) = self.through_criteria(now, pending, Some(context)) {
-                self.proxy.abort(now, context, refusal.status);
-            }
             return;
         }
         if leg.anchored && leg.method == Method::Invite && leg.initial && status >= 300 {
@@ -359,55 +304,11 @@ fn records_route(request: &Message) -> bool {
     matches!(request.method(), Some(Method::Invite | Method::Subscribe | Method::Refer))
 }
 
-/// The original dialog identifier in the Route that goes to an application server, TS 24.229
-/// §5.4.3.4: everything that we need when the request comes back, so that nothing has to be kept.
-#[derive(Clone, PartialEq, Eq, Debug)]
-struct OriginalDialog {
-    side: Side,
-    next: usize,
-    served: String,
-}
-
-impl OriginalDialog {
-    fn parse(user: &str) -> Option<OriginalDialog> {
-        let mut parts = user.strip_prefix("odi.")?.splitn(3, '.');
-        let side = match parts.next()? {
-            "o" => Side::Originating,
-            "t" => Side::Terminating,
-            _ => return None,
-        };
-        let next = parts.next()?.parse().ok()?;
-        let served = auth::hex::decode(parts.next()?)?;
-        Some(OriginalDialog { side, next, served: String::from_utf8(served).ok()? })
-    }
-}
-
-impl core::fmt::Display for OriginalDialog {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let side = if self.side == Side::Originating { "o" } else { "t" };
-        write!(f, "odi.{side}.{}.{}", self.next, auth::hex::encode(self.served.as_bytes()))
-    }
-}
-
 /// The caller, by P-Served-User or P-Asserted-Identity, TS 24.229 §5.4.3.2 step 1.
 pub(super) fn caller(request: &Message) -> Option<String> {
     let served = request.get(HeaderName::PServedUser).and_then(sip::header::ServedUser::parse);
     match served {
         Some(served) => sip::Uri::parse(&served.uri).map(|uri| uri.aor()),
         None => aor_of(request, HeaderName::PAssertedIdentity),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_original_dialog_identifier_survives_the_wire() {
-        let odi = OriginalDialog { side: Side::Terminating, next: 3, served: "sip:a@b".to_owned() };
-        assert_eq!(OriginalDialog::parse(&odi.to_string()), Some(odi));
-        for bad in ["odi", "odi.x.1.61", "odi.o.a.61", "odi.o.1.6", "odi.o.1.ff", "mo.a"] {
-            assert_eq!(OriginalDialog::parse(bad), None);
-        }
     }
 }

@@ -28,8 +28,7 @@ impl Scscf {
             return self.subscribe(now, upstream, &request);
         }
         let side = Side::Terminating;
-        let upstream = upstream.clone();
-        let pending = Pending { upstream, request, served, side, next: 0 };
+        let pending = Pending::new(upstream.clone(), request, served, side);
         let Some(user) = self.users.of(&pending.served) else {
             self.ask_profile(now, pending);
             return Ok(());

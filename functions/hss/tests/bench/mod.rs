@@ -62,6 +62,7 @@ fn hss(seed: u64) -> Hss {
     let config = HssConfig {
         node: NodeConfig::new("hss.example", "example"),
         scscfs: vec![SCSCF.to_owned()],
+        criteria: Vec::new(),
     };
     Hss::new(config, Random::from_u64(seed))
 }

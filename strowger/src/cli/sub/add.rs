@@ -6,6 +6,7 @@ use auth::hex;
 use auth::milenage::Key;
 use base::redact::Secret;
 use hss::Subscriber;
+use hss::profile::FilterCriteria;
 use hss::subscriber::{OperatorKey, SubscriberError};
 
 use crate::cli::Failure;
@@ -19,7 +20,8 @@ use crate::config::Config;
 #[command(after_help = "Examples:\n  \
     strowger sub add --imsi 001010000000001 --msisdn 491701 \\\n      \
       --k 465b5ce8b199b49faa5f0a2ee238a6bc --opc cd63cb71954a9f4e48a5994e37a02baf\n  \
-    strowger sub add --name alice --password - --msisdn 491702")]
+    strowger sub add --name alice --password - --msisdn 491702 \\\n      \
+      --ifc \"sip:as.example.org:5090 when method=INVITE and case=originating\"")]
 pub(in crate::cli) struct Args {
     /// The SIM's IMSI: 6 to 15 digits
     #[arg(long, required_unless_present = "name", conflicts_with_all = ["name", "password"])]
@@ -46,6 +48,15 @@ pub(in crate::cli) struct Args {
     /// His password
     #[arg(long, requires = "name")]
     password: Option<String>,
+    /// Initial filter criteria: which requests an application server sees; may be repeated
+    ///
+    /// URI [priority=NUMBER] [default=continued|terminated] [part=registered|unregistered]
+    /// [service-info=TEXT] [when CONDITIONS]. A condition is method=NAME,
+    /// case=originating|terminating|terminating-unregistered|originating-unregistered, uri=TEXT,
+    /// header:NAME[=TEXT] or sdp:LINE[=TEXT], with `not` before it, `and` or `or` between, and
+    /// parentheses. Without conditions the server sees every initial request.
+    #[arg(long, value_name = "CRITERIA")]
+    ifc: Vec<String>,
     /// The home domain [default: `domain` of the configuration]
     #[arg(long)]
     domain: Option<String>,
@@ -72,7 +83,13 @@ impl Args {
             let name = self.name.as_deref().unwrap_or_default();
             Subscriber::with_password(name, &password, &self.msisdn, domain)
         };
-        made.map_err(|error| refused(&error))
+        let criteria = FilterCriteria::parse_all(self.ifc.iter().map(String::as_str));
+        let criteria = criteria.map_err(|error| {
+            let example =
+                "--ifc \"sip:as.example.org:5090 when method=INVITE and case=originating\"";
+            Failure::new(format!("{error}\n  help: such as {example}"))
+        })?;
+        made.and_then(|made| made.with_criteria(criteria)).map_err(|error| refused(&error))
     }
 }
 
@@ -103,6 +120,9 @@ fn refused(error: &SubscriberError) -> Failure {
         SubscriberError::Identity(_) => "digits only, as in --imsi 001010000000001 --msisdn 491701",
         SubscriberError::Impi(_) => "--name takes what stands before the @ of a SIP address",
         SubscriberError::Domain(_) => "--domain takes a host name such as ims.example.org",
+        SubscriberError::Criteria(..) => {
+            "--ifc takes a server such as sip:as.example.org:5060, each priority once"
+        }
         SubscriberError::Twice(_) => "give each number once",
         _ => return Failure::new(error),
     };

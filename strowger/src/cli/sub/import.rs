@@ -145,17 +145,23 @@ fn csv(text: &str, domain: &str) -> Result<Vec<Imported>, Vec<Wrong>> {
 
 /// Where the field stands that an error is about; 1 if it is about the whole row.
 fn column(header: &str, row: &str, error: &ImportError) -> usize {
-    let ImportError::Subscriber(error) = error else { return 1 };
     let name = match error {
-        SubscriberError::Identity(IdentityError::Imsi) => "imsi",
-        SubscriberError::Identity(IdentityError::Msisdn) | SubscriberError::Twice(_) => "msisdn",
-        SubscriberError::Key("K") => "k",
-        SubscriberError::Key("OP") => "op",
-        SubscriberError::Key(_) => "opc",
-        SubscriberError::Amf => "amf",
-        SubscriberError::Ha1 => "ha1",
-        SubscriberError::Domain(_) => "domain",
-        SubscriberError::Impi(_) => "name",
+        ImportError::Criteria(_) => "ifc",
+        ImportError::Subscriber(error) => match error {
+            SubscriberError::Identity(IdentityError::Imsi) => "imsi",
+            SubscriberError::Identity(IdentityError::Msisdn) | SubscriberError::Twice(_) => {
+                "msisdn"
+            }
+            SubscriberError::Key("K") => "k",
+            SubscriberError::Key("OP") => "op",
+            SubscriberError::Key(_) => "opc",
+            SubscriberError::Amf => "amf",
+            SubscriberError::Ha1 => "ha1",
+            SubscriberError::Domain(_) => "domain",
+            SubscriberError::Impi(_) => "name",
+            SubscriberError::Criteria(..) => "ifc",
+            _ => return 1,
+        },
         _ => return 1,
     };
     let is = |field: &str| field.trim().trim_matches('"').eq_ignore_ascii_case(name);
@@ -254,6 +260,9 @@ mod tests {
         let bad = format!("{good}001010000000002,12x,{K},{K}\r\n00101,\"1 2\",{K},{K}\n");
         assert_eq!(places(&bad), [(4, 17), (5, 1)]);
         assert_eq!(places(&format!("{good}001010000000002,491,{K},ff\n")), [(4, 54)]);
+        assert_eq!(places("ifc,name,password\nsip:as,a,x\nas,b,x\n"), [(3, 1)]);
+        let twice = "name,password,ifc\na,x,sip:a ; sip:b priority=0\n";
+        assert_eq!(places(twice), [(2, 5)]);
         assert_eq!(places("imsi,colour\n"), [(1, 6)]);
         assert_eq!(places("\n"), [(1, 1)]);
     }

@@ -34,11 +34,11 @@ pub(super) fn one(subscriber: &Subscriber, secrets: bool) -> String {
             row("H(A1)", &masked(ha1.reveal().clone()));
         }
     }
-    for (at, set) in subscriber.sets.iter().enumerate().filter(|(_, s)| !s.criteria.is_empty()) {
-        for criteria in &set.criteria {
-            let name = &criteria.server.name;
-            row("filter criteria", &format!("set {at}, priority {}: {name}", criteria.priority));
-        }
+    for set in &subscriber.sets {
+        // More than one set is rare; then it is told which.
+        let of =
+            if subscriber.sets.len() > 1 { format!("{}: ", set.name()) } else { String::new() };
+        set.criteria.iter().for_each(|criteria| row("filter criteria", &format!("{of}{criteria}")));
     }
     out
 }

@@ -1,0 +1,134 @@
+//! An application server for the simulator: a proxy between two passes of the S-CSCF, TS 24.229 §5.7.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+
+use base::machine::{Deadline, Function, Input, Output};
+use base::{Event as LogEvent, Flow, Instant, Random, Severity, Transport};
+use cscf::proxy::{self, Event, Proxy};
+use engine::{FunctionSpec, Listener};
+use sip::header::HeaderName;
+use sip::{Message, Method, StackConfig};
+
+/// The counter of its log lines: one for each request, `METHOD from address for P-Served-User`.
+pub const SAW: &str = "server.saw";
+
+/// What the server does with a request that begins something.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Manner {
+    /// Sends it back, and stays in the dialog.
+    RecordRoute,
+    /// Sends it back, and is not seen again.
+    StayOut,
+    /// Sends it back with another Request-URI.
+    Retarget(String),
+    /// Answers it with a status.
+    Answer(u16),
+    /// Sends it back, and turns the final answer into this one.
+    Spoil(u16),
+}
+
+/// An application server.
+#[derive(Debug)]
+pub struct Server {
+    manner: Manner,
+    address: SocketAddr,
+    proxy: Proxy<()>,
+    outputs: VecDeque<Output>,
+}
+
+impl Server {
+    /// A server as a function of a process, which listens there.
+    pub fn spec(manner: Manner, ip: IpAddr, random: Random) -> FunctionSpec {
+        let address = SocketAddr::new(ip, 5060);
+        let stack = StackConfig { sent_by: Some(address.to_string()), ..StackConfig::default() };
+        let proxy = Proxy::new(stack, random);
+        let service = base::Service::Sip;
+        let listener = |transport| Listener { service, transport, addr: address };
+        FunctionSpec {
+            name: "server".to_owned(),
+            hosts: Vec::new(),
+            function: Box::new(Server { manner, address, proxy, outputs: VecDeque::new() }),
+            listeners: [Transport::Udp, Transport::Tcp].map(listener).into(),
+            tables: &[],
+        }
+    }
+
+    fn is_us(&self, host: &str, port: Option<u16>) -> bool {
+        host.parse() == Ok(self.address.ip()) && port.unwrap_or(5060) == self.address.port()
+    }
+
+    fn saw(&mut self, request: &Message, flow: &Flow) {
+        let method = request.method().map_or("", Method::as_str);
+        let served = request.get(HeaderName::PServedUser).unwrap_or("nobody");
+        let text = format!("{method} from {} for {served}", flow.remote);
+        self.outputs.push_back(Output::Log(LogEvent::new(Severity::Info, SAW, text)));
+    }
+
+    fn settle(&mut self, now: Instant) {
+        while let Some(event) = self.proxy.poll_event(now) {
+            match event {
+                Event::Request { upstream, mut request, flow } => {
+                    self.saw(&request, &flow);
+                    let result = proxy::preprocess(&mut request, |h, p| self.is_us(h, p), &[]);
+                    let _own = result.expect("a request that a proxy may forward");
+                    let to = request.get(HeaderName::To).unwrap_or("");
+                    let within = to.contains(";tag=");
+                    match &self.manner {
+                        Manner::Answer(status) if !within => {
+                            self.proxy.reply(now, &upstream, *status);
+                            continue;
+                        }
+                        Manner::Retarget(uri) if !within => request.set_uri(uri.as_str()),
+                        Manner::RecordRoute if !within => {
+                            let route = format!("<sip:{};lr>", self.address);
+                            request.push_front(HeaderName::RecordRoute, route);
+                        }
+                        _ => {}
+                    }
+                    let hop = proxy::onward(&request).expect("a request with a target");
+                    self.proxy.forward(now, upstream, vec![(request, hop)], ());
+                }
+                Event::Ack { mut request, flow } => {
+                    self.saw(&request, &flow);
+                    let result = proxy::preprocess(&mut request, |h, p| self.is_us(h, p), &[]);
+                    result.expect("an ACK that a proxy may forward");
+                    let hop = proxy::onward(&request).expect("an ACK with a target");
+                    self.proxy.stack.send_ack(now, request, hop);
+                }
+                Event::Response { context, mut response, .. } => {
+                    if let Manner::Spoil(status) = &self.manner
+                        && response.status() >= 300
+                    {
+                        response = Message::answer(&response, *status);
+                    }
+                    self.proxy.pass(now, context, response);
+                }
+                Event::Cancelled { .. } | Event::Own { .. } | Event::FlowClosed { .. } => {}
+            }
+        }
+    }
+}
+
+impl Function for Server {
+    fn handle(&mut self, now: Instant, input: Input) {
+        match input {
+            Input::Received { flow, message } => self.proxy.received(now, flow, message),
+            Input::Opened { open, flow } => self.proxy.opened(now, open, flow),
+            Input::OpenFailed { open, .. } => self.proxy.open_failed(now, open),
+            Input::Closed { flow, .. } => self.proxy.closed(now, flow),
+            Input::Resolved { query, targets } => self.proxy.resolved(now, query, targets),
+            Input::Timeout => self.proxy.timeout(now),
+            _ => {}
+        }
+        self.settle(now);
+    }
+
+    fn poll(&mut self) -> Option<Output> {
+        self.proxy.poll_output().or_else(|| self.outputs.pop_front())
+    }
+
+    fn deadline(&self) -> Option<Deadline> {
+        self.proxy.deadline()
+    }
+}

@@ -1,0 +1,218 @@
+//! Initial filter criteria at work: calls through application servers, as TS 24.229 §5.4.3 has them.
+
+use std::net::IpAddr;
+
+use base::time::Duration;
+use engine::sim::{HostId, Weather};
+use hss::profile::FilterCriteria;
+use strowger::plan::Role;
+use strowger_tests::server::{Manner, SAW};
+use strowger_tests::{Network, Phone};
+use ue::{CallId, UeOrder, What};
+
+const FIRST: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 254, 0, 1));
+const SECOND: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 254, 0, 2));
+
+/// A network that trusts the application servers; all subscribers share these filter criteria.
+fn network(shared: &[&str]) -> Network {
+    let criteria = FilterCriteria::parse_all(shared.iter().copied()).expect("filter criteria");
+    Network::spread_with(1, Weather::CALM, None, |plan| {
+        plan.trusted.push((FIRST, 24));
+        plan.criteria.clone_from(&criteria);
+    })
+}
+
+/// Two registered phones; the criteria are those of the first and the second one.
+fn two(network: &mut Network, ifc: [&[&str]; 2]) -> (Phone, Phone) {
+    let alice = network.served_phone(1, ifc[0], |_| {});
+    let bob = network.served_phone(2, ifc[1], |_| {});
+    network.register(alice);
+    network.register(bob);
+    network.sim.logs();
+    (alice, bob)
+}
+
+/// What the servers saw since the last time. Nobody but the S-CSCF sends them anything.
+fn seen(network: &mut Network) -> Vec<(HostId, String)> {
+    let logs = network.sim.logs().into_iter().filter(|logged| logged.event.counter == SAW);
+    let seen: Vec<_> = logs.map(|l| (l.host, l.event.text.to_string())).collect();
+    assert!(seen.iter().all(|(_, text)| text.contains(" from 10.255.0.3:")), "{seen:?}");
+    seen
+}
+
+fn methods(seen: &[(HostId, String)], at: HostId) -> Vec<&str> {
+    let here = seen.iter().filter(|(host, _)| *host == at);
+    here.map(|(_, text)| text.split(' ').next().unwrap_or_default()).collect()
+}
+
+/// The two ends of an answered call, the caller's first.
+fn answered(network: &mut Network, from: Phone, to: &str, by: Phone) -> (CallId, CallId) {
+    network.order(from, UeOrder::Call { to: to.to_owned(), token: 1 });
+    let (mut caller, mut called) = (None, None);
+    let both = network.until(Duration::from_secs(10), |host, report| {
+        match &report.what {
+            What::Answered { call, .. } if host == from.host => caller = Some(*call),
+            What::Incoming { call, .. } if host == by.host => called = Some(*call),
+            What::Ended { status, reason, .. } => panic!("the call fails: {status} {reason}"),
+            _ => {}
+        }
+        caller.zip(called)
+    });
+    both.expect("the call is answered")
+}
+
+/// The status that a call ends with which nobody answers.
+fn refused(network: &mut Network, from: Phone, to: &str) -> u16 {
+    network.order(from, UeOrder::Call { to: to.to_owned(), token: 1 });
+    let status = network.until(Duration::from_secs(10), |host, report| match &report.what {
+        What::Ended { status, .. } if host == from.host => Some(*status),
+        What::Answered { .. } => panic!("it is answered"),
+        _ => None,
+    });
+    status.expect("the call ends")
+}
+
+fn ends(network: &mut Network, by: Phone, call: CallId) {
+    network.order(by, UeOrder::Hangup(call));
+    let mut ended = 0;
+    let both = network.until(Duration::from_secs(5), |_, report| {
+        ended += usize::from(matches!(report.what, What::Ended { .. }));
+        (ended == 2).then_some(())
+    });
+    assert!(both.is_some(), "both ends learn of it");
+    network.run(Duration::from_secs(40));
+    let scscf = network.hosts[&Role::Scscf];
+    let census = network.census(scscf, "scscf");
+    assert!(
+        census
+            .0
+            .iter()
+            .all(|(what, n)| *n == 0 || ["bindings", "watchers", "challenges"].contains(what)),
+        "{census:?}"
+    );
+}
+
+#[test]
+fn a_server_sees_what_the_caller_asks_for_and_what_follows() {
+    for ends_by_caller in [true, false] {
+        let mut network = network(&[]);
+        let server = network.server("server", FIRST, Manner::RecordRoute);
+        let ifc = "sip:10.254.0.1 when method=INVITE and case=originating";
+        let (alice, bob) = two(&mut network, [&[ifc], &[]]);
+        let (caller, called) = answered(&mut network, alice, &bob.tel(), bob);
+        network.run(Duration::from_secs(1));
+        let saw = seen(&mut network);
+        assert!(saw[0].1.ends_with(";sescase=orig;regstate=reg"), "{saw:?}");
+        let (by, call) = if ends_by_caller { (alice, caller) } else { (bob, called) };
+        ends(&mut network, by, call);
+        let later = seen(&mut network);
+        let saw = methods(&saw, server);
+        assert!(saw.starts_with(&["INVITE"]) && saw.contains(&"ACK"), "{saw:?}");
+        assert_eq!(methods(&later, server), ["BYE"]);
+        // The other direction is not what the criteria are about.
+        let (caller, _) = answered(&mut network, bob, &alice.tel(), alice);
+        ends(&mut network, bob, caller);
+        assert_eq!(seen(&mut network), []);
+    }
+}
+
+#[test]
+fn a_server_that_stays_out_is_not_asked_again() {
+    let mut network = network(&[]);
+    let (first, second) = (
+        network.server("first", FIRST, Manner::StayOut),
+        network.server("second", SECOND, Manner::StayOut),
+    );
+    let bobs = ["sip:10.254.0.2 when case=terminating", "sip:10.254.0.1 when method=MESSAGE"];
+    let (alice, bob) = two(&mut network, [&["sip:10.254.0.1", "sip:10.254.0.2 priority=5"], &bobs]);
+    for ends_by_caller in [true, false] {
+        let (caller, called) = answered(&mut network, alice, &bob.tel(), bob);
+        network.run(Duration::from_secs(1));
+        let (by, call) = if ends_by_caller { (alice, caller) } else { (bob, called) };
+        ends(&mut network, by, call);
+        let saw = seen(&mut network);
+        let order: Vec<HostId> = saw.iter().map(|(host, _)| *host).collect();
+        assert_eq!(order, [first, second, second], "in the order of their priority: {saw:?}");
+        assert!(saw[2].1.ends_with(";sescase=term;regstate=reg"), "{saw:?}");
+    }
+}
+
+#[test]
+fn a_server_sends_a_call_to_somebody_else() {
+    let mut network = network(&[]);
+    let carol = network.sim_phone(3, |_| {});
+    network.register(carol);
+    network.server("server", FIRST, Manner::Retarget(carol.tel()));
+    let (alice, bob) = two(&mut network, [&[], &["sip:10.254.0.1 when case=terminating"]]);
+    let (caller, _) = answered(&mut network, alice, &bob.tel(), carol);
+    ends(&mut network, alice, caller);
+}
+
+#[test]
+fn what_happens_without_a_server_is_the_default_handling() {
+    let down = "sip:10.254.0.2 when method=INVITE and case=originating";
+    let terminated = "sip:10.254.0.1 default=terminated when case=originating";
+    for manner in [Manner::Answer(503), Manner::Answer(408)] {
+        let mut network = network(&[]);
+        network.server("server", SECOND, manner);
+        let (alice, bob) = two(&mut network, [&[down], &[]]);
+        let (caller, _) = answered(&mut network, alice, &bob.tel(), bob);
+        let logs = network.sim.logs();
+        assert_eq!(logs.iter().filter(|l| l.event.counter == "scscf.as_failed").count(), 1);
+        ends(&mut network, alice, caller);
+    }
+    let mut network = network(&[]);
+    network.server("server", FIRST, Manner::Answer(503));
+    let (alice, bob) = two(&mut network, [&[terminated], &[]]);
+    assert_eq!(refused(&mut network, alice, &bob.tel()), 503);
+    // What the server decides is no failure of the server.
+    let dave = network.served_phone(4, &["sip:10.254.0.2"], |_| {});
+    network.server("other", SECOND, Manner::Answer(486));
+    network.register(dave);
+    assert_eq!(refused(&mut network, dave, &bob.tel()), 486);
+}
+
+/// TS 24.229 §5.4.3.2 step 6: a server that sent the request back is not down.
+#[test]
+fn a_failure_further_on_is_not_the_servers() {
+    let mut network = network(&[]);
+    network.server("server", FIRST, Manner::Spoil(503));
+    let (alice, _) = two(&mut network, [&["sip:10.254.0.1 when case=originating"], &[]]);
+    let nobody = network.sim_phone(3, |_| {});
+    assert_eq!(refused(&mut network, alice, &nobody.tel()), 503);
+    let saw = seen(&mut network);
+    assert_eq!(saw.len(), 1, "{saw:?}");
+}
+
+#[test]
+fn somebody_who_is_not_registered_has_services() {
+    let mut network = network(&[]);
+    let server = network.server("server", FIRST, Manner::Answer(486));
+    let (alice, _) = two(&mut network, [&[], &[]]);
+    let ifc = "sip:10.254.0.1 when case=terminating-unregistered";
+    let away = network.served_phone(3, &[ifc], |_| {});
+    assert_eq!(refused(&mut network, alice, &away.tel()), 486);
+    let saw = seen(&mut network);
+    assert_eq!(methods(&saw, server), ["INVITE"]);
+    assert!(saw[0].1.ends_with(";sescase=term;regstate=unreg"), "{saw:?}");
+    // Who has no such services is unknown there.
+    let nobody = network.sim_phone(4, |_| {});
+    assert_eq!(refused(&mut network, alice, &nobody.tel()), 480);
+    assert_eq!(seen(&mut network), []);
+}
+
+#[test]
+fn criteria_of_the_network_count_for_everybody() {
+    let mut network = network(&["sip:10.254.0.1 when method=MESSAGE and case=originating"]);
+    let server = network.server("server", FIRST, Manner::StayOut);
+    let (alice, bob) = two(&mut network, [&["sip:10.254.0.2 when method=PUBLISH"], &[]]);
+    for (from, to) in [(alice, bob), (bob, alice)] {
+        let text = "hello".to_owned();
+        network.order(from, UeOrder::Message { to: to.tel(), text, token: 1 });
+        let arrived = network.until(Duration::from_secs(5), |host, report| {
+            (host == to.host && matches!(report.what, What::MessageReceived { .. })).then_some(())
+        });
+        assert!(arrived.is_some());
+        assert_eq!(methods(&seen(&mut network), server), ["MESSAGE"]);
+    }
+}
