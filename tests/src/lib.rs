@@ -3,6 +3,7 @@
 //!
 //! - [`network`]: a whole IMS and its phones on simulated hosts.
 //! - [`scenario`]: phones register, call and deregister while things break; all from one seed.
+//! - [`raw`]: a phone that also sends what it is told to, byte for byte.
 //! - [`server`]: an application server between two passes of the S-CSCF.
 //! - [`wire`]: RFC 3261's timers, checked on the wire.
 //! - [`faulty`]: planted faults, to see that the invariants find them.
@@ -12,6 +13,7 @@ pub mod faulty;
 #[cfg(feature = "interop")]
 pub mod interop;
 pub mod network;
+pub mod raw;
 pub mod scenario;
 pub mod server;
 pub mod wire;

@@ -12,7 +12,7 @@ use base::redact::Secret;
 use base::store::Change;
 use base::time::Duration;
 use base::trust::Networks;
-use base::{Instant, Random, Transport};
+use base::{Bytes, Instant, Random, Transport};
 use cscf::pcscf::Pcscf;
 use cscf::pcscf::config::PcscfConfig;
 use engine::sim::{HostId, Process, Simulation, VirtualRelay, Weather};
@@ -25,6 +25,7 @@ use strowger::plan::{Plan, Role, Seam};
 use strowger::provision::{Provision, Provisioner};
 
 use crate::faulty::Fault;
+use crate::raw::{Raw, Send};
 use crate::server::{Manner, Server};
 use ue::{Audio, Credential, UeConfig, UeOrder, UeReport, What};
 
@@ -225,7 +226,7 @@ impl Network {
             let spec = FunctionSpec {
                 name: "ue".to_owned(),
                 hosts: Vec::new(),
-                function: Box::new(ue::Ue::new(config.clone(), boot.random)),
+                function: Box::new(Raw::new(ue::Ue::new(config.clone(), boot.random))),
                 listeners: vec![listener(Transport::Udp), listener(Transport::Tcp)],
                 tables: &[],
             };
@@ -239,6 +240,12 @@ impl Network {
         let order = Provision { number: self.orders, changes };
         let taken = self.sim.order(self.core, "provisioner", Order(Box::new(order)));
         assert!(taken, "the provisioner runs");
+    }
+
+    /// Lets a phone that is registered send bytes to its P-CSCF.
+    pub fn send(&mut self, phone: Phone, bytes: impl Into<Bytes>) {
+        let taken = self.sim.order(phone.host, "ue", Order(Box::new(Send(bytes.into()))));
+        assert!(taken, "the phone runs");
     }
 
     /// Tells a phone what to do.

@@ -1,8 +1,7 @@
 //! How a CSCF is named in URIs, and how it recognises itself in them.
 
-use std::net::IpAddr;
-
 use base::Flow;
+use sip::uri::literal;
 
 /// `host` or `host:port`.
 pub(crate) fn sent_by(host: &str, port: Option<u16>) -> String {
@@ -26,11 +25,6 @@ pub(crate) fn is_named(
     }
     let Some(local) = flow.local.socket_addr() else { return false };
     literal(uri_host) == Some(local.ip()) && uri_port == local.port()
-}
-
-/// The address that a URI's host is.
-pub(crate) fn literal(host: &str) -> Option<IpAddr> {
-    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! URIs: `sip:` and `sips:` (RFC 3261 §19.1), `tel:` (RFC 3966), others as they are.
 
 use core::fmt;
+use std::net::IpAddr;
 
 use crate::lex::Params;
 
@@ -193,12 +194,19 @@ impl fmt::Display for Uri<'_> {
     }
 }
 
+/// The address that a host is; IPv6 with or without brackets. The three colons of RFC 3261's grammar
+/// are taken for two (RFC 5118 §4.10).
+pub fn literal(host: &str) -> Option<IpAddr> {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    bare.parse().ok().or_else(|| bare.replacen(":::", "::", 1).parse().ok())
+}
+
 /// Splits `host`, `host:port`, `[v6]`, `[v6]:port`; a host of illegal characters is refused.
 pub fn split_host_port(text: &str) -> Option<(&str, Option<u16>)> {
     let text = text.trim();
     let (host, port) = if text.starts_with('[') {
         let end = text.find(']')?;
-        text[1..end].parse::<std::net::Ipv6Addr>().ok()?;
+        literal(&text[..=end]).filter(IpAddr::is_ipv6)?;
         (&text[..=end], &text[end + 1..])
     } else {
         let end = text.find(':').unwrap_or(text.len());

@@ -33,12 +33,10 @@ impl Pcscf {
             .and_then(|to| to.parsed_uri())
             .map(|uri| uri.aor())
             .ok_or(Refusal::new(400, "To is no URI"))?;
-        let contact = request
-            .list(HeaderName::Contact)
-            .next()
-            .and_then(NameAddr::parse)
-            .map(|c| c.uri.to_owned())
-            .ok_or(Refusal::new(403, "REGISTER without Contact"))?;
+        let contact = request.list(HeaderName::Contact).next();
+        let contact = contact.ok_or(Refusal::new(403, "REGISTER without Contact"))?;
+        let contact = NameAddr::parse(contact).ok_or(Refusal::new(400, "Contact is no address"))?;
+        let contact = contact.uri.to_owned();
         let known = self.bindings.matching(&aor, &contact, &flow).map(|b| b.id);
         if known.is_none() && (self.draining || self.bindings.len() >= self.config.max_bindings) {
             return Err(Refusal::new(503, "no more phones"));

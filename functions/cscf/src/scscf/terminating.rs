@@ -100,7 +100,7 @@ impl Scscf {
         for contact in contacts {
             let mut copy = pending.request.clone();
             copy.set(HeaderName::PCalledPartyId, format!("<{}>", pending.request.uri()));
-            copy.set_uri(contact.uri.as_str());
+            copy.set_uri(without_headers(&contact.uri));
             copy.remove(HeaderName::Route);
             for route in &contact.path {
                 copy.push(HeaderName::Route, route.as_str());
@@ -115,5 +115,26 @@ impl Scscf {
         }
         self.forward(now, pending, context, copies);
         Ok(())
+    }
+}
+
+/// A Contact's URI as Request-URI, which has no header fields (RFC 3261 §19.1.1). Those that a phone
+/// put there are not honoured: one could be a Route.
+fn without_headers(uri: &str) -> &str {
+    let headers = Uri::parse(uri).and_then(Uri::sip).and_then(|uri| uri.headers);
+    headers.map_or(uri, |headers| &uri[..uri.len() - headers.len() - 1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_headers;
+
+    #[test]
+    fn a_request_uri_has_no_headers() {
+        for uri in ["sip:a?b@10.0.0.1:5060;x", "tel:+1", "urn:a?b"] {
+            assert_eq!(without_headers(uri), uri);
+        }
+        assert_eq!(without_headers("sip:a?b@10.0.0.1?Route=%3Csip:c%3E"), "sip:a?b@10.0.0.1");
+        assert_eq!(without_headers("sip:10.0.0.1?"), "sip:10.0.0.1");
     }
 }

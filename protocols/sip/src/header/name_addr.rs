@@ -33,7 +33,7 @@ impl<'a> NameAddr<'a> {
         }
         let end = element.find(';').unwrap_or(element.len());
         let uri = element[..end].trim();
-        let legal = !uri.is_empty() && !uri.contains([' ', '"', '>']);
+        let legal = !uri.is_empty() && !uri.contains([' ', '"', '>', '?']);
         legal.then(|| NameAddr { display: "", uri, params: Params::new(&element[end..]) })
     }
 
@@ -74,6 +74,7 @@ mod tests {
         let b = NameAddr::parse("sip:bell@x;tag=2").unwrap();
         assert_eq!((b.uri, b.tag()), ("sip:bell@x", Some("2")));
         assert_eq!(NameAddr::parse("<sip:a@b"), None);
+        assert_eq!(NameAddr::parse("sip:a@b?Route=%3Csip:c%3E"), None);
         assert_eq!(NameAddr::parse(""), None);
     }
 }

@@ -20,11 +20,14 @@ pub struct Via<'a> {
 }
 
 impl<'a> Via<'a> {
-    /// Reads one element.
+    /// Reads one element. Empty parameters are refused.
     pub fn parse(element: &'a str) -> Option<Via<'a>> {
         let (protocol, rest) = split_protocol(element)?;
         let end = rest.find(';').unwrap_or(rest.len());
         let (host, port) = split_host_port(&rest[..end])?;
+        if rest.contains(";;") {
+            return None;
+        }
         Some(Via { transport: protocol, host, port, params: Params::new(&rest[end..]) })
     }
 

@@ -1,8 +1,8 @@
 //! From bytes to a message: RFC 3261 §7, lenient on what phones really send.
 //!
 //! Taken: bare LF as line end, folding, any spelling of names, blanks before the colon, header
-//! lines without a colon (kept, never read), bytes that are no UTF-8 (kept, read as `?`), a missing
-//! Content-Length over UDP. Refused: what has no start line, no end of the header fields, or a
+//! lines without a colon (kept, never read), bytes that are no UTF-8 (kept, read as `?`), blanks at the
+//! end of the start line, a missing Content-Length over UDP. Refused: what has no start line, no end of the header fields, or a
 //! Content-Length that the bytes contradict.
 
 use base::Bytes;
@@ -148,6 +148,9 @@ fn header_line(source: &[u8], at: usize, end: usize, next: usize) -> Header {
 }
 
 fn start_line(line: &[u8]) -> Result<Start, ParseError> {
+    // A status line without a reason ends with a blank of its own.
+    let request = !line.starts_with(b"SIP/2.0 ");
+    let line = if request { line.trim_ascii_end() } else { line };
     let range = |start: usize, end: usize| Text::Source(start as u32..end as u32);
     if let Some(rest) = line.strip_prefix(b"SIP/2.0 ") {
         let digits = rest.get(..3).ok_or(ParseError::StartLine)?;

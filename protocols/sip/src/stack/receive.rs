@@ -7,6 +7,7 @@ use super::{Event, ServerId, Stack};
 use crate::header::{CSeq, HeaderName, NameAddr, Via};
 use crate::message::{Message, ParseError};
 use crate::method::Method;
+use crate::uri::Uri;
 
 impl Stack {
     /// Takes one whole message.
@@ -131,10 +132,22 @@ fn defect(request: &Message) -> Option<&'static str> {
     if request.get(HeaderName::CallId).is_none_or(str::is_empty) || !once(HeaderName::CallId) {
         return Some("Bad Call-ID");
     }
-    if request.uri().is_empty() || request.uri().contains([' ', '<', '>']) {
-        return Some("Bad Request-URI");
-    }
-    None
+    (!is_request_uri(request.uri())).then_some("Bad Request-URI")
+}
+
+/// Whether a URI may be a Request-URI: of any scheme, but well-formed if we know the scheme, and
+/// without header fields (RFC 3261 §19.1.1).
+fn is_request_uri(text: &str) -> bool {
+    let known = ["sip:", "sips:", "tel:"].iter().any(|scheme| {
+        text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    });
+    let one_word = !text.is_empty() && !text.contains([' ', '<', '>']);
+    one_word
+        && match Uri::parse(text) {
+            Some(Uri::Sip(uri)) => uri.headers.is_none(),
+            Some(_) => true,
+            None => !known,
+        }
 }
 
 /// Notes the source in the top Via and says where responses go. `None` without a readable Via.

@@ -7,7 +7,7 @@ use base::{Flow, Instant, Output, Transport};
 
 use super::client::Route;
 use super::{Hop, Stack, UDP_LIMIT};
-use crate::uri::Uri;
+use crate::uri::{Uri, literal};
 
 /// The name that a URI asks to be resolved, RFC 3263 §4: `None` for other schemes than `sip`.
 pub fn name_of(uri: &str) -> Option<Name> {
@@ -18,7 +18,8 @@ pub fn name_of(uri: &str) -> Option<Name> {
         _ => None,
     };
     let host = uri.params.get("maddr").unwrap_or(uri.host);
-    Some(Name { service: Service::Sip, host: host.to_owned(), port: uri.port, transport })
+    let host = literal(host).map_or_else(|| host.to_owned(), |ip| ip.to_string());
+    Some(Name { service: Service::Sip, host, port: uri.port, transport })
 }
 
 /// Who waits for a connection.
