@@ -10,7 +10,8 @@ use engine::{FunctionSpec, Listener};
 use sip::header::HeaderName;
 use sip::{Message, Method, StackConfig};
 
-/// The counter of its log lines: one for each request, `METHOD from address for P-Served-User`.
+/// The counter of its log lines: one for each request, `METHOD from address for P-Served-User`; for a
+/// REGISTER To, Expires and the body.
 pub const SAW: &str = "server.saw";
 
 /// What the server does with a request that begins something.
@@ -60,8 +61,15 @@ impl Server {
 
     fn saw(&mut self, request: &Message, flow: &Flow) {
         let method = request.method().map_or("", Method::as_str);
-        let served = request.get(HeaderName::PServedUser).unwrap_or("nobody");
-        let text = format!("{method} from {} for {served}", flow.remote);
+        let field = |name| request.get(name).unwrap_or("nobody");
+        let mut text = format!("{method} from {} for ", flow.remote);
+        if request.method() == Some(&Method::Register) {
+            let body = String::from_utf8_lossy(request.body());
+            let expires = field(HeaderName::Expires);
+            text += &format!("{} {expires} {body}", field(HeaderName::To));
+        } else {
+            text += field(HeaderName::PServedUser);
+        }
         self.outputs.push_back(Output::Log(LogEvent::new(Severity::Info, SAW, text)));
     }
 
@@ -77,6 +85,10 @@ impl Server {
                     match &self.manner {
                         Manner::Answer(status) if !within => {
                             self.proxy.reply(now, &upstream, *status);
+                            continue;
+                        }
+                        _ if request.method() == Some(&Method::Register) => {
+                            self.proxy.reply(now, &upstream, 200);
                             continue;
                         }
                         Manner::Retarget(uri) if !within => request.set_uri(uri.as_str()),

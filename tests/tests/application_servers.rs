@@ -45,6 +45,10 @@ fn methods(seen: &[(HostId, String)], at: HostId) -> Vec<&str> {
     here.map(|(_, text)| text.split(' ').next().unwrap_or_default()).collect()
 }
 
+fn hosts(seen: &[(HostId, String)]) -> Vec<HostId> {
+    seen.iter().map(|(host, _)| *host).collect()
+}
+
 /// The two ends of an answered call, the caller's first.
 fn answered(network: &mut Network, from: Phone, to: &str, by: Phone) -> (CallId, CallId) {
     network.order(from, UeOrder::Call { to: to.to_owned(), token: 1 });
@@ -131,8 +135,7 @@ fn a_server_that_stays_out_is_not_asked_again() {
         let (by, call) = if ends_by_caller { (alice, caller) } else { (bob, called) };
         ends(&mut network, by, call);
         let saw = seen(&mut network);
-        let order: Vec<HostId> = saw.iter().map(|(host, _)| *host).collect();
-        assert_eq!(order, [first, second, second], "in the order of their priority: {saw:?}");
+        assert_eq!(hosts(&saw), [first, second, second], "in the order of their priority: {saw:?}");
         assert!(saw[2].1.ends_with(";sescase=term;regstate=reg"), "{saw:?}");
     }
 }
@@ -151,7 +154,7 @@ fn a_server_sends_a_call_to_somebody_else() {
 #[test]
 fn what_happens_without_a_server_is_the_default_handling() {
     let down = "sip:10.254.0.2 when method=INVITE and case=originating";
-    let terminated = "sip:10.254.0.1 default=terminated when case=originating";
+    let terminated = "sip:10.254.0.1 default=terminated when method=INVITE and case=originating";
     for manner in [Manner::Answer(503), Manner::Answer(408)] {
         let mut network = network(&[]);
         network.server("server", SECOND, manner);
@@ -214,5 +217,93 @@ fn criteria_of_the_network_count_for_everybody() {
         });
         assert!(arrived.is_some());
         assert_eq!(methods(&seen(&mut network), server), ["MESSAGE"]);
+    }
+}
+
+/// TS 24.229 §5.4.1.7.
+#[test]
+fn servers_hear_who_registers_and_who_is_gone() {
+    let mut network = network(&[]);
+    let (first, second) = (
+        network.server("first", FIRST, Manner::StayOut),
+        network.server("second", SECOND, Manner::StayOut),
+    );
+    let ifc = [
+        "sip:10.254.0.1 service-info=<a&b> include-register-request include-register-response \
+         when method=REGISTER/initial/de",
+        "sip:10.254.0.2 when method=REGISTER and header:Contact",
+        "sip:10.254.0.1 when method=INVITE",
+    ];
+    let alice = network.served_phone(1, &ifc, |config| config.expires = 600);
+    network.register(alice);
+    network.run(Duration::from_secs(1));
+    let mut saw = seen(&mut network);
+    // Long requests go by TCP and come later.
+    saw.sort();
+    assert_eq!(hosts(&saw), [first, second]);
+    let to = format!("for <sip:+493000000001@{}> 600 ", strowger_tests::network::DOMAIN);
+    for part in
+        [&to, "<service-info>&lt;a&amp;b&gt;</service-info>", "\r\n\r\nREGISTER sip:", "200 OK\r\n"]
+    {
+        assert!(saw[0].1.contains(part), "{part}: {}", saw[0].1);
+    }
+    assert!(saw[1].1.ends_with(&to), "{saw:?}");
+    // The second one is told of a registration that goes on, the first one is not.
+    network.run(Duration::from_secs(400));
+    let saw = seen(&mut network);
+    assert_eq!(hosts(&saw), [second]);
+    network.order(alice, UeOrder::Deregister);
+    network.run(Duration::from_secs(1));
+    let mut saw = seen(&mut network);
+    saw.sort();
+    assert_eq!(hosts(&saw), [first, second]);
+    assert!(saw.iter().all(|(_, text)| text.contains("> 0 ")), "{saw:?}");
+}
+
+#[test]
+fn a_phone_that_falls_silent_is_gone_for_servers_too() {
+    let mut network = network(&[]);
+    network.server("server", FIRST, Manner::StayOut);
+    let ifc = "sip:10.254.0.1 include-register-request when method=REGISTER/de";
+    let alice = network.served_phone(1, &[ifc], |config| config.expires = 120);
+    network.register(alice);
+    network.sim.crash(alice.host);
+    network.run(Duration::from_secs(200));
+    let saw = seen(&mut network);
+    assert_eq!(saw.len(), 1);
+    assert!(saw[0].1.ends_with("> 0 "), "there is no REGISTER to be included: {saw:?}");
+}
+
+#[test]
+fn who_is_refused_by_a_server_that_must_agree_is_deregistered() {
+    for (handling, stays) in [("continued", 1), ("terminated", 0)] {
+        let mut network = network(&[]);
+        let server = network.server("server", FIRST, Manner::Answer(503));
+        let ifc = format!("sip:10.254.0.1 default={handling} when method=REGISTER");
+        let alice = network.served_phone(1, &[&ifc], |_| {});
+        network.register(alice);
+        network.run(Duration::from_secs(1));
+        let census = network.census(network.hosts[&Role::Scscf], "scscf");
+        assert!(census.0.contains(&("bindings", stays)), "{census:?}");
+        assert_eq!(methods(&seen(&mut network), server)[0], "REGISTER");
+    }
+}
+
+#[test]
+fn a_server_that_must_agree_and_is_down_ends_registrations() {
+    for (handling, stays) in [("continued", true), ("terminated", false)] {
+        let mut network = network(&[]);
+        let server = network.server("server", FIRST, Manner::StayOut);
+        let ifc = format!("sip:10.254.0.1 default={handling} when method=REGISTER");
+        let alice = network.served_phone(1, &[&ifc], |config| config.expires = 600);
+        network.register(alice);
+        network.run(Duration::from_secs(10));
+        network.sim.crash(server);
+        let gone = network.until(Duration::from_secs(400), |_, report| match &report.what {
+            What::Deregistered { event } => event.clone(),
+            _ => None,
+        });
+        let expected = if stays { None } else { Some("probation") };
+        assert_eq!(gone.as_deref(), expected, "{handling}");
     }
 }

@@ -3,6 +3,7 @@
 //! - [`config`]: where it stands and its limits.
 //! - `registrar`: REGISTER, §5.4.1; `authenticate`: the challenge, §5.4.1.2.1; `user`: who is
 //!   registered, kept in the store.
+//! - `third_party`: REGISTER to application servers, §5.4.1.7.
 //! - `reg_event`: the notifier, §5.4.2, RFC 3680.
 //! - [`profile`]: Cx-User-Data; [`ifc`]: initial filter criteria.
 //! - `session`: initial requests, §5.4.3.2 (`originating`) and §5.4.3.3 (`terminating`), through the
@@ -22,6 +23,7 @@ mod reg_event;
 mod registrar;
 mod session;
 mod terminating;
+mod third_party;
 mod user;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -40,6 +42,7 @@ use authenticate::Challenges;
 use config::ScscfConfig;
 use reg_event::Watchers;
 use session::Leg;
+use third_party::ThirdParty;
 use user::Users;
 
 /// The table of this function in the store.
@@ -68,6 +71,7 @@ pub struct Scscf {
     users: Users,
     challenges: Challenges,
     watchers: Watchers,
+    third_party: ThirdParty,
     anchor: Anchor,
     random: Random,
     draining: bool,
@@ -94,6 +98,7 @@ impl Scscf {
             users: Users::default(),
             challenges: Challenges::default(),
             watchers: Watchers::default(),
+            third_party: ThirdParty::default(),
             anchor: Anchor::new(relay, random.fork()),
             random,
             draining: false,
@@ -117,6 +122,7 @@ impl Scscf {
             ("Cx requests", self.waiting.len().max(self.cx.node.pending().0)),
             ("bindings", self.users.contacts()),
             ("watchers", self.watchers.len()),
+            ("third-party REGISTERs", self.third_party.len()),
             ("challenges", self.challenges.len()),
             ("relay requests", self.anchor.len()),
         ])
@@ -229,7 +235,11 @@ impl Scscf {
                 proxy::Event::Response { context, response, .. } => {
                     self.response(now, context, response);
                 }
-                proxy::Event::Own { client, response } => self.notify_answered(client, &response),
+                proxy::Event::Own { client, response } => {
+                    if !self.registered_at_server(now, client, &response) {
+                        self.notify_answered(client, &response);
+                    }
+                }
                 proxy::Event::Cancelled { server } => self.cancelled(now, server),
                 proxy::Event::FlowClosed { .. } => {}
             }

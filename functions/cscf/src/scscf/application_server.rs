@@ -41,7 +41,7 @@ impl Scscf {
         let service = user.and_then(|user| user.profile.find(&pending.served));
         let criteria = service.map_or(&[][..], |(service, _)| &service.criteria[..]);
         let rest = criteria.iter().enumerate().skip(pending.next);
-        let fired = rest.into_iter().find(|(_, c)| c.fires(&pending.request, case));
+        let fired = rest.into_iter().find(|(_, c)| c.fires(&pending.request, case, None));
         let Some((index, criterion)) = fired else {
             return match pending.side {
                 Side::Originating => self.reach_called_user(now, pending, context),

@@ -39,6 +39,21 @@ pub struct ApplicationServer {
     pub continue_without: bool,
     /// Text for the body of a third-party REGISTER.
     pub service_info: Option<String>,
+    /// Whether that body holds the phone's REGISTER.
+    pub include_register_request: bool,
+    /// Whether it holds the answer to it.
+    pub include_register_response: bool,
+}
+
+/// What a REGISTER is about, TS 29.228 §B.2.3.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RegistrationType {
+    /// The first one.
+    Initial = 0,
+    /// A later one.
+    ReRegistration = 1,
+    /// The last one.
+    DeRegistration = 2,
 }
 
 /// A trigger point: conditions in groups.
@@ -54,8 +69,8 @@ pub struct Trigger {
 /// A service point trigger.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum TriggerKind {
-    /// The request's method.
-    Method(String),
+    /// The request's method, and for REGISTER the numbers of the types; none is any.
+    Method(String, Vec<u32>),
     /// The session case, by its number.
     SessionCase(u32),
     /// Text within the Request-URI.
@@ -83,17 +98,24 @@ impl Criterion {
     ///
     /// TS 29.228 Annex F lets header and SDP content be regular expressions; as most deployed
     /// profiles do, content is matched here as plain text anywhere in the value, without case.
-    pub fn fires(&self, request: &Message, case: Case) -> bool {
+    /// `registration` is what a REGISTER is about.
+    pub fn fires(
+        &self,
+        request: &Message,
+        case: Case,
+        registration: Option<RegistrationType>,
+    ) -> bool {
         let registered = matches!(case, Case::Originating | Case::TerminatingRegistered);
         if self.registered_part.is_some_and(|part| part != registered) {
             return false;
         }
-        self.trigger.as_ref().is_none_or(|trigger| trigger.fires(request, case))
+        let at = |trigger: &Trigger| trigger.fires(request, case, registration);
+        self.trigger.as_ref().is_none_or(at)
     }
 }
 
 impl Trigger {
-    fn fires(&self, request: &Message, case: Case) -> bool {
+    fn fires(&self, request: &Message, case: Case, registration: Option<RegistrationType>) -> bool {
         let mut groups: Vec<u32> = self.conditions.iter().map(|(group, _, _)| *group).collect();
         groups.sort_unstable();
         groups.dedup();
@@ -102,7 +124,7 @@ impl Trigger {
                 .conditions
                 .iter()
                 .filter(|(g, _, _)| *g == group)
-                .map(|(_, negated, kind)| kind.holds(request, case) != *negated);
+                .map(|(_, negated, kind)| kind.holds(request, case, registration) != *negated);
             if self.cnf { members.any(|held| held) } else { members.all(|held| held) }
         });
         if self.cnf { results.all(|held| held) } else { results.any(|held| held) }
@@ -110,9 +132,14 @@ impl Trigger {
 }
 
 impl TriggerKind {
-    fn holds(&self, request: &Message, case: Case) -> bool {
+    fn holds(&self, request: &Message, case: Case, registration: Option<RegistrationType>) -> bool {
         match self {
-            TriggerKind::Method(method) => request.method().is_some_and(|m| m.as_str() == method),
+            TriggerKind::Method(method, types) => {
+                // Elsewhere than at REGISTER the types mean nothing, whatever an HSS sends.
+                request.method().is_some_and(|m| m.as_str() == method)
+                    && (types.is_empty()
+                        || registration.is_none_or(|kind| types.contains(&(kind as u32))))
+            }
             TriggerKind::SessionCase(number) => *number == case as u32,
             TriggerKind::RequestUri(text) => contains(request.uri(), text),
             TriggerKind::Header { name, content } => {
@@ -161,17 +188,19 @@ mod tests {
                 uri: "sip:as".into(),
                 continue_without: true,
                 service_info: None,
+                include_register_request: false,
+                include_register_response: false,
             },
             registered_part: None,
         }
     }
 
     fn method(name: &str) -> TriggerKind {
-        TriggerKind::Method(name.into())
+        TriggerKind::Method(name.into(), Vec::new())
     }
 
     fn fires(cnf: bool, conditions: Vec<(u32, bool, TriggerKind)>) -> bool {
-        criterion(cnf, conditions).fires(&invite(), Case::Originating)
+        criterion(cnf, conditions).fires(&invite(), Case::Originating, None)
     }
 
     #[test]
@@ -195,7 +224,7 @@ mod tests {
             line: line.into(),
             content: Some(content.into()),
         };
-        let holds = |kind: TriggerKind| kind.holds(&invite(), Case::TerminatingRegistered);
+        let holds = |kind: TriggerKind| kind.holds(&invite(), Case::TerminatingRegistered, None);
         assert!(holds(TriggerKind::RequestUri("CONF-".into())));
         assert!(holds(TriggerKind::SessionCase(1)));
         assert!(!holds(TriggerKind::SessionCase(0)));
@@ -210,7 +239,24 @@ mod tests {
     fn the_profile_part_limits_a_criterion() {
         let mut c = criterion(true, vec![]);
         c.registered_part = Some(false);
-        assert!(!c.fires(&invite(), Case::Originating));
-        assert!(c.fires(&invite(), Case::TerminatingUnregistered));
+        assert!(!c.fires(&invite(), Case::Originating, None));
+        assert!(c.fires(&invite(), Case::TerminatingUnregistered, None));
+    }
+
+    #[test]
+    fn a_register_is_of_a_type() {
+        use RegistrationType::{DeRegistration, Initial, ReRegistration};
+        let register = Message::request(Method::Register, "sip:ims.test");
+        let fires = |types: &[u32], kind| {
+            let kind_of = TriggerKind::Method("REGISTER".into(), types.to_vec());
+            let c = criterion(true, vec![(0, false, kind_of)]);
+            c.fires(&register, Case::Originating, Some(kind))
+        };
+        assert!(
+            fires(&[], ReRegistration) && fires(&[0, 2], Initial) && fires(&[0, 2], DeRegistration)
+        );
+        assert!(!fires(&[0, 2], ReRegistration));
+        let invite_too = TriggerKind::Method("INVITE".into(), vec![0]);
+        assert!(fires(&[0], Initial) && invite_too.holds(&invite(), Case::Originating, None));
     }
 }

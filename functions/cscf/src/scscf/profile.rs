@@ -81,6 +81,8 @@ fn service_profile(element: &Element) -> ServiceProfile {
 fn criterion(element: &Element) -> Option<Criterion> {
     let server = element.child("ApplicationServer")?;
     let default = server.text("DefaultHandling");
+    let extension =
+        |name: &str| server.child("Extension").is_some_and(|e| e.children(name).next().is_some());
     let trigger = element.child("TriggerPoint").map(|point| Trigger {
         cnf: point.flag("ConditionTypeCNF"),
         conditions: point.children("SPT").flat_map(conditions).collect(),
@@ -93,6 +95,8 @@ fn criterion(element: &Element) -> Option<Criterion> {
             // 0 SESSION_CONTINUED, 1 SESSION_TERMINATED, TS 29.228 §B.2.2.
             continue_without: default.as_deref() != Some("1"),
             service_info: server.text("ServiceInfo"),
+            include_register_request: extension("IncludeRegisterRequest"),
+            include_register_response: extension("IncludeRegisterResponse"),
         },
         registered_part: element.text("ProfilePartIndicator").map(|part| part == "0"),
     })
@@ -107,7 +111,10 @@ fn conditions(spt: &Element) -> Vec<(u32, bool, TriggerKind)> {
 
 fn trigger_kind(spt: &Element) -> TriggerKind {
     if let Some(method) = spt.text("Method") {
-        return TriggerKind::Method(method);
+        let extension = spt.child("Extension");
+        let types = extension.into_iter().flat_map(|e| e.children("RegistrationType"));
+        let types = types.filter_map(|kind| kind.content.trim().parse().ok());
+        return TriggerKind::Method(method, types.collect());
     }
     if let Some(case) = spt.text("SessionCase") {
         return TriggerKind::SessionCase(case.parse().unwrap_or(u32::MAX));

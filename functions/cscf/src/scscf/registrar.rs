@@ -8,6 +8,8 @@ use sip::header::{Challenge, Credentials, HeaderName, NameAddr, delta_seconds, q
 use sip::reginfo::ContactEvent;
 
 use super::authenticate::Verdict;
+use super::ifc::RegistrationType;
+use super::third_party::Exchange;
 use super::user::{Contact, User};
 use super::{Scscf, Waiting, aor_of};
 use crate::cx::{Answer, private_identity};
@@ -155,7 +157,8 @@ impl Scscf {
                 return Err(Refusal::new(400, "REGISTER without Contact"));
             }
             (_, true) => {
-                self.register_answer(now, &register);
+                let response = self.register_response(now, &register);
+                self.proxy.respond(now, &register.upstream, response);
                 return Ok(());
             }
             (Some(user), false)
@@ -184,8 +187,14 @@ impl Scscf {
             Err(refusal) => Err(refusal),
             // TS 29.228 §6.1.2: a deregistration is done here whatever the HSS says.
             Ok(contacts) if contacts.is_empty() => {
-                self.unbind(now, &register.impi, ContactEvent::Unregistered);
-                return self.register_answer(now, &register);
+                let gone = self.take_out(now, &register.impi, ContactEvent::Unregistered);
+                let response = self.register_response(now, &register);
+                self.proxy.respond(now, &register.upstream, response.clone());
+                if let Some(user) = gone {
+                    let exchange = Exchange { request: &register.request, response: &response };
+                    self.deregistration_to_servers(now, &user, Some(&exchange));
+                }
+                return;
             }
             Ok(contacts) => {
                 let data = answer.body::<Saa>().and_then(|saa| saa.user_data);
@@ -260,6 +269,7 @@ impl Scscf {
     fn bind(&mut self, now: Instant, register: &Register, contacts: Vec<Contact>) {
         let Some(mut user) = self.users.get(&register.impi).cloned() else { return };
         let first = !user.is_registered();
+        let has_criteria = user.profile.services.iter().any(|s| !s.criteria.is_empty());
         let before = std::mem::replace(&mut user.contacts, contacts);
         let after = user.contacts.clone();
         let save = self.users.save(now, user);
@@ -268,22 +278,37 @@ impl Scscf {
             let text = format!("{} registered as {}", register.impu, register.impi);
             self.log(Severity::Info, "scscf.registered", text);
         }
-        self.register_answer(now, register);
+        let response = self.register_response(now, register);
+        let for_servers = has_criteria.then(|| response.clone());
+        self.proxy.respond(now, &register.upstream, response);
         self.contacts_changed(now, &register.impi, &before, &after, ContactEvent::Unregistered);
-    }
-
-    /// Takes the user out and tells the watchers.
-    pub(super) fn unbind(&mut self, now: Instant, impi: &str, event: ContactEvent) {
-        let before = self.users.get(impi).map(|u| u.contacts.clone()).unwrap_or_default();
-        self.contacts_changed(now, impi, &before, &[], event);
-        if let Some((_, output)) = self.users.remove(impi) {
-            self.outputs.push_back(output);
-            self.log(Severity::Info, "scscf.deregistered", format!("{impi}: {}", event.as_str()));
+        if let Some(response) = for_servers {
+            let kind =
+                if first { RegistrationType::Initial } else { RegistrationType::ReRegistration };
+            let exchange = Exchange { request: &register.request, response: &response };
+            self.registration_to_servers(now, &register.impi, kind, &exchange);
         }
     }
 
+    /// The network takes the user out; watchers and application servers hear of it.
+    pub(super) fn unbind(&mut self, now: Instant, impi: &str, event: ContactEvent) {
+        if let Some(user) = self.take_out(now, impi, event) {
+            self.deregistration_to_servers(now, &user, None);
+        }
+    }
+
+    /// Takes the user out and tells the watchers.
+    fn take_out(&mut self, now: Instant, impi: &str, event: ContactEvent) -> Option<User> {
+        let before = self.users.get(impi).map(|u| u.contacts.clone()).unwrap_or_default();
+        self.contacts_changed(now, impi, &before, &[], event);
+        let (user, output) = self.users.remove(impi)?;
+        self.outputs.push_back(output);
+        self.log(Severity::Info, "scscf.deregistered", format!("{impi}: {}", event.as_str()));
+        Some(user)
+    }
+
     /// The 200 OK, §5.4.1.2.2F: what is registered, and how to reach us.
-    fn register_answer(&mut self, now: Instant, register: &Register) {
+    fn register_response(&mut self, now: Instant, register: &Register) -> Message {
         let mut response = self.proxy.answer(&register.upstream, 200);
         for path in register.request.lines(HeaderName::Path) {
             response.push(HeaderName::Path, path);
@@ -301,7 +326,7 @@ impl Scscf {
             response.push(HeaderName::ServiceRoute, route);
         }
         response.push(HeaderName::Supported, "path");
-        self.proxy.respond(now, &register.upstream, response);
+        response
     }
 
     /// Contacts ran out.
