@@ -15,7 +15,8 @@ use std::sync::mpsc::{
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use base::{Bytes, Endpoint, Instant, Service, Transport};
+use base::{Bytes, Instant, Service};
+use bytes::BytesMut;
 use engine::shard::{Crossing, Tap};
 use ladder::{Correlation, Filter, Limits, Party, Record, SubscriptionId, Trace};
 
@@ -23,6 +24,8 @@ use ladder::{Correlation, Filter, Limits, Party, Record, SubscriptionId, Trace};
 const WAITING: usize = 4096;
 /// How long the thread rests after a batch: a sender that finds it at rest need not wake it.
 const REST: Duration = Duration::from_millis(5);
+/// Messages are copied into pieces of memory of so many bytes.
+const CHUNK: usize = 64 << 10;
 /// Most names that the tap remembers.
 const NAMES: usize = 1024;
 
@@ -54,41 +57,10 @@ pub struct Ended;
 
 #[derive(Debug)]
 enum Item {
-    Seen(Seen),
+    Seen(Record),
     Snapshot(SyncSender<Snapshot>),
     Follow { filter: Filter, watcher: Watcher },
     Close,
-}
-
-/// A message as the tap sees it. Names are shared: no text is copied on the loop's thread.
-#[derive(Debug)]
-struct Seen {
-    at: Instant,
-    service: Service,
-    transport: Transport,
-    from: (Endpoint, Option<Arc<str>>),
-    to: (Endpoint, Option<Arc<str>>),
-    bytes: Bytes,
-    flow: u64,
-}
-
-impl Seen {
-    /// The bytes are copied: a short message shall not keep a whole receive buffer.
-    fn record(self) -> Record {
-        let party = |(endpoint, name): (Endpoint, Option<Arc<str>>)| Party {
-            endpoint,
-            name: name.as_deref().map(str::to_owned),
-        };
-        Record {
-            at: self.at,
-            service: self.service,
-            transport: self.transport,
-            from: party(self.from),
-            to: party(self.to),
-            bytes: Bytes::copy_from_slice(&self.bytes),
-            flow: self.flow,
-        }
-    }
 }
 
 impl Recorder {
@@ -114,17 +86,22 @@ impl Recorder {
     pub fn tap(&self) -> impl Tap + Send + use<> {
         let Recorder { sender, lost } = self.clone();
         let mut names = BTreeSet::new();
+        let mut chunk = BytesMut::new();
         move |now: Instant, crossing: &Crossing<'_>| {
             if crossing.service == Service::Rtp {
                 return;
             }
-            let seen = Seen {
+            let mut party = |party: &engine::shard::Party<'_>| Party {
+                endpoint: party.endpoint,
+                name: shared(&mut names, party.name),
+            };
+            let seen = Record {
                 at: now,
                 service: crossing.service,
                 transport: crossing.transport,
-                from: (crossing.from.endpoint, shared(&mut names, crossing.from.name)),
-                to: (crossing.to.endpoint, shared(&mut names, crossing.to.name)),
-                bytes: crossing.bytes.clone(),
+                from: party(&crossing.from),
+                to: party(&crossing.to),
+                bytes: copied(&mut chunk, crossing.bytes),
                 flow: crossing.flow.0,
             };
             if let Err(TrySendError::Full(_)) = sender.try_send(Item::Seen(seen)) {
@@ -159,6 +136,16 @@ impl Recorder {
     pub fn close(&self) {
         let _ = self.sender.send(Item::Close);
     }
+}
+
+/// A copy that shares its memory with the messages before and after it, which the ring forgets at about
+/// the same time. The message itself may be part of a large receive buffer.
+fn copied(chunk: &mut BytesMut, bytes: &[u8]) -> Bytes {
+    if chunk.capacity() < bytes.len() {
+        *chunk = BytesMut::with_capacity(CHUNK.max(bytes.len()));
+    }
+    chunk.extend_from_slice(bytes);
+    chunk.split().freeze()
 }
 
 /// The same text as one allocation for all messages.
@@ -235,7 +222,7 @@ fn keep(receiver: &Receiver<Item>, limits: Limits, lost: &AtomicU64) {
         // Even if more comes all the time, those who watch get theirs.
         for _ in 0..WAITING {
             match next {
-                Ok(Item::Seen(seen)) => trace.push(seen.record()),
+                Ok(Item::Seen(seen)) => trace.push(seen),
                 Ok(Item::Snapshot(reply)) => {
                     let records = trace.records().collect();
                     let (forgotten, lost) = (trace.forgotten(), lost.load(Ordering::Relaxed));

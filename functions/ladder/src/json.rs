@@ -8,6 +8,8 @@
 //! `at` is microseconds since 1970. The message is `text` if it is UTF-8, else `base64`. `title` is
 //! for whoever reads it by eye, and ignored when it is read back.
 
+use std::sync::Arc;
+
 use base::{Bytes, Endpoint, Instant, Service, Transport, WireId};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -62,7 +64,7 @@ pub fn parse(line: &str) -> Result<Record, ReadError> {
 /// All but the message.
 pub(crate) fn head(record: &Record) -> Map<String, Value> {
     let party = |party: &Party| match &party.name {
-        Some(name) => json!({"endpoint": party.endpoint.to_string(), "name": name}),
+        Some(name) => json!({"endpoint": party.endpoint.to_string(), "name": &**name}),
         None => json!({"endpoint": party.endpoint.to_string()}),
     };
     let mut object = Map::new();
@@ -104,7 +106,7 @@ fn party(value: &Value) -> Option<Party> {
         Some(number) => Endpoint::Wire(WireId(number.parse().ok()?)),
         None => Endpoint::Ip(text.parse().ok()?),
     };
-    Some(Party { endpoint, name: value["name"].as_str().map(str::to_owned) })
+    Some(Party { endpoint, name: value["name"].as_str().map(Arc::from) })
 }
 
 pub(crate) const fn service_name(service: Service) -> &'static str {

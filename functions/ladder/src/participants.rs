@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use base::{Endpoint, Service, Transport};
 
@@ -90,8 +91,8 @@ pub(crate) enum Who {
 /// Names of endpoints, learned from records that know them.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Names {
-    exact: BTreeMap<Endpoint, String>,
-    hosts: BTreeMap<IpAddr, BTreeSet<String>>,
+    exact: BTreeMap<Endpoint, Arc<str>>,
+    hosts: BTreeMap<IpAddr, BTreeSet<Arc<str>>>,
     /// Ends of TCP connections: a function's own have any port, while over UDP it speaks from the one
     /// that it listens on.
     connections: BTreeSet<Endpoint>,
@@ -125,7 +126,7 @@ impl Names {
     pub(crate) fn who(&self, party: &Party) -> Who {
         let name = party.name.as_ref().or_else(|| self.exact.get(&party.endpoint));
         if let Some(name) = name {
-            return Who::Name(name.clone());
+            return Who::Name(name.to_string());
         }
         let connection =
             self.connections.contains(&party.endpoint) && !self.origins.contains(&party.endpoint);
@@ -133,7 +134,7 @@ impl Names {
             // Everybody lives on the loopback address; only a port tells them apart.
             Some(ip) if !ip.is_loopback() => match self.hosts.get(&ip) {
                 Some(names) if names.len() == 1 && connection => {
-                    Who::Name(names.first().cloned().unwrap_or_default())
+                    Who::Name(names.first().map(ToString::to_string).unwrap_or_default())
                 }
                 Some(_) => Who::Endpoint(party.endpoint),
                 None => Who::Host(ip),

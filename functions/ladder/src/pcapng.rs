@@ -14,6 +14,7 @@ mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use base::{Bytes, Endpoint, Service, Transport, WireId};
 use bytes::{BufMut, BytesMut};
@@ -247,7 +248,7 @@ fn host_name(name: &str) -> String {
 #[derive(Debug, Default)]
 struct Addresses {
     /// Wires of several processes may have the same number.
-    wires: BTreeMap<(WireId, Option<String>), Ipv4Addr>,
+    wires: BTreeMap<(WireId, Option<Arc<str>>), Ipv4Addr>,
     taken: BTreeSet<Ipv4Addr>,
 }
 

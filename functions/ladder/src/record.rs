@@ -1,5 +1,7 @@
 //! What was seen: one message that crossed a seam.
 
+use std::sync::Arc;
+
 use base::{Bytes, Endpoint, Instant, Service, Transport};
 
 /// One end of a seam.
@@ -7,13 +9,13 @@ use base::{Bytes, Endpoint, Instant, Service, Transport};
 pub struct Party {
     /// Its address.
     pub endpoint: Endpoint,
-    /// Its configured name, if whoever saw the message knew it.
-    pub name: Option<String>,
+    /// Its configured name, if whoever saw the message knew it. One text for all records.
+    pub name: Option<Arc<str>>,
 }
 
 impl Party {
     /// A party whose name is known.
-    pub fn named(endpoint: impl Into<Endpoint>, name: impl Into<String>) -> Party {
+    pub fn named(endpoint: impl Into<Endpoint>, name: impl Into<Arc<str>>) -> Party {
         Party { endpoint: endpoint.into(), name: Some(name.into()) }
     }
 

@@ -1,14 +1,15 @@
 //! The bounded memory of what crossed, and who wants to hear of it live.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
-use base::Endpoint;
+use base::{Bytes, Endpoint};
 
 use crate::correlate::Correlation;
 use crate::dissect::dissect;
 use crate::filter::{Filter, Follow};
-use crate::fold::Halves;
-use crate::record::{Party, Record};
+use crate::fold::{Halves, merge};
+use crate::record::Record;
 use crate::redact::redact;
 
 /// How much a [`Trace`] keeps. The oldest records go first.
@@ -43,11 +44,12 @@ pub struct Trace {
     limits: Limits,
     secrets: bool,
     ring: VecDeque<Record>,
-    /// The number of the first record in the ring.
-    first: u64,
+    /// Records that were in the ring and are no longer.
+    forgotten: u64,
     bytes: usize,
+    /// For live subscribers only: what is in the ring is put together when somebody asks.
     halves: Halves,
-    names: BTreeMap<Endpoint, String>,
+    names: BTreeMap<Endpoint, Arc<str>>,
     subscriptions: BTreeMap<SubscriptionId, Subscription>,
     next: u64,
 }
@@ -72,7 +74,7 @@ impl Trace {
             limits,
             secrets: false,
             ring: VecDeque::new(),
-            first: 0,
+            forgotten: 0,
             bytes: 0,
             halves: Halves::default(),
             names: BTreeMap::new(),
@@ -88,30 +90,25 @@ impl Trace {
         self
     }
 
-    /// Takes a record. The second sight of a message that was seen at its other end completes the
-    /// first one.
+    /// Takes a record. Without live subscribers nothing more is done than to keep it.
     pub fn push(&mut self, record: Record) {
-        self.learn(&record.from);
-        self.learn(&record.to);
-        let number = self.first + self.ring.len() as u64;
-        if let Some(other) = self.halves.fold(number, &record) {
-            let index = other.checked_sub(self.first).and_then(|i| usize::try_from(i).ok());
-            if let Some(first) = index.and_then(|i| self.ring.get_mut(i)) {
-                first.complete(&record);
+        if !self.subscriptions.is_empty() {
+            learn(&mut self.names, &record);
+            let number = self.forgotten + self.ring.len() as u64;
+            if self.halves.fold(number, &record).is_none() {
+                self.deliver(&record);
             }
-            return;
         }
-        self.deliver(&record);
         self.bytes += record.bytes.len();
         self.ring.push_back(record);
         while self.ring.len() > self.limits.records || self.bytes > self.limits.bytes {
             let Some(oldest) = self.ring.pop_front() else { break };
             self.bytes -= oldest.bytes.len();
-            self.first += 1;
+            self.forgotten += 1;
         }
     }
 
-    /// Records in the ring.
+    /// Records in the ring. A message that was seen at both of its ends is two.
     pub fn len(&self) -> usize {
         self.ring.len()
     }
@@ -123,12 +120,12 @@ impl Trace {
 
     /// Records that were dropped because the ring was full.
     pub fn forgotten(&self) -> u64 {
-        self.first
+        self.forgotten
     }
 
-    /// All records, oldest first.
+    /// All records, oldest first, each message once.
     pub fn records(&self) -> impl Iterator<Item = Record> {
-        self.ring.iter().map(|record| self.shown(record.clone()))
+        merge(self.ring.iter().cloned()).into_iter().map(|record| self.shown(record))
     }
 
     /// All records, tied together.
@@ -140,6 +137,11 @@ impl Trace {
     pub fn subscribe(&mut self, filter: Filter) -> SubscriptionId {
         let id = SubscriptionId(self.next);
         self.next += 1;
+        if self.subscriptions.is_empty() {
+            // Nobody listened until now.
+            self.halves = Halves::default();
+            self.ring.iter().for_each(|record| learn(&mut self.names, record));
+        }
         let follow = Follow::new(filter);
         self.subscriptions.insert(id, Subscription { follow, waiting: VecDeque::new(), lost: 0 });
         id
@@ -168,22 +170,10 @@ impl Trace {
         record
     }
 
-    fn learn(&mut self, party: &Party) {
-        let Some(name) = &party.name else { return };
-        if self.names.get(&party.endpoint) == Some(name) {
-            return;
-        }
-        if self.names.len() >= MOST_NAMES {
-            self.names.clear();
-        }
-        self.names.insert(party.endpoint, name.clone());
-    }
-
     fn deliver(&mut self, record: &Record) {
-        if self.subscriptions.is_empty() {
-            return;
-        }
         let mut record = record.clone();
+        // It may wait longer than what it shares its memory with.
+        record.bytes = Bytes::copy_from_slice(&record.bytes);
         for party in [&mut record.from, &mut record.to] {
             if party.name.is_none() {
                 party.name = self.names.get(&party.endpoint).cloned();
@@ -200,5 +190,18 @@ impl Trace {
             }
             subscription.waiting.push_back(record.clone());
         }
+    }
+}
+
+fn learn(names: &mut BTreeMap<Endpoint, Arc<str>>, record: &Record) {
+    for party in [&record.from, &record.to] {
+        let Some(name) = &party.name else { continue };
+        if names.get(&party.endpoint) == Some(name) {
+            continue;
+        }
+        if names.len() >= MOST_NAMES {
+            names.clear();
+        }
+        names.insert(party.endpoint, Arc::clone(name));
     }
 }

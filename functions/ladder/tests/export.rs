@@ -185,7 +185,7 @@ fn a_page_is_whole_and_escaped() {
     let text = String::from_utf8(records[0].bytes.to_vec()).unwrap();
     records[0].bytes =
         text.replace("Expires: 600000", &format!("Expires: {evil}\r\nX: \u{202e}")).into();
-    records[1].from.name = Some(format!("\"'{evil}"));
+    records[1].from.name = Some(format!("\"'{evil}").into());
     records[2].bytes = evil.as_bytes().to_vec().into();
     let page = html::render(&Ladder::new(evil, records.clone()));
     assert_eq!(page.matches("<script>").count(), 1);

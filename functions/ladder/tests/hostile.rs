@@ -62,7 +62,7 @@ fn endpoint() -> impl Strategy<Value = Endpoint> {
 
 fn party() -> impl Strategy<Value = Party> {
     (endpoint(), prop::option::of("\\PC{0,12}"))
-        .prop_map(|(endpoint, name)| Party { endpoint, name })
+        .prop_map(|(endpoint, name)| Party { endpoint, name: name.map(Into::into) })
 }
 
 fn bytes() -> impl Strategy<Value = Vec<u8>> {

@@ -20,6 +20,11 @@ pub fn elements(value: &str) -> impl Iterator<Item = &str> {
 
 /// The position of the first `wanted` outside quoted strings and angle brackets.
 pub fn outside(text: &str, wanted: u8) -> Option<usize> {
+    // Most texts have neither quotes nor brackets before it.
+    let first = memchr::memchr3(wanted, b'"', b'<', text.as_bytes())?;
+    if text.as_bytes()[first] == wanted {
+        return Some(first);
+    }
     let mut quoted = false;
     let mut angle = false;
     let mut escaped = false;

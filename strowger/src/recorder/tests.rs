@@ -1,6 +1,6 @@
 use std::time::Instant as Clock;
 
-use base::{FlowId, WireId};
+use base::{Endpoint, FlowId, Transport, WireId};
 use engine::shard::{Direction, Party as Place};
 
 use super::*;

@@ -259,7 +259,7 @@ fn say(value: &Value) {
 fn record(now: base::Instant, crossing: &Crossing<'_>) -> Record {
     let party = |party: &engine::shard::Party<'_>| Party {
         endpoint: party.endpoint,
-        name: party.name.map(str::to_owned),
+        name: party.name.map(Into::into),
     };
     Record {
         at: now,

@@ -54,7 +54,7 @@ fn head(layers: &Value, name: &impl Fn(IpAddr) -> Option<String>) -> Record {
         let ip = text(family, ip).and_then(|ip| ip.parse().ok());
         let port = text(transport, port).and_then(|port| port.parse().ok());
         let (Some(ip), Some(port)) = (ip, port) else { missing("addresses") };
-        Party { endpoint: SocketAddr::new(ip, port).into(), name: name(ip) }
+        Party { endpoint: SocketAddr::new(ip, port).into(), name: name(ip).map(Into::into) }
     };
     let seconds = text("frame", "time_epoch").unwrap_or_else(|| missing("a time"));
     let (whole, fraction) = seconds.split_once('.').unwrap_or((&seconds, "0"));

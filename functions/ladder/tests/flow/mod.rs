@@ -103,7 +103,7 @@ impl Net {
         };
         let party = |who: &str, known: bool| Party {
             endpoint: self.endpoint(who, service, wire),
-            name: (known && !phone(who)).then(|| who.to_owned()),
+            name: (known && !phone(who)).then(|| who.into()),
         };
         let record = Record {
             at: self.now,

@@ -1,10 +1,10 @@
 //! Via, RFC 3261 §20.42, with `rport` (RFC 3581).
 
-use core::fmt;
+use core::fmt::{self, Write};
 use std::net::IpAddr;
 
 use crate::lex::Params;
-use crate::uri::split_host_port;
+use crate::uri::{literal, split_host_port};
 
 /// One Via element.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,14 +50,18 @@ impl<'a> Via<'a> {
     /// The element with `received` and `rport` filled in as the server transport does, RFC 3261
     /// §18.2.1 and RFC 3581 §4; `None` if it is right as it is.
     pub fn seen_from(&self, source: std::net::SocketAddr) -> Option<String> {
-        let host = self.host.trim_start_matches('[').trim_end_matches(']');
         let asks = self.rport().is_some();
-        if host.parse() == Ok(source.ip()) && !asks && self.received().is_none() {
+        if !asks && literal(self.host) == Some(source.ip()) && self.received().is_none() {
             return None;
         }
-        let mut out = format!("SIP/2.0/{} {}", self.transport, self.host);
+        // Written for every request of a phone behind a NAT, or that asks: once, and in one piece.
+        let params = self.params.as_str();
+        let mut out = String::with_capacity(self.host.len() + params.len() + 80);
+        for part in ["SIP/2.0/", self.transport, " ", self.host] {
+            out.push_str(part);
+        }
         if let Some(port) = self.port {
-            out.push_str(&format!(":{port}"));
+            let _ = write!(out, ":{port}");
         }
         for (name, value) in self.params.iter() {
             if name.eq_ignore_ascii_case("received") || name.eq_ignore_ascii_case("rport") {
@@ -70,9 +74,9 @@ impl<'a> Via<'a> {
                 out.push_str(value);
             }
         }
-        out.push_str(&format!(";received={}", source.ip()));
+        let _ = write!(out, ";received={}", source.ip());
         if asks {
-            out.push_str(&format!(";rport={}", source.port()));
+            let _ = write!(out, ";rport={}", source.port());
         }
         Some(out)
     }

@@ -5,11 +5,14 @@ use base::Bytes;
 use super::{Header, Line, Message, Start, Text, slice};
 use crate::header::HeaderName;
 
+/// Room for a Content-Length that is added.
+const LENGTH: usize = "Content-Length: 65535\r\n".len();
+
 impl Message {
     /// The message on the wire. Content-Length is made true (RFC 3261 §20.14) and is added when it
     /// was missing.
     pub fn to_bytes(&self) -> Bytes {
-        let mut out = Vec::with_capacity(self.source.len() + 512);
+        let mut out = Vec::with_capacity(self.length());
         match &self.start {
             Start::Request { method, uri } => {
                 out.extend_from_slice(method.as_str().as_bytes());
@@ -45,6 +48,23 @@ impl Message {
         out.extend_from_slice(&self.body);
         // What is sent is kept for retransmissions: without the room that was not needed.
         out.into_boxed_slice().into()
+    }
+
+    /// How many bytes it takes, or a few more.
+    fn length(&self) -> usize {
+        let text = |text: &Text| match text {
+            Text::Source(range) => range.len(),
+            Text::Own(text) => text.len(),
+        };
+        let start = match &self.start {
+            Start::Request { method, uri } => method.as_str().len() + text(uri) + 11,
+            Start::Response { reason, .. } => text(reason) + 14,
+        };
+        let line = |header: &Header| match &header.line {
+            Line::Source { line, .. } => line.len(),
+            Line::Own { value, .. } => self.spelling(header).len() + value.len() + 4,
+        };
+        start + self.headers.iter().map(line).sum::<usize>() + self.body.len() + 2 + LENGTH
     }
 
     fn write_text(&self, out: &mut Vec<u8>, text: &Text) {

@@ -41,12 +41,15 @@ impl Stack {
         if let Some(defect) = defect(&request) {
             return self.refuse(flow, &request, 400, defect);
         }
-        let Some(reply) = note_source(&mut request, flow) else {
+        let via = request.list(HeaderName::Via).next().and_then(Via::parse);
+        let key = via.as_ref().and_then(|via| ServerKey::of(&request, via));
+        let (Some(via), Some(key)) = (via, key) else {
             return self.refuse(flow, &request, 400, "Bad Via");
         };
-        let Some(key) = ServerKey::of(&request) else {
-            return self.refuse(flow, &request, 400, "Bad Via");
-        };
+        let (reply, noted) = note_source(&via, flow);
+        if let Some(noted) = noted {
+            request.set_element(HeaderName::Via, &noted);
+        }
         if let Some(slot) = self.by_key.get(&key) {
             return self.server_again(now, *slot, request, flow);
         }
@@ -150,18 +153,13 @@ fn is_request_uri(text: &str) -> bool {
         }
 }
 
-/// Notes the source in the top Via and says where responses go. `None` without a readable Via.
-fn note_source(request: &mut Message, flow: Flow) -> Option<Flow> {
-    let via = Via::parse(request.list(HeaderName::Via).next()?)?;
-    let Endpoint::Ip(source) = flow.remote else { return Some(flow) };
-    let asks_rport = via.rport().is_some();
-    let port = via.port.unwrap_or(5060);
+/// Where responses go, and the top Via with the source noted in it, unless it stays as it is.
+fn note_source(via: &Via<'_>, flow: Flow) -> (Flow, Option<String>) {
+    let Endpoint::Ip(source) = flow.remote else { return (flow, None) };
     let noted = via.seen_from(source);
-    if let Some(noted) = noted {
-        request.set_element(HeaderName::Via, &noted);
+    if flow.transport != Transport::Udp || via.rport().is_some() {
+        return (flow, noted);
     }
-    if flow.transport != Transport::Udp || asks_rport {
-        return Some(flow);
-    }
-    Some(flow.to(Endpoint::Ip((source.ip(), port).into())))
+    let port = via.port.unwrap_or(5060);
+    (flow.to(Endpoint::Ip((source.ip(), port).into())), noted)
 }

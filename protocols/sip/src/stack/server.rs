@@ -1,6 +1,8 @@
 //! Requests that we have to answer: the server side of the transaction layer.
 
+use core::fmt::Write;
 use std::hash::BuildHasher;
+use std::sync::Arc;
 
 use base::slots::Slot;
 use base::{Bytes, Flow, Instant, Severity};
@@ -15,22 +17,24 @@ use crate::transaction::{Effects, ServerInvite, ServerNonInvite, Timer};
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct ServerKey {
     /// Branch and sent-by; for a branch without the magic cookie what RFC 2543 compares.
-    id: Box<str>,
+    id: Arc<str>,
     method: Method,
 }
 
 impl ServerKey {
-    /// The key of a request; an ACK has that of its INVITE. `None` if the request cannot be told
+    /// The key of a request with its top Via; an ACK has that of its INVITE. `None` if the request cannot be told
     /// apart from others.
-    pub(super) fn of(request: &Message) -> Option<ServerKey> {
-        let via = Via::parse(request.list(HeaderName::Via).next()?)?;
+    pub(super) fn of(request: &Message, via: &Via<'_>) -> Option<ServerKey> {
         let method = match request.method()? {
             Method::Ack => Method::Invite,
             other => other.clone(),
         };
         let sent_by = (via.host, via.port.unwrap_or(5060));
-        let id = if via.branch().starts_with("z9hG4bK") {
-            format!("{}|{}:{}", via.branch(), sent_by.0, sent_by.1)
+        let branch = via.branch();
+        let mut id = if branch.starts_with("z9hG4bK") {
+            let mut id = String::with_capacity(branch.len() + sent_by.0.len() + 8);
+            let _ = write!(id, "{branch}|{}:{}", sent_by.0, sent_by.1);
+            id
         } else {
             let tag = |name| {
                 let address = NameAddr::parse(request.get(name)?)?;
@@ -41,7 +45,8 @@ impl ServerKey {
             let call = request.get(HeaderName::CallId)?;
             format!("{}|{}|{from}|{call}|{}", sent_by.0, sent_by.1, cseq.number)
         };
-        Some(ServerKey { id: id.to_ascii_lowercase().into(), method })
+        id.make_ascii_lowercase();
+        Some(ServerKey { id: id.into(), method })
     }
 
     /// The key of the INVITE that a CANCEL is for.
