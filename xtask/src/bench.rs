@@ -3,7 +3,8 @@
 //! Kamailio is tuned (`-x tlsf`, `bench/kamailio/kamailio.cfg`). Ours is the static binary, one
 //! process with its defaults: store and trace on, all functions. A registration crosses P-CSCF,
 //! I-CSCF, S-CSCF and HSS here and one registrar there; a call crosses P, S, I, S and P here and one
-//! proxy there. So the rows compare a whole IMS with a registrar and proxy.
+//! proxy there. So these rows compare a whole IMS with a registrar and proxy; the rows "S-CSCF" compare
+//! S-CSCF and HSS with it, which do what it does: registration, and the terminating half of a call.
 //!
 //! Each run is of a server that was just started. Its CPU time is read after the last timer of its
 //! transactions, so that what a server puts off is counted.
@@ -12,7 +13,7 @@ use std::process::Command;
 
 use crate::limits::{self, number};
 use crate::run::{cargo, step};
-use crate::server::{DOMAIN, Kind, Server, tool};
+use crate::server::{DOMAIN, Kind, Part, Server, tool};
 use crate::{dist, peers};
 
 /// Phones that the store of ours knows.
@@ -23,14 +24,14 @@ struct Row {
     name: &'static str,
     /// What the generator is told.
     load: &'static str,
-    /// Whether calls go through our media relay; Kamailio has none.
-    relay: bool,
+    /// Which functions of ours do it.
+    part: Part,
     /// Whether ours keeps finished transactions for 32 s (Timers J and L).
     lingers: bool,
 }
 
 const fn row(name: &'static str, load: &'static str) -> Row {
-    Row { name, load, relay: false, lingers: true }
+    Row { name, load, part: Part::Whole, lingers: true }
 }
 
 const ROWS: &[Row] = &[
@@ -46,7 +47,9 @@ const ROWS: &[Row] = &[
     row("call udp", "call --users 1000 --count 15000"),
     row("call tcp", "call --transport tcp --users 500 --count 10000"),
     row("call udp 100/s", "call --users 1000 --count 1000 --rate 100"),
-    Row { relay: true, ..row("call udp, media relay", "call --users 1000 --count 15000") },
+    Row { part: Part::Scscf, ..row("register udp, S-CSCF", "register --users 2000 --count 40000") },
+    Row { part: Part::Scscf, ..row("call udp, S-CSCF", "call --users 1000 --count 15000") },
+    Row { part: Part::Relay, ..row("call udp, media relay", "call --users 1000 --count 15000") },
 ];
 
 /// What one run costs: microseconds of CPU for each unit, and memory in MiB before the load, after
@@ -111,8 +114,9 @@ fn median(sorted: &[f64]) -> f64 {
 
 impl Row {
     fn servers(&self) -> Vec<Kind> {
-        let ours = Kind::Strowger { subscribers: SUBSCRIBERS, relay: self.relay };
-        if self.relay { vec![ours] } else { vec![ours, Kind::Kamailio] }
+        let ours = Kind::Strowger { subscribers: SUBSCRIBERS, part: self.part };
+        // Kamailio has no relay.
+        if self.part == Part::Relay { vec![ours] } else { vec![ours, Kind::Kamailio] }
     }
 
     /// One run of the generator against a fresh server; prints its figures as a line of JSON.

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::dist;
-use crate::server::{Kind, Server, tool};
+use crate::server::{Kind, Part, Server, tool};
 
 /// Largest size of the stripped binary, in bytes.
 pub(crate) const MAX_SIZE: u64 = 20_000_000;
@@ -22,7 +22,7 @@ const MAX_START: f64 = 50.0;
 const SUBSCRIBERS: [usize; 2] = [0, 10_000];
 
 fn ours(subscribers: usize) -> Kind {
-    Kind::Strowger { subscribers, relay: true }
+    Kind::Strowger { subscribers, part: Part::Relay }
 }
 
 fn idle_memory(kind: Kind) -> Result<f64, String> {

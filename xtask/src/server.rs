@@ -19,15 +19,26 @@ pub(crate) fn place() -> Result<PathBuf, String> {
     Ok(place)
 }
 
+/// Which functions of ours run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Part {
+    /// All, and phones at the P-CSCF; calls without the media relay.
+    Whole,
+    /// All, and calls go through the media relay.
+    Relay,
+    /// S-CSCF and HSS: what one Kamailio does as registrar and proxy. The load is a trusted neighbour.
+    Scscf,
+}
+
 /// A server that can be started.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
-    /// The static binary with all functions, on a fresh store.
+    /// The static binary on a fresh store.
     Strowger {
         /// Subscribers in its store: `u0`, `u1`, … with the password `secret`.
         subscribers: usize,
-        /// Whether calls go through its media relay.
-        relay: bool,
+        /// Its functions.
+        part: Part,
     },
     /// Kamailio with two workers and its fast allocator.
     Kamailio,
@@ -55,7 +66,7 @@ impl Kind {
     /// The command that runs it, with everything that it needs in place.
     pub(crate) fn command(self) -> Result<Command, String> {
         match self {
-            Kind::Strowger { subscribers, relay } => strowger(self.port(), subscribers, relay),
+            Kind::Strowger { subscribers, part } => strowger(self.port(), subscribers, part),
             Kind::Kamailio => {
                 let mut command = Command::new(root().join("bench/kamailio/run.sh"));
                 command.env("MEMMGR", "tlsf").env("PIDFILE", place()?.join("kamailio.pid"));
@@ -66,18 +77,24 @@ impl Kind {
     }
 }
 
-fn strowger(port: u16, subscribers: usize, relay: bool) -> Result<Command, String> {
+fn strowger(port: u16, subscribers: usize, part: Part) -> Result<Command, String> {
     let place = place()?;
     let state = place.join("state");
     let _ = fs::remove_dir_all(&state);
     fs::create_dir_all(&state).map_err(|e| e.to_string())?;
     let config = place.join("strowger.toml");
     // Ports that nobody else on this machine is likely to use.
-    let text = format!(
-        "domain = \"{DOMAIN}\"\n[pcscf]\nlisten = [\"127.0.0.1:{port}\"]\n\
-         [hss]\nlisten = [\"127.0.0.1:13868\"]\n\
-         [media]\nlisten = [\"127.0.0.1:12223\"]\nanchor = {relay}\nports = \"20000-29999\"\n"
+    let anchor = part == Part::Relay;
+    let mut text = format!(
+        "domain = \"{DOMAIN}\"\n[hss]\nlisten = [\"127.0.0.1:13868\"]\n\
+         [media]\nlisten = [\"127.0.0.1:12223\"]\nanchor = {anchor}\nports = \"20000-29999\"\n"
     );
+    text += &match part {
+        Part::Whole | Part::Relay => format!("[pcscf]\nlisten = [\"127.0.0.1:{port}\"]\n"),
+        Part::Scscf => format!(
+            "[scscf]\nlisten = [\"127.0.0.1:{port}\"]\n[trust]\nnetworks = [\"127.0.0.0/8\"]\n"
+        ),
+    };
     fs::write(&config, text).map_err(|e| e.to_string())?;
     let ours = |arguments: &[&str]| {
         let mut command = Command::new(dist::binary());
@@ -91,7 +108,9 @@ fn strowger(port: u16, subscribers: usize, relay: bool) -> Result<Command, Strin
         let mut import = ours(&["sub", "import"]);
         step("subscribers", import.arg(&users).stdout(Stdio::null()))?;
     }
-    Ok(ours(&["run"]))
+    let roles: &[&str] =
+        if part == Part::Scscf { &["run", "--role", "scscf,hss"] } else { &["run"] };
+    Ok(ours(roles))
 }
 
 /// A server that is ended with its owner.
