@@ -134,24 +134,43 @@ impl Credentials {
     /// Reads Digest credentials; `None` for another scheme or without a user name.
     pub fn parse(value: &str) -> Option<Credentials> {
         let params = digest(value)?;
-        let text = |name| params.get(name).map(Cow::into_owned);
-        let or_empty = |name| text(name).unwrap_or_default();
-        Some(Credentials {
-            username: text("username")?,
-            realm: or_empty("realm"),
-            nonce: or_empty("nonce"),
-            uri: or_empty("uri"),
-            response: or_empty("response"),
-            algorithm: or_empty("algorithm"),
-            qop: or_empty("qop"),
-            nc: or_empty("nc"),
-            cnonce: or_empty("cnonce"),
-            opaque: text("opaque"),
-            auts: text("auts"),
-            integrity_protected: text("integrity-protected"),
-        })
+        let mut credentials = Credentials::default();
+        let mut username = None;
+        // Of a parameter that stands twice the first one counts.
+        for (name, value) in params.iter() {
+            let is = |known: &str| name.eq_ignore_ascii_case(known);
+            let text = || lex::unquote(value).into_owned();
+            if let Some((_, field)) = TEXTS.iter().find(|(known, _)| is(known)) {
+                let field = field(&mut credentials);
+                if field.is_empty() {
+                    *field = text();
+                }
+            } else if is("username") {
+                username.get_or_insert_with(text);
+            } else if is("opaque") {
+                credentials.opaque.get_or_insert_with(text);
+            } else if is("auts") {
+                credentials.auts.get_or_insert_with(text);
+            } else if is("integrity-protected") {
+                credentials.integrity_protected.get_or_insert_with(text);
+            }
+        }
+        credentials.username = username?;
+        Some(credentials)
     }
 }
+
+/// The parameters of credentials that are empty when they are not there.
+const TEXTS: [(&str, fn(&mut Credentials) -> &mut String); 8] = [
+    ("realm", |c| &mut c.realm),
+    ("nonce", |c| &mut c.nonce),
+    ("uri", |c| &mut c.uri),
+    ("response", |c| &mut c.response),
+    ("algorithm", |c| &mut c.algorithm),
+    ("qop", |c| &mut c.qop),
+    ("nc", |c| &mut c.nc),
+    ("cnonce", |c| &mut c.cnonce),
+];
 
 impl fmt::Display for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
