@@ -118,7 +118,9 @@ impl Users {
     pub(super) fn save(&mut self, now: Instant, mut user: User) -> Option<Output> {
         let old = self.by_impi.get(&user.impi);
         let unchanged = old.is_some_and(|old| is_refresh(now, old, &user));
-        let stale: Vec<String> = old.map(User::aors).unwrap_or_default();
+        // Most REGISTERs change no identity.
+        let renamed = old.is_none_or(|old| old.user_data != user.user_data);
+        let stale = old.filter(|_| renamed).map(User::aors).unwrap_or_default();
         if let Some(old) = old.filter(|_| unchanged) {
             for (new, old) in user.contacts.iter_mut().zip(&old.contacts) {
                 new.lifetime.keep_stored(&old.lifetime);
@@ -132,14 +134,20 @@ impl Users {
         }
         let value = (!unchanged).then(|| serde_json::to_vec(&user).unwrap_or_default());
         let key = user.impi.clone().into_bytes().into();
+        if renamed {
+            self.name(&user);
+        }
         self.insert(user);
         value.map(|value| stored(Change::Put { table: TABLE, key, value: value.into() }))
     }
 
-    fn insert(&mut self, user: User) {
+    fn name(&mut self, user: &User) {
         for aor in user.aors() {
             self.by_aor.insert(aor, user.impi.clone());
         }
+    }
+
+    fn insert(&mut self, user: User) {
         match user.contacts.iter().map(Contact::expires).min() {
             Some(at) => self.expiries.set(at, user.impi.clone()),
             None => self.expiries.remove(&user.impi),
@@ -166,6 +174,7 @@ impl Users {
         for contact in &mut user.contacts {
             contact.lifetime = contact.lifetime.restored();
         }
+        self.name(&user);
         self.insert(user);
     }
 

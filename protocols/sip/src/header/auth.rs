@@ -136,7 +136,7 @@ impl Credentials {
         let params = digest(value)?;
         let mut credentials = Credentials::default();
         let mut username = None;
-        // Of a parameter that stands twice the first one counts.
+        // Of a parameter that stands twice the first one that says something counts.
         for (name, value) in params.iter() {
             let is = |known: &str| name.eq_ignore_ascii_case(known);
             let text = || lex::unquote(value).into_owned();
@@ -160,8 +160,10 @@ impl Credentials {
     }
 }
 
+type Text = (&'static str, fn(&mut Credentials) -> &mut String);
+
 /// The parameters of credentials that are empty when they are not there.
-const TEXTS: [(&str, fn(&mut Credentials) -> &mut String); 8] = [
+const TEXTS: [Text; 8] = [
     ("realm", |c| &mut c.realm),
     ("nonce", |c| &mut c.nonce),
     ("uri", |c| &mut c.uri),
