@@ -14,6 +14,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("kamailio", "/usr/sbin/kamailio"),
     ("tshark", "/usr/bin/tshark"),
     ("tcpdump", "/usr/bin/tcpdump"),
+    ("sngrep", "/usr/bin/sngrep"),
     ("python3-venv", "/usr/share/doc/python3-venv"),
 ];
 

@@ -126,6 +126,11 @@ impl Trace {
         self.first
     }
 
+    /// Records in the ring, and the bytes of their messages.
+    pub fn size(&self) -> (usize, usize) {
+        (self.ring.len(), self.bytes)
+    }
+
     /// All records, oldest first.
     pub fn records(&self) -> impl Iterator<Item = Record> {
         self.ring.iter().map(|record| self.shown(record.clone()))

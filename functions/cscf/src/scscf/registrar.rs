@@ -1,7 +1,7 @@
 //! REGISTER at the S-CSCF: TS 24.229 §5.4.1, RFC 3261 §10.3.
 
 use base::redact::Secret;
-use base::{Instant, Severity};
+use base::{Event, Instant, Severity};
 use diameter::cx::{Assignment, AuthData, Maa, Mar, Saa, Sar};
 use sip::Message;
 use sip::header::{Challenge, Credentials, HeaderName, NameAddr, delta_seconds, q_value};
@@ -22,6 +22,12 @@ pub(super) struct Register {
     impi: String,
     impu: String,
     stale: bool,
+}
+
+impl Register {
+    fn about(&self, event: Event) -> Event {
+        self.upstream.about(event).impi(&self.impi)
+    }
 }
 
 impl Scscf {
@@ -63,7 +69,11 @@ impl Scscf {
                     );
                 }
                 let text = format!("{} answered the challenge wrongly", register.impi);
-                self.log(Severity::Warning, "scscf.wrong_response", text);
+                self.tell(register.about(Event::new(
+                    Severity::Warning,
+                    "scscf.wrong_response",
+                    text,
+                )));
                 Err(Refusal::new(403, "the answer to the challenge is wrong"))
             }
         }
@@ -132,7 +142,11 @@ impl Scscf {
             Some(challenge) => self.send_challenge(now, &register, &challenge),
             None => {
                 let text = format!("no challenge for {}: {answer}", register.impi);
-                self.log(Severity::Warning, "scscf.no_challenge", text);
+                self.tell(register.about(Event::new(
+                    Severity::Warning,
+                    "scscf.no_challenge",
+                    text,
+                )));
                 let refusal = answer.register_refusal("no authentication data");
                 self.refuse(now, &register.upstream, &refusal);
             }
@@ -202,7 +216,7 @@ impl Scscf {
         };
         if let Err(refusal) = result {
             let text = format!("{} not registered: {answer}", register.impi);
-            self.log(Severity::Warning, "scscf.not_assigned", text);
+            self.tell(register.about(Event::new(Severity::Warning, "scscf.not_assigned", text)));
             self.refuse(now, &register.upstream, &refusal);
         }
     }
@@ -266,7 +280,7 @@ impl Scscf {
         self.outputs.extend(save);
         if first {
             let text = format!("{} registered as {}", register.impu, register.impi);
-            self.log(Severity::Info, "scscf.registered", text);
+            self.tell(register.about(Event::new(Severity::Info, "scscf.registered", text)));
         }
         self.register_answer(now, register);
         self.contacts_changed(now, &register.impi, &before, &after, ContactEvent::Unregistered);
@@ -278,12 +292,14 @@ impl Scscf {
         self.contacts_changed(now, impi, &before, &[], event);
         if let Some((_, output)) = self.users.remove(impi) {
             self.outputs.push_back(output);
-            self.log(Severity::Info, "scscf.deregistered", format!("{impi}: {}", event.as_str()));
+            let text = format!("{impi}: {}", event.as_str());
+            self.tell(Event::new(Severity::Info, "scscf.deregistered", text).impi(impi));
         }
     }
 
     /// The 200 OK, §5.4.1.2.2F: what is registered, and how to reach us.
     fn register_answer(&mut self, now: Instant, register: &Register) {
+        self.tally.add(super::ACCEPTED);
         let mut response = self.proxy.answer(&register.upstream, 200);
         for path in register.request.lines(HeaderName::Path) {
             response.push(HeaderName::Path, path);
