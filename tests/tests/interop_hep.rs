@@ -59,11 +59,12 @@ fn sngrep_shows_the_messages_of_a_registration_without_its_keys() {
         works(namespace, "trace --to open.jsonl --with-secrets");
         let sent = told(&folder.join("masked.jsonl"));
         assert!(sent.len() > 15, "a registration has more than {} messages", sent.len());
-        // sngrep writes what it has heard when it ends; until then nothing tells how far it is.
-        let size = || std::fs::metadata(&pcap).map_or(0, |file| file.len());
-        let bytes: usize = sent.iter().map(|record| record.bytes.len()).sum();
-        until("sngrep to write what it hears", || (size() > bytes as u64 / 2).then_some(()));
-        std::thread::sleep(Duration::from_millis(500));
+        // Each message with a record's head and an IP header at least.
+        let bytes: usize = sent.iter().map(|record| record.bytes.len() + 16 + 20).sum();
+        until("sngrep to write what it hears", || {
+            let size = std::fs::metadata(&pcap).map_or(0, |file| file.len());
+            (size > bytes as u64).then_some(())
+        });
         network.stop();
         sngrep.stop();
 

@@ -397,16 +397,18 @@ impl Hss {
     }
 
     fn store_failed(&mut self, now: Instant, id: u64, error: &str) {
-        let whose = self.jobs.get(&id).and_then(|job| job.impi.clone()).unwrap_or_default();
+        let impi = self.jobs.get(&id).and_then(|job| job.impi.clone());
+        let whose = impi.as_deref().unwrap_or_default();
         let text = format!("a request for {whose:?} was refused: {error}");
-        self.tell(Event::new(Severity::Error, "hss.store_failed", text).impi(whose));
+        let event = Event::new(Severity::Error, "hss.store_failed", text);
+        self.tell(impi.into_iter().fold(event, Event::impi));
         self.finish(now, id, ResultCode::UNABLE_TO_COMPLY.into(), cx::common());
     }
 
     fn finish_error(&mut self, now: Instant, id: u64, outcome: Outcome) {
-        let whose = self.jobs.get(&id).and_then(|job| {
+        let whose = self.jobs.get(&id).map(|job| {
             let command = job.handle.request().header().command;
-            Some((command, job.impi.clone(), job.impus.first().cloned()))
+            (command, job.impi.clone(), job.impus.first().cloned())
         });
         if let Some((command, impi, impu)) = whose
             && let Some(whose) = impi.as_ref().or(impu.as_ref())
