@@ -14,6 +14,8 @@ use strowger::observe::metrics::{FAMILIES, table};
 
 const KEYS: &str = "--k 465b5ce8b199b49faa5f0a2ee238a6bc --op cdc202d5123e20f62b6d676ac72cb318";
 const SIM: &str = "--imsi 001010000000001";
+/// With a wrong password.
+const BOB: &str = "--user bob --password shut --domain ims.mnc001.mcc001.3gppnetwork.org --no-ims";
 const QUIET: &str = "store = \"s/x.redb\"\n[pcscf]\nlisten = \"127.0.0.1:0\"\n[hss]\nlisten = []\n\
     [media]\nlisten = []\nports = \"28000-28099\"\n[scscf]\nlisten = []\n[icscf]\nlisten = []\n";
 
@@ -35,7 +37,8 @@ impl Network {
         fs::create_dir(&folder).unwrap();
         fs::write(folder.join("strowger.toml"), config).unwrap();
         let mut run = command(&folder, &format!("run --grace 0 {args}"));
-        let mut child = run.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let log = fs::File::create(folder.join("log")).unwrap();
+        let mut child = run.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut network = Network { folder, child, out, said: Vec::new() };
         loop {
@@ -69,6 +72,22 @@ impl Network {
         line.unwrap_or_else(|| panic!("{name}: {text}")).parse().unwrap()
     }
 
+    /// Waits until a metric has a value: answers are shared for a moment.
+    fn reaches(&self, name: &str, value: f64) {
+        let end = Instant::now() + Duration::from_secs(10);
+        while self.metric(name) != value {
+            assert!(Instant::now() < end, "{name} is {}", self.metric(name));
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// A phone that goes on by itself.
+    fn phone(&self, args: &str) -> Phone {
+        let server = self.said("pcscf listens on udp:");
+        let mut command = command(&self.folder, &format!("ue {args} --server {server}"));
+        Phone(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+
     fn works(&self, args: &str) -> String {
         let output = command(&self.folder, args).output().unwrap();
         let err = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -76,9 +95,10 @@ impl Network {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn register(&self, keys: &str) -> bool {
+    /// Registers and deregisters; whether that worked.
+    fn register(&self, account: &str) -> bool {
         let server = self.said("pcscf listens on udp:");
-        let args = format!("ue register {SIM} {keys} --server {server}");
+        let args = format!("ue register {account} --server {server}");
         command(&self.folder, &args).output().unwrap().status.success()
     }
 }
@@ -88,6 +108,15 @@ impl Drop for Network {
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+struct Phone(Child);
+
+impl Drop for Phone {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -124,18 +153,28 @@ fn metrics_tell_what_happened_and_the_documentation_what_they_mean() {
     let observe = format!("[observe]\nmetrics = \"127.0.0.1:0\"\nhep = \"udp:{at}\"\n");
     let network = Network::start(&format!("{QUIET}{observe}"), "");
     network.works(&format!("sub add {SIM} --msisdn 15550101 {KEYS}"));
-    assert!(network.register(KEYS));
+    assert!(network.register(&format!("{SIM} {KEYS}")));
     let contacts = "kamailio_ims_usrloc_scscf_active_contacts";
     let accepted = "kamailio_ims_registrar_scscf_accepted_regs";
     let rejected = "kamailio_ims_registrar_scscf_rejected_regs";
     // It registers and deregisters.
+    network.reaches(accepted, 2.0);
     let metric = |name: &str| network.metric(name);
-    assert_eq!([contacts, accepted, rejected].map(metric), [0.0, 2.0, 0.0]);
-    assert!(!network.register(&KEYS.replace("465b", "465c")));
+    assert_eq!([contacts, rejected].map(metric), [0.0, 0.0]);
+    network.works("sub add --name bob --password open");
+    assert!(!network.register(BOB));
+    network.reaches(rejected, 1.0);
     assert_eq!(metric(accepted), 2.0);
     let registered = "strowger_events_total{function=\"scscf\",event=\"scscf.registered\"}";
     assert_eq!(metric(registered), 1.0);
-    assert_eq!(metric("kamailio_dialog_ng_active"), 0.0);
+    let dialogs = "kamailio_dialog_ng_active";
+    assert_eq!(metric(dialogs), 0.0);
+    let _alice = network.phone(&format!("answer {SIM} {KEYS}"));
+    network.reaches(contacts, 1.0);
+    let _bob = network.phone("call tel:+15550101 --user bob --password open");
+    network.reaches(dialogs, 1.0);
+    assert_eq!(metric(contacts), 2.0);
+    network.reaches(dialogs, 0.0);
     assert!(metric("strowger_recorder_messages") > 10.0);
     assert!(metric("strowger_hep_messages_total{fate=\"sent\"}") > 10.0);
 
@@ -247,7 +286,7 @@ fn hep_carries_what_the_trace_shows() {
     let network = Network::start(&format!("{QUIET}{observe}"), "");
     assert!(network.said.iter().any(|line| *line == format!("HEP goes to udp:{at}")));
     network.works(&format!("sub add {SIM} --msisdn 15550101 {KEYS}"));
-    assert!(network.register(KEYS));
+    assert!(network.register(&format!("{SIM} {KEYS}")));
     network.works("trace --to all.jsonl");
     network.works("trace --to open.jsonl --with-secrets");
     let read = |name: &str| fs::read_to_string(network.folder.join(name)).unwrap();
@@ -285,5 +324,58 @@ fn hep_carries_what_the_trace_shows() {
         if let Some(call_id) = call_id {
             assert_eq!(packet.correlation, Some(call_id.trim().as_bytes()));
         }
+    }
+}
+
+#[test]
+fn log_lines_name_call_and_subscriber_and_no_secret() {
+    let network = Network::start(QUIET, "--log json --verbose");
+    network.works(&format!("sub add {SIM} --msisdn 15550101 {KEYS}"));
+    assert!(network.register(&format!("{SIM} {KEYS}")));
+    network.works("sub add --name bob --password open");
+    assert!(!network.register(BOB));
+    network.works("trace --to open.jsonl --with-secrets");
+    let crossed = fs::read_to_string(network.folder.join("open.jsonl")).unwrap();
+    let impi = "001010000000001@ims.mnc001.mcc001.3gppnetwork.org";
+    let impu = format!("sip:{impi}");
+    // The log is written by another thread: the last line of the second registration is waited for.
+    let end = Instant::now() + Duration::from_secs(10);
+    let log = loop {
+        let log = fs::read_to_string(network.folder.join("log")).unwrap();
+        if log.ends_with('\n')
+            && log.contains("scscf.wrong_response")
+            && log.contains("pcscf.deregistered")
+        {
+            break log;
+        }
+        assert!(Instant::now() < end, "{log}");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let lines: Vec<serde_json::Value> =
+        log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let line = |counter: &str| {
+        lines
+            .iter()
+            .find(|line| line["counter"] == counter)
+            .unwrap_or_else(|| panic!("{counter}: {log}"))
+    };
+    assert_eq!(line("scscf.registered")["impi"], impi);
+    assert_eq!(line("scscf.registered")["impu"], impu.as_str());
+    let bob = "bob@ims.mnc001.mcc001.3gppnetwork.org";
+    assert_eq!(line("scscf.wrong_response")["impi"], bob);
+    assert_eq!(line("scscf.wrong_response")["impu"], format!("sip:{bob}"));
+    assert_eq!(line("scscf.deregistered")["impi"], impi);
+    for counter in ["pcscf.registered", "pcscf.deregistered"] {
+        assert_eq!(line(counter)["impu"], impu.as_str());
+    }
+    for counter in ["scscf.registered", "scscf.wrong_response", "scscf.refused"] {
+        let call_id = line(counter)["call_id"].as_str().expect(counter);
+        assert!(crossed.contains(&format!("Call-ID: {call_id}\\r\\n")), "{call_id}");
+    }
+    let keys = crossed.split("k=\\\"").skip(1).filter_map(|rest| rest.split('\\').next());
+    let keys: BTreeSet<&str> = keys.filter(|key| key.len() == 32).collect();
+    assert!(keys.len() >= 2, "the SIM's challenge has CK and IK");
+    for secret in keys.into_iter().chain(["465b5ce8b199b49faa5f0a2ee238a6bc", "shut"]) {
+        assert!(!log.contains(secret), "{log}");
     }
 }
