@@ -15,6 +15,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("tshark", "/usr/bin/tshark"),
     ("tcpdump", "/usr/bin/tcpdump"),
     ("sngrep", "/usr/bin/sngrep"),
+    ("prometheus", "/usr/bin/prometheus"),
+    ("curl", "/usr/bin/curl"),
     ("python3-venv", "/usr/share/doc/python3-venv"),
 ];
 

@@ -48,13 +48,12 @@ pub fn start(collector: SocketAddr, agent: u32, recorder: &Recorder) -> io::Resu
         SocketAddr::V6(_) => SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0),
     };
     let socket = UdpSocket::bind(any)?;
-    socket.connect(collector)?;
     socket.set_nonblocking(true)?;
     let Ok(following) = recorder.follow(Filter::default()) else { return Ok(Arc::default()) };
     let sent = Arc::new(Sent::default());
     let counts = Arc::clone(&sent);
     let send = move || {
-        let mut sender = Sender { socket, agent, addresses: Addresses::default() };
+        let mut sender = Sender { socket, collector, agent, addresses: Addresses::default() };
         while let Ok(()) = sender.some(&following, &counts) {}
     };
     std::thread::Builder::new().name("hep".into()).spawn(send)?;
@@ -63,6 +62,7 @@ pub fn start(collector: SocketAddr, agent: u32, recorder: &Recorder) -> io::Resu
 
 struct Sender {
     socket: UdpSocket,
+    collector: SocketAddr,
     agent: u32,
     addresses: Addresses,
 }
@@ -70,7 +70,7 @@ struct Sender {
 impl Sender {
     fn some(&mut self, following: &Following, counts: &Sent) -> Result<(), Ended> {
         if let Some(record) = following.next(LOOK)? {
-            // A collector that is away (ECONNREFUSED) costs messages, as a full socket does.
+            // A network that is away costs messages, as a full socket does.
             let fate = if self.send(record).is_some() { &counts.sent } else { &counts.dropped };
             fate.fetch_add(1, Relaxed);
         }
@@ -81,7 +81,7 @@ impl Sender {
     fn send(&mut self, mut record: Record) -> Option<()> {
         redact(&mut record);
         let bytes = packet(&record, self.agent, &mut self.addresses)?;
-        self.socket.send(&bytes).ok().map(drop)
+        self.socket.send_to(&bytes, self.collector).ok().map(drop)
     }
 }
 
