@@ -4,13 +4,18 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Lines, Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use engine::store::MemoryStore;
+use strowger::log::{Format, Log};
+use strowger::observe::Observe;
 use strowger::observe::metrics::{FAMILIES, table};
+use strowger::plan::{Plan, Role};
+use strowger::run::Process;
 
 const KEYS: &str = "--k 465b5ce8b199b49faa5f0a2ee238a6bc --op cdc202d5123e20f62b6d676ac72cb318";
 const SIM: &str = "--imsi 001010000000001";
@@ -57,12 +62,7 @@ impl Network {
     /// What a page answers: its status, and its content.
     fn get(&self, path: &str) -> (u16, String) {
         let at = self.said("metrics are at http://").strip_suffix("/metrics").unwrap();
-        let mut stream = TcpStream::connect(at).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {at}\r\n\r\n").unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").expect("a header");
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+        get(at.parse().unwrap(), path)
     }
 
     /// The number of one line of the metrics.
@@ -109,6 +109,15 @@ impl Drop for Network {
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+fn get(at: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(at).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {at}\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").expect("a header");
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
 struct Phone(Child);
@@ -258,6 +267,39 @@ fn the_check_tells_which_diameter_application_is_down() {
         assert!(Instant::now() < end, "{}", scscf.get("/check").1);
         std::thread::sleep(Duration::from_millis(100));
     }
+}
+
+#[test]
+fn a_function_that_does_not_answer_is_down_and_nobody_waits_long() {
+    let log = Log { format: Format::Human, least: base::Severity::Error };
+    let plan = Plan::all_in_one("ims.test");
+    let mut process = Process::build(&plan, MemoryStore::default(), log).unwrap();
+    let metrics = vec!["127.0.0.1:0".parse().unwrap()];
+    process.observe(&Observe { metrics, ..Observe::default() }, None).unwrap();
+    let (at, media) = (process.pages()[0], process.functions()[&Role::Media]);
+    let handle = process.handle();
+    let running = std::thread::spawn(move || process.run(()));
+    assert_eq!(get(at, "/check").0, 200);
+    handle.stop_function(media).unwrap();
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| while get(at, "/check").0 != 500 {});
+        }
+    });
+    // The answers of a moment ago, then one time of patience for all who ask.
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+    let (_, text) = get(at, "/check");
+    assert!(text.starts_with("down: media does not answer\n"), "{text}");
+    let (status, text) = get(at, "/metrics");
+    assert!(
+        status == 200 && text.contains("strowger_function_up{function=\"media\"} 0\n"),
+        "{text}"
+    );
+    assert!(text.contains("strowger_function_up{function=\"scscf\"} 1\n"), "{text}");
+    handle.stop().unwrap();
+    running.join().unwrap().unwrap();
+    assert!(TcpStream::connect(at).is_err(), "the page is closed with the process");
 }
 
 #[test]
