@@ -62,6 +62,7 @@ impl Survey {
         {
             return Arc::clone(answers);
         }
+        // What came too late for an earlier question is no answer to this one.
         self.heard().answers.clear();
         let mut asked = Vec::new();
         for (_, id) in &self.functions {
