@@ -15,6 +15,7 @@ use hss::profile::FilterCriteria;
 pub use problem::{Problem, nearest};
 pub(crate) use read::role_help;
 
+use crate::observe::Observe;
 use crate::plan::{Plan, Role, Seam};
 
 /// A commented file of defaults.
@@ -46,6 +47,8 @@ pub struct Config {
     pub media_ports: Option<(u16, u16)>,
     /// Whether calls go through it.
     pub anchor_media: Option<bool>,
+    /// What is shown to other programs, and where.
+    pub observe: Observe,
     /// The shortest registration in seconds.
     pub min_expires: Option<u32>,
     /// The longest registration in seconds.

@@ -4,8 +4,9 @@
 //! [`assembly`] builds them; [`framing`] and [`relay`] fit the protocols to the engine's sockets;
 //! [`provision`] reads and writes subscribers, behind the [`control`] door or without a process.
 //! [`config`] is the file, [`state`] where things are kept, [`run`] the running process, [`cli`] the
-//! commands, [`recorder`] what crossed lately, [`phones`] test phones for any server, [`log`] what is
-//! written down, and [`demo`] a call that proves itself.
+//! commands, [`recorder`] what crossed lately, [`observe`] what is shown to other programs over
+//! [`http`] and HEP, [`phones`] test phones for any server, [`log`] what is written down, and [`demo`]
+//! a call that proves itself.
 
 pub mod assembly;
 pub mod cli;
@@ -13,7 +14,9 @@ pub mod config;
 pub mod control;
 pub mod demo;
 pub mod framing;
+pub mod http;
 pub mod log;
+pub mod observe;
 pub mod phones;
 pub mod plan;
 pub mod provision;

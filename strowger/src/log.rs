@@ -11,7 +11,8 @@ pub enum Format {
     /// `time severity function: text [counter]`.
     #[default]
     Human,
-    /// One JSON object.
+    /// One JSON object: `time`, `severity`, `from`, `counter`, `text`, and `call_id`, `impi`, `impu`
+    /// where the line is about a call or a subscriber.
     Json,
 }
 
@@ -48,9 +49,17 @@ impl Log {
                 format!("{time} {severity} {from}: {text} [{counter}]\n")
             }
             Format::Json => {
-                let line = serde_json::json!({
+                let mut line = serde_json::json!({
                     "time": time, "severity": severity, "from": from, "counter": counter, "text": text,
                 });
+                let about = event.about.as_deref().cloned().unwrap_or_default();
+                let names =
+                    [("call_id", about.call_id), ("impi", about.impi), ("impu", about.impu)];
+                for (name, value) in names {
+                    if let Some(value) = value {
+                        line[name] = value.into();
+                    }
+                }
                 format!("{line}\n")
             }
         }
@@ -87,5 +96,17 @@ mod tests {
         let json = log(Format::Json).line(Instant::EPOCH, "pcscf", &event);
         let json: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(json["text"], "a\nb \u{1b}[2J\u{202e}");
+        assert!(json.get("call_id").is_none());
+    }
+
+    #[test]
+    fn programs_read_whom_a_line_is_about() {
+        let event = Event::new(Severity::Info, "scscf.refused", "no");
+        let event = event.call_id("a@b").impi("u@h").impu("sip:u@h");
+        let line = |format| Log { format, least: Severity::Info }.line(Instant::EPOCH, "s", &event);
+        let json: serde_json::Value = serde_json::from_str(&line(Format::Json)).unwrap();
+        let names = ["call_id", "impi", "impu"].map(|name| json[name].as_str());
+        assert_eq!(names, [Some("a@b"), Some("u@h"), Some("sip:u@h")]);
+        assert!(line(Format::Human).ends_with("s: no [scscf.refused]\n"));
     }
 }

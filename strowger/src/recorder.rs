@@ -50,6 +50,19 @@ pub struct Snapshot {
     pub lost: u64,
 }
 
+/// How much the ring holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Remembered {
+    /// Messages.
+    pub records: u64,
+    /// Their length in bytes.
+    pub bytes: u64,
+    /// Older messages that had to go.
+    pub forgotten: u64,
+    /// Messages that came faster than they could be recorded.
+    pub lost: u64,
+}
+
 /// The process ends: nobody records any longer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the running process ends")]
@@ -59,6 +72,7 @@ pub struct Ended;
 enum Item {
     Seen(Record),
     Snapshot(SyncSender<Snapshot>),
+    Remembered(SyncSender<Remembered>),
     Follow { filter: Filter, watcher: Watcher },
     Close,
 }
@@ -117,6 +131,16 @@ impl Recorder {
     pub fn snapshot(&self) -> Result<Snapshot, Ended> {
         let (sender, receiver) = sync_channel(1);
         self.sender.send(Item::Snapshot(sender)).map_err(|_| Ended)?;
+        receiver.recv().map_err(|_| Ended)
+    }
+
+    /// How much the ring holds.
+    ///
+    /// # Errors
+    /// [`Ended`]
+    pub fn remembered(&self) -> Result<Remembered, Ended> {
+        let (sender, receiver) = sync_channel(1);
+        self.sender.send(Item::Remembered(sender)).map_err(|_| Ended)?;
         receiver.recv().map_err(|_| Ended)
     }
 
@@ -227,6 +251,12 @@ fn keep(receiver: &Receiver<Item>, limits: Limits, lost: &AtomicU64) {
                     let records = trace.records().collect();
                     let (forgotten, lost) = (trace.forgotten(), lost.load(Ordering::Relaxed));
                     let _ = reply.try_send(Snapshot { records, forgotten, lost });
+                }
+                Ok(Item::Remembered(reply)) => {
+                    let (records, bytes) = trace.size();
+                    let (forgotten, lost) = (trace.forgotten(), lost.load(Ordering::Relaxed));
+                    let [records, bytes] = [records, bytes].map(|n| n as u64);
+                    let _ = reply.try_send(Remembered { records, bytes, forgotten, lost });
                 }
                 Ok(Item::Follow { filter, watcher }) => {
                     watchers.push((trace.subscribe(filter), watcher));

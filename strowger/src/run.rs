@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -17,11 +18,17 @@ use engine::{FunctionId, FunctionSpec, Handle, Listener, Live, LiveConfig, Relay
 use crate::assembly;
 use crate::control::{Desk, Door, DoorError};
 use crate::framing::framings;
+use crate::http;
 use crate::log::Log;
+use crate::observe::counts::Counting;
+use crate::observe::{Counts, Observe, Sources, Survey, hep};
 use crate::plan::{Plan, Role};
 use crate::provision::{Provisioner, Started};
 use crate::recorder::{LIMITS, Recorder};
 use crate::relay::RtpForward;
+
+/// What the listener for metrics is called in errors.
+pub const METRICS: &str = "metrics";
 
 /// Why a process does not start.
 #[derive(Debug, thiserror::Error)]
@@ -46,8 +53,11 @@ pub struct Process {
     functions: BTreeMap<Role, FunctionId>,
     desk: Arc<Desk>,
     recorder: Recorder,
+    survey: Arc<Survey>,
+    counts: Arc<Counts>,
     log: Log,
     door: Option<Door>,
+    pages: Vec<http::Server>,
     started: Option<Box<dyn FnOnce() + Send>>,
     listen: Option<Listen>,
 }
@@ -91,8 +101,21 @@ impl Process {
         live.rebuild(provisioner, Box::new(|| Box::new(Provisioner::default())));
         let desk = Arc::new(Desk::new(live.handle(), provisioner));
         let recorder = Recorder::start(LIMITS)?;
-        let (door, started, listen) = (None, None, None);
-        Ok(Process { live, functions, desk, recorder, log, door, started, listen })
+        let asked = functions.iter().map(|(role, id)| (*role, *id)).collect();
+        let survey = Arc::new(Survey::new(live.handle(), asked));
+        Ok(Process {
+            live,
+            functions,
+            desk,
+            recorder,
+            survey,
+            counts: Arc::default(),
+            log,
+            door: None,
+            pages: Vec::new(),
+            started: None,
+            listen: None,
+        })
     }
 
     /// The loop, for functions beyond the plan, and for where it listens.
@@ -138,6 +161,37 @@ impl Process {
         Ok(())
     }
 
+    /// Begins to show what happens, as the configuration says; `store` is the store's file.
+    ///
+    /// # Errors
+    /// With advice: a listener that cannot be opened, or what else the system refuses.
+    pub fn observe(&mut self, observe: &Observe, store: Option<PathBuf>) -> Result<(), StartError> {
+        let hep = match observe.hep {
+            Some(collector) => Some(hep::start(collector, observe.hep_id, &self.recorder)?),
+            None => None,
+        };
+        for address in &observe.metrics {
+            let page = http::Server::bind(*address).map_err(|error| refused(*address, error))?;
+            let sources = Sources {
+                handle: self.handle(),
+                survey: Arc::clone(&self.survey),
+                counts: Arc::clone(&self.counts),
+                recorder: self.recorder(),
+                store: store.clone(),
+                hep: hep.clone(),
+                since: self.live.now(),
+            };
+            page.serve(sources.handler())?;
+            self.pages.push(page);
+        }
+        Ok(())
+    }
+
+    /// Where metrics are to be had, with the real ports.
+    pub fn pages(&self) -> Vec<SocketAddr> {
+        self.pages.iter().map(http::Server::local).collect()
+    }
+
     /// What is to happen once all functions are started.
     pub fn on_started(&mut self, started: impl FnOnce() + Send + 'static) {
         self.started = Some(Box::new(started));
@@ -153,10 +207,12 @@ impl Process {
     /// # Errors
     /// If the system no longer tells of events.
     pub fn run(self, mut tap: impl Tap) -> io::Result<()> {
-        let Process { live, desk, recorder, log, door, started, listen, .. } = self;
+        let Process { live, desk, recorder, survey, counts, log, door, pages, .. } = self;
         let (console, receiver) = notices(NOTICES);
-        let at_desk = Arc::clone(&desk);
-        let dispatch = move || dispatch(&receiver, log, &at_desk, started, listen);
+        let console = Counting::new(console, Arc::clone(&counts));
+        let answers = Answers { desk: Arc::clone(&desk), survey: Arc::clone(&survey), counts };
+        let (started, listen) = (self.started, self.listen);
+        let dispatch = move || dispatch(&receiver, log, &answers, started, listen);
         let dispatcher = std::thread::Builder::new().name("dispatcher".into()).spawn(dispatch)?;
         // The dispatcher ends with the console, which the loop owns.
         let mut record = recorder.tap();
@@ -165,19 +221,39 @@ impl Process {
             tap.message(now, crossing);
         };
         let result = live.run(both, console);
-        drop(door);
+        drop((door, pages));
         recorder.close();
         desk.close();
+        survey.close();
         let _ = dispatcher.join();
         result
     }
+}
+
+/// The system's refusal to open a listener of ours.
+fn refused(addr: SocketAddr, error: io::Error) -> ListenError {
+    let (name, transport) = (METRICS.to_owned(), base::Transport::Tcp);
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            let holder = engine::net::holder(transport, addr);
+            ListenError::InUse { name, transport, addr, holder }
+        }
+        _ => ListenError::Refused { name, transport, addr, error },
+    }
+}
+
+/// Who waits for reports.
+struct Answers {
+    desk: Arc<Desk>,
+    survey: Arc<Survey>,
+    counts: Arc<Counts>,
 }
 
 /// Writes log lines and hands reports to those who wait for them.
 fn dispatch(
     receiver: &Receiver<Notice>,
     log: Log,
-    desk: &Desk,
+    answers: &Answers,
     mut started: Option<Box<dyn FnOnce() + Send>>,
     mut listen: Option<Listen>,
 ) {
@@ -188,9 +264,11 @@ fn dispatch(
                 last = at;
                 log.write(at, &from, &event);
             }
-            Notice::Report { at, name, report, .. } => {
+            Notice::Report { at, function, name, report } => {
                 last = at;
-                let Some(report) = desk.report(report) else { continue };
+                let report = answers.desk.report(report);
+                let report = report.and_then(|report| answers.survey.report(function, report));
+                let Some(report) = report else { continue };
                 if report.0.is::<Started>() {
                     started.take().into_iter().for_each(|started| started());
                 } else if let Some(listen) = &mut listen {
@@ -198,6 +276,7 @@ fn dispatch(
                 }
             }
             Notice::Lost(lines) => {
+                answers.counts.add_lost(lines);
                 let text =
                     format!("{lines} log lines or reports were lost: standard error is slow");
                 log.write(last, "engine", &Event::new(Severity::Warning, "log.lost", text));

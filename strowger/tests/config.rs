@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use strowger::config::{Config, SAMPLE, keys};
+use strowger::observe::Observe;
 use strowger::plan::{Plan, Role};
 
 /// Every key once.
@@ -31,6 +32,10 @@ listen = []
 listen = ["127.0.0.1:5060"]
 [trust]
 networks = ["10.0.0.0/8", "2001:db8::/32", "192.0.2.7"]
+[observe]
+metrics = ["127.0.0.1:9090", "[::1]:9090"]
+hep = "udp:192.0.2.5:9060"
+hep_id = 0x7ea
 [registration]
 min_expires = 30
 max_expires = 0x1000
@@ -63,6 +68,9 @@ fn every_key_is_taken_and_in_the_schema() {
     assert_eq!(config.trusted.len(), 3);
     assert_eq!(config.max_expires, Some(4096));
     assert_eq!(config.at[&Role::Icscf].len(), 2);
+    let hep = Some("192.0.2.5:9060".parse().unwrap());
+    let metrics = ["127.0.0.1:9090", "[::1]:9090"].map(|at| at.parse().unwrap()).to_vec();
+    assert_eq!(config.observe, Observe { metrics, hep, hep_id: 2026 });
     let criteria: Vec<String> = config.criteria.iter().map(ToString::to_string).collect();
     assert_eq!(
         criteria,
@@ -151,6 +159,13 @@ fn everything_wrong_is_told_with_advice() {
         ("[media]\nports = \"5000-4000\"", "no usable range"),
         ("[media]\nanchor = \"yes\"", "expected true or false, found string"),
         ("[trust]\nnetworks = [\"10.0.0.0/33\"]", "is not a network"),
+        ("[observe]\nmetrics = \"localhost:9090\"", "is not an address to listen on"),
+        ("[observe]\nmetrics = 9090", "expected a text or a list of texts, found integer"),
+        ("[observe]\nhep = \"tcp:192.0.2.5:9060\"", "is not where a HEP collector can be"),
+        ("[observe]\nhep = \"0.0.0.0:9060\"", "write \"udp:192.0.2.5:9060\""),
+        ("[observe]\nhep_id = \"1\"", "expected a number, found string"),
+        ("[observe]\nhep_id = 4294967296", "4294967296 is out of range"),
+        ("[observe]\nmetric = \"\"", "did you mean `metrics`?"),
         ("[registration]\nmin_expires = 0", "0 is out of range"),
         ("[registration]\nmin_expires = 99\nmax_expires = 9", "min_expires (99) is more than"),
         ("domain = \u{201c}x\u{201d}", "straight quotes"),

@@ -14,6 +14,9 @@ const PACKAGES: &[(&str, &str)] = &[
     ("kamailio", "/usr/sbin/kamailio"),
     ("tshark", "/usr/bin/tshark"),
     ("tcpdump", "/usr/bin/tcpdump"),
+    ("sngrep", "/usr/bin/sngrep"),
+    ("prometheus", "/usr/bin/prometheus"),
+    ("curl", "/usr/bin/curl"),
     ("python3-venv", "/usr/share/doc/python3-venv"),
 ];
 

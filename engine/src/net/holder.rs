@@ -15,7 +15,7 @@ pub struct Holder {
 }
 
 /// The process that listens on a port, as far as `/proc` lets us see.
-pub(crate) fn holder(transport: Transport, addr: SocketAddr) -> Option<Holder> {
+pub fn holder(transport: Transport, addr: SocketAddr) -> Option<Holder> {
     let name = if transport == Transport::Tcp { "tcp" } else { "udp" };
     let inode = [name.to_owned(), format!("{name}6")].iter().find_map(|name| {
         let table = fs::read_to_string(format!("/proc/net/{name}")).ok()?;

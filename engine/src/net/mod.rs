@@ -23,7 +23,7 @@ use mio::{Events, Poll, Token, Waker};
 
 pub use clock::Clock;
 pub use dns::DnsConfig;
-pub use holder::Holder;
+pub use holder::{Holder, holder};
 pub(crate) use mmsg::{BATCH, Inbox, send as send_batch};
 use notices::Published;
 pub use notices::{NOTICES, Notice, Notices, notices};
@@ -259,7 +259,7 @@ impl Live {
                     crate::shard::Network::release(&mut self.sockets, now, id, false);
                     self.listening.retain(|(owner, _)| *owner != id);
                     return Err(if error.kind() == io::ErrorKind::AddrInUse {
-                        let holder = holder::holder(transport, addr);
+                        let holder = holder(transport, addr);
                         ListenError::InUse { name, transport, addr, holder }
                     } else {
                         ListenError::Refused { name, transport, addr, error }

@@ -138,7 +138,8 @@ impl Icscf {
         };
         if let Err(refusal) = result {
             let text = format!("{}: {answer}", refusal.why);
-            self.log(Severity::Info, "icscf.cx_refused", text);
+            let event = LogEvent::new(Severity::Info, "icscf.cx_refused", text);
+            self.tell(upstream.about(event));
             self.refuse(now, &upstream, &refusal);
         }
     }
@@ -153,11 +154,11 @@ impl Icscf {
 
     fn refuse(&mut self, now: Instant, upstream: &Upstream, refusal: &Refusal) {
         let text = self.proxy.refuse(now, upstream, refusal);
-        self.log(Severity::Info, "icscf.refused", text);
+        self.tell(upstream.about(LogEvent::new(Severity::Info, "icscf.refused", text)));
     }
 
-    fn log(&mut self, severity: Severity, counter: &'static str, text: String) {
-        self.outputs.push_back(Output::Log(LogEvent::new(severity, counter, text)));
+    fn tell(&mut self, event: LogEvent) {
+        self.outputs.push_back(Output::Log(event));
     }
 
     /// An INVITE that waits for the HSS was cancelled, RFC 3261 §9.2.

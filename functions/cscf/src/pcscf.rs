@@ -101,7 +101,8 @@ impl Pcscf {
     fn request(&mut self, now: Instant, upstream: Upstream, request: Message, flow: Flow) {
         if let Err(refusal) = self.route(now, &upstream, request, flow) {
             let text = self.proxy.refuse(now, &upstream, &refusal);
-            self.log(Severity::Info, "pcscf.refused", format!("from {}: {text}", flow.remote));
+            let text = format!("from {}: {text}", flow.remote);
+            self.tell(upstream.about(LogEvent::new(Severity::Info, "pcscf.refused", text)));
         }
     }
 
@@ -194,8 +195,8 @@ impl Pcscf {
         self.proxy.pass(now, context, response);
     }
 
-    fn log(&mut self, severity: Severity, counter: &'static str, text: String) {
-        self.outputs.push_back(Output::Log(LogEvent::new(severity, counter, text)));
+    fn tell(&mut self, event: LogEvent) {
+        self.outputs.push_back(Output::Log(event));
     }
 
     fn settle(&mut self, now: Instant) {

@@ -13,8 +13,8 @@ use base::machine::{OpenId, QueryId, Target};
 use base::slots::{Slot, Slots};
 use base::time::Duration;
 use base::timer::Timers;
-use base::{Bytes, Deadline, Flow, Instant, Output, Random};
-use sip::header::{CSeq, HeaderName, delta_seconds};
+use base::{Bytes, Deadline, Event as LogEvent, Flow, Instant, Output, Random};
+use sip::header::{CSeq, HeaderName, NameAddr, delta_seconds};
 use sip::{ClientId, Hop, Message, Method, ServerId, Stack, StackConfig};
 
 pub use checks::{OwnRoute, Refusal, preprocess, take_other_side};
@@ -48,6 +48,24 @@ impl Upstream {
     /// Its server transaction.
     pub fn server(&self) -> ServerId {
         self.server
+    }
+
+    /// The same log event, about the request's call; that of a REGISTER is also about whom it
+    /// registers.
+    pub fn about(&self, mut event: LogEvent) -> LogEvent {
+        if let Some(call_id) = self.repeats.get(HeaderName::CallId) {
+            event = event.call_id(call_id);
+        }
+        let to = self.repeats.get(HeaderName::To).and_then(NameAddr::parse);
+        match to.and_then(|to| to.parsed_uri().map(|uri| uri.aor())) {
+            Some(aor) if self.method() == Some(Method::Register) => event.impu(aor),
+            _ => event,
+        }
+    }
+
+    /// The request's method.
+    pub fn method(&self) -> Option<Method> {
+        self.repeats.get(HeaderName::CSeq).and_then(CSeq::parse).map(|cseq| cseq.method)
     }
 
     /// A response without a To tag: for [`Proxy::respond_once`], and for a tag of the CSCF's own.
@@ -203,7 +221,7 @@ impl<T> Proxy<T> {
         }
         self.respond(now, upstream, response);
         let field = |name| upstream.repeats.get(name).unwrap_or("");
-        let method = CSeq::parse(field(HeaderName::CSeq)).map(|cseq| cseq.method);
+        let method = upstream.method();
         let method = method.as_ref().map_or("", Method::as_str);
         let to = field(HeaderName::To);
         format!("{method} to {to} refused with {}: {}", refusal.status, refusal.why)

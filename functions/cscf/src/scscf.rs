@@ -28,7 +28,7 @@ mod user;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use base::census::{self, Census};
+use base::census::{self, Census, Tally};
 use base::machine::{Function, Input};
 use base::{Deadline, Event as LogEvent, Flow, Instant, Output, Random, Severity};
 use diameter::node::RequestId;
@@ -47,6 +47,11 @@ use user::Users;
 
 /// The table of this function in the store.
 pub const TABLE: base::store::Table = base::store::Table("scscf.user");
+
+/// Tallied: REGISTERs that were answered with 200.
+const ACCEPTED: &str = "REGISTER accepted";
+/// Tallied: REGISTERs that were refused for good; a challenge is none.
+const REFUSED: &str = "REGISTER refused";
 
 /// What waits for the HSS.
 #[derive(Debug)]
@@ -75,6 +80,7 @@ pub struct Scscf {
     anchor: Anchor,
     random: Random,
     draining: bool,
+    tally: Tally,
     outputs: VecDeque<Output>,
 }
 
@@ -102,6 +108,7 @@ impl Scscf {
             anchor: Anchor::new(relay, random.fork()),
             random,
             draining: false,
+            tally: Tally::of(&[ACCEPTED, REFUSED]),
             outputs: VecDeque::new(),
             config,
         }
@@ -177,11 +184,18 @@ impl Scscf {
 
     fn refuse(&mut self, now: Instant, upstream: &Upstream, refusal: &Refusal) {
         let text = self.proxy.refuse(now, upstream, refusal);
-        self.log(Severity::Info, "scscf.refused", text);
+        if upstream.method() == Some(Method::Register) {
+            self.tally.add(REFUSED);
+        }
+        self.tell(upstream.about(LogEvent::new(Severity::Info, "scscf.refused", text)));
     }
 
     fn log(&mut self, severity: Severity, counter: &'static str, text: String) {
-        self.outputs.push_back(Output::Log(LogEvent::new(severity, counter, text)));
+        self.tell(LogEvent::new(severity, counter, text));
+    }
+
+    fn tell(&mut self, event: LogEvent) {
+        self.outputs.push_back(Output::Log(event));
     }
 
     fn answered(&mut self, now: Instant, id: RequestId, answer: &Answer) {
@@ -286,6 +300,7 @@ impl Function for Scscf {
                 self.expire(now);
             }
             Some(Input::Order(order)) if census::Ask::is(&order) => {
+                self.outputs.push_back(self.tally.clone().into());
                 self.outputs.push_back(self.census().into());
             }
             Some(Input::Drain) => self.draining = true,

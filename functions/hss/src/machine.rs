@@ -296,7 +296,7 @@ impl Hss {
             let sqn = authentication::sqn_ms(&subscriber.credential, &rand, &auts);
             let Some(sqn) = sqn.filter(|_| !foreign) else {
                 let text = format!("{impi}: a synchronisation failure that is not the SIM's");
-                self.log(Severity::Warning, "hss.bad_auts", text);
+                self.tell(Event::new(Severity::Warning, "hss.bad_auts", text).impi(impi));
                 let outcome = ResultCode::UNABLE_TO_COMPLY.into();
                 return self.finish(now, id, outcome, cx::common());
             };
@@ -305,7 +305,7 @@ impl Hss {
         let (left, limit) = (generator.left(), generator.limit() + BLOCK);
         if resync.is_some() {
             let text = format!("{impi}: sequence numbers follow the SIM's");
-            self.log(Severity::Info, "hss.resynchronised", text);
+            self.tell(Event::new(Severity::Info, "hss.resynchronised", text).impi(impi));
         }
         if left < u64::from(count) {
             let change = records::sqn_record(impi, limit);
@@ -397,20 +397,26 @@ impl Hss {
     }
 
     fn store_failed(&mut self, now: Instant, id: u64, error: &str) {
-        let whose = self.jobs.get(&id).and_then(|job| job.impi.clone()).unwrap_or_default();
+        let impi = self.jobs.get(&id).and_then(|job| job.impi.clone());
+        let whose = impi.as_deref().unwrap_or_default();
         let text = format!("a request for {whose:?} was refused: {error}");
-        self.log(Severity::Error, "hss.store_failed", text);
+        let event = Event::new(Severity::Error, "hss.store_failed", text);
+        self.tell(impi.into_iter().fold(event, Event::impi));
         self.finish(now, id, ResultCode::UNABLE_TO_COMPLY.into(), cx::common());
     }
 
     fn finish_error(&mut self, now: Instant, id: u64, outcome: Outcome) {
-        let whose = self.jobs.get(&id).and_then(|job| {
+        let whose = self.jobs.get(&id).map(|job| {
             let command = job.handle.request().header().command;
-            Some((command, job.impi.clone().or_else(|| job.impus.first().cloned())?))
+            (command, job.impi.clone(), job.impus.first().cloned())
         });
-        if let Some((command, whose)) = whose {
+        if let Some((command, impi, impu)) = whose
+            && let Some(whose) = impi.as_ref().or(impu.as_ref())
+        {
             let text = format!("command {command} for {whose}: {outcome}");
-            self.log(Severity::Info, "hss.request_refused", text);
+            let mut event = Event::new(Severity::Info, "hss.request_refused", text);
+            event = impi.into_iter().fold(event, Event::impi);
+            self.tell(impu.into_iter().fold(event, Event::impu));
         }
         self.finish(now, id, outcome, cx::common());
     }
@@ -454,12 +460,12 @@ impl Hss {
         };
         if let Err(error) = result {
             let text = format!("{} of {impi}: {error}", table.0);
-            self.log(Severity::Error, "hss.bad_record", text);
+            self.tell(Event::new(Severity::Error, "hss.bad_record", text).impi(impi));
         }
     }
 
-    fn log(&mut self, severity: Severity, counter: &'static str, text: String) {
-        self.outputs.push_back(Output::Log(Event::new(severity, counter, text)));
+    fn tell(&mut self, event: Event) {
+        self.outputs.push_back(Output::Log(event));
     }
 }
 

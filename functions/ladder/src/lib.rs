@@ -12,18 +12,19 @@
 //! | [`correlate`] | calls, registrations, and what belongs to a subscriber |
 //! | [`participants`], [`ladder`] | roles learned from deeds; participants and arrows |
 //! | [`text`], [`html`] | for a terminal; one HTML file |
-//! | [`pcapng`], [`json`] | for other tools, and back |
+//! | [`pcapng`], [`json`] | for other tools, and back; [`address`]: who has none gets one |
 //! | [`redact`](mod@redact) | secrets overwritten with as many bytes |
 //! | [`compare`] | two ladders, arrow for arrow |
 //!
 //! Read here: RFC 3261, RFC 7315 §4.6 (icid), RFC 3680 (reg event), RFC 6733, TS 29.229 (Cx), NG.
 //! Written here: pcapng (draft-ietf-opsawg-pcapng), RFC 791, RFC 8200, RFC 768, RFC 9293.
 //!
-//! Not done: HEP, GTP, DNS, aligning the clocks of different hosts, IPv6 prefixes of phones in
+//! Not done: GTP, DNS, aligning the clocks of different hosts, IPv6 prefixes of phones in
 //! Rx and Gx.
 
 #![forbid(unsafe_code)]
 
+pub mod address;
 pub mod compare;
 pub mod correlate;
 pub mod dissect;

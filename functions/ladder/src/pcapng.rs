@@ -13,14 +13,14 @@ mod packet;
 mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
 
-use base::{Bytes, Endpoint, Service, Transport, WireId};
+use base::{Bytes, Service, Transport};
 use bytes::{BufMut, BytesMut};
 
 pub use read::{ReadError, read};
 
+use crate::address::{Addresses, same_family};
 use crate::json;
 use crate::record::{Party, Record};
 use packet::{MOST_TCP, MOST_UDP, Segment};
@@ -137,7 +137,7 @@ impl Writer {
     pub fn record(&mut self, record: &Record) {
         let from = self.addresses.of(&record.from, record.service);
         let to = self.addresses.of(&record.to, record.service);
-        let (from, to) = packet::same_family(from, to);
+        let (from, to) = same_family(from, to);
         let udp = match record.transport {
             Transport::Udp => true,
             Transport::Tcp => false,
@@ -242,40 +242,4 @@ fn pad(out: &mut BytesMut) {
 fn host_name(name: &str) -> String {
     let legal = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
     name.chars().take(255).map(|c| if legal(c) { c } else { '-' }).collect()
-}
-
-/// The stable addresses of functions on wires.
-#[derive(Debug, Default)]
-struct Addresses {
-    /// Wires of several processes may have the same number.
-    wires: BTreeMap<(WireId, Option<Arc<str>>), Ipv4Addr>,
-    taken: BTreeSet<Ipv4Addr>,
-}
-
-impl Addresses {
-    fn of(&mut self, party: &Party, service: Service) -> SocketAddr {
-        let wire = match party.endpoint {
-            Endpoint::Ip(address) => return address,
-            Endpoint::Wire(wire) => wire,
-        };
-        let port = match service {
-            Service::Sip => 5060,
-            Service::Diameter => 3868,
-            Service::Ng => 2223,
-            Service::Rtp => 5004,
-        };
-        let key = (wire, party.name.clone());
-        if let Some(address) = self.wires.get(&key) {
-            return SocketAddr::new((*address).into(), port);
-        }
-        let [high, low] = wire.0.to_be_bytes();
-        let nets = (1..=254).map(|net| Ipv4Addr::new(127, net, high, low));
-        let address = nets
-            .clone()
-            .find(|a| !self.taken.contains(a))
-            .unwrap_or(Ipv4Addr::new(127, 255, high, low));
-        self.taken.insert(address);
-        self.wires.insert(key, address);
-        SocketAddr::new(address.into(), port)
-    }
 }

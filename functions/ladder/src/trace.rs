@@ -123,6 +123,11 @@ impl Trace {
         self.forgotten
     }
 
+    /// Records in the ring, and the bytes of their messages.
+    pub fn size(&self) -> (usize, usize) {
+        (self.ring.len(), self.bytes)
+    }
+
     /// All records, oldest first, each message once.
     pub fn records(&self) -> impl Iterator<Item = Record> {
         merge(self.ring.iter().cloned()).into_iter().map(|record| self.shown(record))

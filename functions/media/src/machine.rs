@@ -106,6 +106,7 @@ impl Media {
     pub fn census(&self) -> Census {
         Census(vec![
             ("sessions", self.calls.len()),
+            ("answered sessions", self.calls.values().filter(|call| call.is_answered()).count()),
             ("ports", self.ports.len()),
             ("waiting requests", self.waiting.len()),
         ])
@@ -171,7 +172,11 @@ impl Media {
     }
 
     pub(crate) fn log(&mut self, severity: Severity, counter: &'static str, text: String) {
-        self.outputs.push_back(Output::Log(Event::new(severity, counter, text)));
+        self.note(Event::new(severity, counter, text));
+    }
+
+    pub(crate) fn note(&mut self, event: Event) {
+        self.outputs.push_back(Output::Log(event));
     }
 
     /// The name of a new port of a call.
@@ -261,7 +266,8 @@ impl Media {
                     let call_id = &call.call_id;
                     let text =
                         format!("{call_id}: SDP said {said}, packets come from {address}, latched");
-                    self.log(Severity::Debug, "media.learned", text);
+                    let event = Event::new(Severity::Debug, "media.learned", text).call_id(call_id);
+                    self.note(event);
                 }
             }
             relay::Event::Counters { counters, .. } => {
@@ -398,7 +404,8 @@ impl Media {
             call.call_id,
             heard.join(", ")
         );
-        self.log(Severity::Info, "media.timeout", text);
+        let event = Event::new(Severity::Info, "media.timeout", text).call_id(&call.call_id);
+        self.note(event);
         self.close_call(number);
     }
 

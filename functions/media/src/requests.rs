@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use base::log::Severity;
+use base::log::{Event, Severity};
 use base::relay::Command as Path;
 use base::time::Duration;
 use ng::request::{AddressFamily, Ice};
@@ -91,7 +91,7 @@ impl Media {
     fn new_call(&mut self, call_id: &str, request: &Request) -> Result<u64, Response> {
         if self.draining || self.calls.len() >= self.config.max_sessions {
             let text = format!("{call_id} was refused: {} calls are enough", self.calls.len());
-            self.log(Severity::Warning, "media.limit", text);
+            self.note(Event::new(Severity::Warning, "media.limit", text).call_id(call_id));
             return Err(match request.supports_load_limit {
                 true => Response::new(Outcome::LoadLimit),
                 false => Response::error("Parallel session limit reached"),

@@ -13,8 +13,9 @@ use signal_hook::iterator::Signals;
 use super::{Failure, Place, print};
 use crate::config::{loopback, role_help};
 use crate::log::{Format, Log};
+use crate::observe::Observe;
 use crate::plan::{Plan, Role};
-use crate::run::{Process, StartError};
+use crate::run::{METRICS, Process, StartError};
 
 /// Run the network, or some of its functions
 ///
@@ -67,7 +68,10 @@ pub(super) fn run(args: &Args, begin: Instant) -> Result<(), Failure> {
     let log = Log { format: args.log, least };
     let mut process = Process::build(&plan, store, log).map_err(|error| refused(&error))?;
     process.door(&state.door).map_err(|error| refused(&error))?;
+    let shown = process.observe(&config.observe, Some(state.store.clone()));
+    shown.map_err(|error| refused(&error))?;
     print(&overview(&plan, &process, file.as_deref(), &state.store))?;
+    print(&watchers(&process, &config.observe))?;
     process.on_started(move || {
         let _ = print(&format!("ready in {} ms\n", begin.elapsed().as_millis()));
     });
@@ -98,6 +102,13 @@ pub(super) fn run(args: &Args, begin: Instant) -> Result<(), Failure> {
 fn refused(error: &StartError) -> Failure {
     use engine::net::ListenError;
     match error {
+        StartError::Listen(ListenError::InUse { name, .. } | ListenError::Refused { name, .. })
+            if name == METRICS =>
+        {
+            Failure::new(format!(
+                "{error}\n  help: set another address of this machine: [observe] metrics = \"…\""
+            ))
+        }
         StartError::Listen(ListenError::InUse { name, .. }) => Failure::new(format!(
             "{error}\n  help: stop that one, or set another address: [{name}] listen = [\"…\"]"
         )),
@@ -136,6 +147,18 @@ fn overview(
     }
     for role in needed(plan) {
         let _ = writeln!(out, "{role} is looked up in DNS as {}", plan.host(role));
+    }
+    out
+}
+
+/// Where it can be seen what happens.
+fn watchers(process: &Process, observe: &Observe) -> String {
+    let mut out = String::new();
+    for page in process.pages() {
+        let _ = writeln!(out, "metrics are at http://{page}/metrics");
+    }
+    if let Some(collector) = observe.hep {
+        let _ = writeln!(out, "HEP goes to udp:{collector}");
     }
     out
 }

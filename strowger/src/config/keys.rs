@@ -31,6 +31,10 @@ pub enum Kind {
     Criteria,
     /// A SIP URI.
     SipUri,
+    /// `udp:address:port`.
+    Collector,
+    /// A number of 32 bits.
+    Number,
 }
 
 /// One key.
@@ -91,6 +95,18 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
         )],
     ),
     (
+        "observe",
+        &[
+            key(
+                "metrics",
+                Kind::Listen,
+                "Addresses where GET /metrics (Prometheus) and GET /check are answered.",
+            ),
+            key("hep", Kind::Collector, "The HEPv3 collector that all messages are sent to."),
+            key("hep_id", Kind::Number, "The capture agent id that the collector is told."),
+        ],
+    ),
+    (
         "registration",
         &[
             key("min_expires", Kind::Seconds, "The shortest registration in seconds."),
@@ -135,6 +151,8 @@ fn of_kind(key: &Key) -> Value {
         }
         Kind::Ports => json!({ "type": "string", "pattern": "^[0-9]{1,5}-[0-9]{1,5}$" }),
         Kind::Seconds => json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX }),
+        Kind::Collector => json!({ "type": "string", "pattern": "^(udp:)?[^ ]+:[0-9]{1,5}$" }),
+        Kind::Number => json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX }),
         Kind::Switch => json!({ "type": "boolean" }),
     };
     schema["description"] = json!(key.doc);

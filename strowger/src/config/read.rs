@@ -95,6 +95,9 @@ impl Reader {
             ("trust", "networks") => self.networks(value),
             ("registration", "min_expires") => self.config.min_expires = self.seconds(value),
             ("registration", "max_expires") => self.config.max_expires = self.seconds(value),
+            ("observe", "metrics") => self.metrics(value),
+            ("observe", "hep") => self.collector(value),
+            ("observe", "hep_id") => self.hep_id(value),
             (_, "listen") if role.is_some() => {
                 role.into_iter().for_each(|role| self.listen(role, value));
             }
@@ -228,6 +231,37 @@ impl Reader {
             self.listeners.push((*addr, role, span.clone()));
         }
         self.config.listen.insert(role, found.into_iter().map(|(addr, _)| addr).collect());
+    }
+
+    fn metrics(&mut self, value: &Value<'_>) {
+        let help = "an IP address and a port, such as \"127.0.0.1:9090\"; names are not looked up";
+        let found = self.parsed::<SocketAddr>(value, "an address to listen on", help);
+        self.config.observe.metrics = found.into_iter().map(|(addr, _)| addr).collect();
+    }
+
+    fn collector(&mut self, value: &Value<'_>) {
+        let Some(text) = self.text(value) else { return };
+        let address = text.strip_prefix("udp:").unwrap_or(&text).parse::<SocketAddr>().ok();
+        let address = address.filter(|a| a.port() != 0 && !a.ip().is_unspecified());
+        if address.is_none() {
+            let help = "write \"udp:192.0.2.5:9060\"; names are not looked up";
+            self.wrong(value.span(), format!("{text:?} is not where a HEP collector can be"), help);
+        }
+        self.config.observe.hep = address;
+    }
+
+    fn hep_id(&mut self, value: &Value<'_>) {
+        let help = "a number from 0 to 4294967295, without quotes";
+        let DeValue::Integer(integer) = value.get_ref() else {
+            return self.kind(value, "a number", help);
+        };
+        match u32::from_str_radix(integer.as_str(), integer.radix()) {
+            Ok(number) => self.config.observe.hep_id = number,
+            Err(_) => {
+                let message = format!("{} is out of range", integer.as_str());
+                self.wrong(value.span(), message, help);
+            }
+        }
     }
 
     fn seams(&mut self, role: Role, value: &Value<'_>) {

@@ -1,6 +1,6 @@
 //! REGISTER through the P-CSCF, TS 24.229 §5.2.2.
 
-use base::{Flow, Instant, Severity};
+use base::{Event, Flow, Instant, Severity};
 use sip::header::{Challenge, Credentials, HeaderName, NameAddr, delta_seconds};
 use sip::{Hop, Message, Uri};
 
@@ -99,7 +99,8 @@ impl Pcscf {
         self.outputs.extend(self.bindings.save(now, binding));
         if first {
             let text = format!("{} registered from {}", pending.aor, pending.flow.remote);
-            self.log(Severity::Info, "pcscf.registered", text);
+            let event = Event::new(Severity::Info, "pcscf.registered", text);
+            self.tell(event.impu(&pending.aor));
         }
         if !self.subscriptions.has(pending.id) {
             self.subscribe(now, pending.id, &default_identity);
@@ -109,12 +110,14 @@ impl Pcscf {
     /// Forgets a phone.
     pub(super) fn unbind(&mut self, now: Instant, id: u64, why: &str) {
         let Some(binding) = self.bindings.get(id) else { return };
-        let text = format!("{} {why}", binding.aor);
+        let event =
+            Event::new(Severity::Info, "pcscf.deregistered", format!("{} {why}", binding.aor));
+        let event = event.impu(&binding.aor);
         if let Some(output) = self.bindings.remove(now, id) {
             self.outputs.push_back(output);
         }
         self.subscriptions.end(now, id);
-        self.log(Severity::Info, "pcscf.deregistered", text);
+        self.tell(event);
     }
 
     pub(super) fn expire(&mut self, now: Instant) {

@@ -2,7 +2,7 @@
 //! there as the criteria say, come back by the original dialog identifier, and go on without a server
 //! that is down.
 
-use base::{Instant, Severity};
+use base::{Event, Instant, Severity};
 use sip::header::{HeaderName, NameAddr, ServedUser, SessionCase};
 use sip::{Message, ServerId, Stack, Uri};
 
@@ -50,7 +50,8 @@ impl Scscf {
         };
         let server = criterion.server.clone();
         let text = format!("criterion {index} of {} fires: {}", pending.served, server.uri);
-        self.log(Severity::Debug, "scscf.ifc_fired", text);
+        let event = Event::new(Severity::Debug, "scscf.ifc_fired", text);
+        self.tell(pending.upstream.about(event).impu(&pending.served));
         pending.next = index + 1;
         self.ask_application_server(now, pending, context, server, registered)
     }
@@ -145,7 +146,8 @@ impl Scscf {
         }
         let text =
             format!("{} answered {status}: the session goes on without it", asked.server.uri);
-        self.log(Severity::Warning, "scscf.as_failed", text);
+        let event = Event::new(Severity::Warning, "scscf.as_failed", text);
+        self.tell(asked.pending.upstream.about(event).impu(&asked.pending.served));
         if let Err(refusal) = self.through_criteria(now, asked.pending.clone(), Some(context)) {
             self.proxy.abort(now, context, refusal.status);
         }

@@ -1,7 +1,7 @@
 //! REGISTER at the S-CSCF: TS 24.229 §5.4.1, RFC 3261 §10.3.
 
 use base::redact::Secret;
-use base::{Instant, Severity};
+use base::{Event, Instant, Severity};
 use diameter::cx::{Assignment, AuthData, Maa, Mar, Saa, Sar};
 use sip::Message;
 use sip::header::{Challenge, Credentials, HeaderName, NameAddr, delta_seconds, q_value};
@@ -24,6 +24,12 @@ pub(super) struct Register {
     impi: String,
     impu: String,
     stale: bool,
+}
+
+impl Register {
+    fn about(&self, event: Event) -> Event {
+        self.upstream.about(event).impi(&self.impi)
+    }
 }
 
 impl Scscf {
@@ -65,7 +71,11 @@ impl Scscf {
                     );
                 }
                 let text = format!("{} answered the challenge wrongly", register.impi);
-                self.log(Severity::Warning, "scscf.wrong_response", text);
+                self.tell(register.about(Event::new(
+                    Severity::Warning,
+                    "scscf.wrong_response",
+                    text,
+                )));
                 Err(Refusal::new(403, "the answer to the challenge is wrong"))
             }
         }
@@ -134,7 +144,11 @@ impl Scscf {
             Some(challenge) => self.send_challenge(now, &register, &challenge),
             None => {
                 let text = format!("no challenge for {}: {answer}", register.impi);
-                self.log(Severity::Warning, "scscf.no_challenge", text);
+                self.tell(register.about(Event::new(
+                    Severity::Warning,
+                    "scscf.no_challenge",
+                    text,
+                )));
                 let refusal = answer.register_refusal("no authentication data");
                 self.refuse(now, &register.upstream, &refusal);
             }
@@ -211,7 +225,7 @@ impl Scscf {
         };
         if let Err(refusal) = result {
             let text = format!("{} not registered: {answer}", register.impi);
-            self.log(Severity::Warning, "scscf.not_assigned", text);
+            self.tell(register.about(Event::new(Severity::Warning, "scscf.not_assigned", text)));
             self.refuse(now, &register.upstream, &refusal);
         }
     }
@@ -276,7 +290,7 @@ impl Scscf {
         self.outputs.extend(save);
         if first {
             let text = format!("{} registered as {}", register.impu, register.impi);
-            self.log(Severity::Info, "scscf.registered", text);
+            self.tell(register.about(Event::new(Severity::Info, "scscf.registered", text)));
         }
         let response = self.register_response(now, register);
         let for_servers = has_criteria.then(|| response.clone());
@@ -303,12 +317,14 @@ impl Scscf {
         self.contacts_changed(now, impi, &before, &[], event);
         let (user, output) = self.users.remove(impi)?;
         self.outputs.push_back(output);
-        self.log(Severity::Info, "scscf.deregistered", format!("{impi}: {}", event.as_str()));
+        let text = format!("{impi}: {}", event.as_str());
+        self.tell(Event::new(Severity::Info, "scscf.deregistered", text).impi(impi));
         Some(user)
     }
 
     /// The 200 OK, §5.4.1.2.2F: what is registered, and how to reach us.
     fn register_response(&mut self, now: Instant, register: &Register) -> Message {
+        self.tally.add(super::ACCEPTED);
         let mut response = self.proxy.answer(&register.upstream, 200);
         for path in register.request.lines(HeaderName::Path) {
             response.push(HeaderName::Path, path);

@@ -92,6 +92,8 @@ pub(super) struct Users {
     by_impi: BTreeMap<String, User>,
     by_aor: BTreeMap<String, String>,
     expiries: Expiries<String>,
+    /// Contacts of all users: asked for by every scrape, so they are not counted anew.
+    contacts: usize,
 }
 
 impl Users {
@@ -101,7 +103,7 @@ impl Users {
 
     /// Contacts of all users.
     pub(super) fn contacts(&self) -> usize {
-        self.by_impi.values().map(|user| user.contacts.len()).sum()
+        self.contacts
     }
 
     pub(super) fn get(&self, impi: &str) -> Option<&User> {
@@ -152,12 +154,15 @@ impl Users {
             Some(at) => self.expiries.set(at, user.impi.clone()),
             None => self.expiries.remove(&user.impi),
         }
-        self.by_impi.insert(user.impi.clone(), user);
+        self.contacts += user.contacts.len();
+        let old = self.by_impi.insert(user.impi.clone(), user);
+        self.contacts -= old.map_or(0, |old| old.contacts.len());
     }
 
     /// Takes a user out.
     pub(super) fn remove(&mut self, impi: &str) -> Option<(User, Output)> {
         let user = self.by_impi.remove(impi)?;
+        self.contacts -= user.contacts.len();
         self.expiries.remove(&user.impi);
         for aor in user.aors() {
             self.by_aor.remove(&aor);

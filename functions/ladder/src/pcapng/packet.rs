@@ -22,18 +22,6 @@ pub(super) struct Segment {
     pub(super) push: bool,
 }
 
-/// Both as IPv4, or both as IPv6.
-pub(super) fn same_family(from: SocketAddr, to: SocketAddr) -> (SocketAddr, SocketAddr) {
-    if from.is_ipv4() == to.is_ipv4() {
-        return (from, to);
-    }
-    let wide = |address: SocketAddr| match address.ip() {
-        IpAddr::V4(v4) => SocketAddr::new(v4.to_ipv6_mapped().into(), address.port()),
-        IpAddr::V6(_) => address,
-    };
-    (wide(from), wide(to))
-}
-
 /// A UDP datagram in its packet.
 pub(super) fn udp(from: SocketAddr, to: SocketAddr, id: u16, payload: &[u8]) -> Vec<u8> {
     let length = (8 + payload.len()) as u16;

@@ -8,6 +8,7 @@
 mod config;
 mod peering;
 mod routing;
+pub mod status;
 #[cfg(test)]
 mod tests;
 
@@ -266,6 +267,11 @@ impl Node {
             Input::Start => self.start(now),
             Input::Timeout => self.timeout(now),
             Input::Drain => self.drain(now),
+            Input::Order(order) if status::Ask::is(&order) => {
+                let report = self.report_status();
+                self.outputs.push_back(report);
+                return None;
+            }
             Input::Received { flow, message } if flow.service == Service::Diameter => {
                 self.received(now, flow, message);
                 return None;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use base::machine::{Input, Name, Output, Target};
 use base::{Endpoint, FlowError, Transport, WireId};
 
+use super::status::{PeerStatus, Status};
 use super::*;
 use crate::avp::Key;
 use crate::cx::{self, Body, Lia, Lir};
@@ -154,6 +155,33 @@ fn proper(out: &mut Writer) {
     out.utf8(SESSION_ID, "cscf.example;1;2");
     out.utf8(ORIGIN_HOST, "cscf.example").utf8(ORIGIN_REALM, "example");
     out.utf8(DESTINATION_REALM, "example").utf8(PUBLIC_IDENTITY, "sip:a@example");
+}
+
+#[test]
+fn an_application_is_up_while_a_peer_serves_it() {
+    // Others come to a server: it needs nobody.
+    let mut server = open_server(Transport::Tcp);
+    let peer = |up| PeerStatus { host: "cscf.example".to_owned(), up };
+    assert_eq!(server.status(), Status { applications: Vec::new(), peers: vec![peer(true)] });
+    server.closed(T0, flow(1, Transport::Tcp), FlowError::Closed);
+    assert!(server.status().peers.iter().all(|peer| !peer.up));
+    // Who is told of a peer needs it; a peer that comes by itself is as good.
+    let mut client = Node::new(client(&["hss.example"]), Random::from_u64(2));
+    let applications = |up| vec![(cx::APPLICATION, up)];
+    assert_eq!(client.status().applications, applications(false));
+    client.received(
+        T0,
+        flow(1, Transport::Tcp),
+        cer("hss.example", cx::APPLICATION).bytes().clone(),
+    );
+    assert_eq!(client.status().applications, applications(true));
+    let input = Input::Order(status::Ask::order());
+    assert!(client.handle(T0, input).is_none());
+    let told = std::iter::from_fn(|| client.poll_output()).find_map(|output| match output {
+        Output::Report(report) => report.0.downcast::<Status>().ok(),
+        _ => None,
+    });
+    assert_eq!(told.map(|status| *status), Some(client.status()));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What arrives: RFC 3261 §18.1.2, §18.2.1, §16.3.
 
-use base::{Bytes, Endpoint, Flow, Instant, Severity, Transport};
+use base::{Bytes, Endpoint, Event as LogEvent, Flow, Instant, Output, Severity, Transport};
 
 use super::server::ServerKey;
 use super::{Event, ServerId, Stack};
@@ -100,7 +100,9 @@ impl Stack {
     /// Answers statelessly; never an ACK.
     fn refuse(&mut self, flow: Flow, request: &Message, status: u16, reason: &str) {
         let text = format!("{status} {reason} to a request from {}", flow.remote);
-        self.log(Severity::Warning, "sip.refused", text);
+        let event = LogEvent::new(Severity::Warning, "sip.refused", text);
+        let call_id = request.get(HeaderName::CallId);
+        self.outputs.push_back(Output::Log(call_id.into_iter().fold(event, LogEvent::call_id)));
         if request.method() == Some(&Method::Ack) || !request.has(HeaderName::Via) {
             return;
         }
