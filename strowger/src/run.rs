@@ -89,7 +89,8 @@ impl Process {
             tables: &[],
         })?;
         live.rebuild(provisioner, Box::new(|| Box::new(Provisioner::default())));
-        let desk = Arc::new(Desk::new(live.handle(), provisioner));
+        let desk =
+            Arc::new(Desk::new(live.handle(), provisioner, functions.get(&Role::Hss).copied()));
         let recorder = Recorder::start(LIMITS)?;
         let (door, started, listen) = (None, None, None);
         Ok(Process { live, functions, desk, recorder, log, door, started, listen })
