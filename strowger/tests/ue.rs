@@ -307,6 +307,31 @@ fn digits_hold_texts_and_an_end_from_outside() {
 }
 
 #[test]
+fn what_an_operator_changes_is_told_to_a_phone_at_once() {
+    let network = Network::start();
+    let mut answering = network.answering(BOB);
+    let sub = |args: &str| {
+        let output = command(&network.folder, &format!("sub {args}")).output().unwrap();
+        assert!(output.status.success(), "{args}: {}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    assert!(sub("deregister bob --again --reason maintenance").ends_with(" is deregistered\n"));
+    answering.hears("the network ended the registration: deactivated");
+    // It has registered again by itself; once it has subscribed too, it can be told more.
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !command(&network.folder, "sub deregister bob --again").output().unwrap().status.success()
+    {
+        assert!(std::time::Instant::now() < end);
+    }
+    answering.hears("the network ended the registration: deactivated");
+    sub("bar bob");
+    network.fails(&format!("register {BOB}"), 1);
+    sub("unbar bob");
+    network.works(&format!("register {BOB}"));
+    answering.interrupt();
+}
+
+#[test]
 fn many_phones_call_each_other_and_one_that_rejects_is_no_failure() {
     let network = Network::start();
     let names = ["a", "b"].map(|who| (1..=5).map(|n| format!("{who}{n:02},p{n}\n")).collect());

@@ -120,6 +120,28 @@ fn who_is_barred_is_deregistered_and_comes_back_when_he_is_unbarred() {
     }
 }
 
+/// TS 24.229 §5.1.1.7: who must not register again ends his calls.
+#[test]
+fn a_call_of_somebody_who_is_barred_ends() {
+    for mut network in networks() {
+        let (alice, bob) = two(&mut network);
+        for (from, to) in [(alice, bob), (bob, alice)] {
+            assert_eq!(call(&mut network, from, &to.tel()), ANSWERED);
+            network.run(Duration::from_secs(2));
+            bar(&mut network, alice, true);
+            let mut ended = 0;
+            let both = network.until(Duration::from_secs(2), |_, report| {
+                ended += usize::from(matches!(report.what, What::Ended { .. }));
+                (ended == 2).then_some(())
+            });
+            assert!(both.is_some(), "both ends learn of it at once");
+            bar(&mut network, alice, false);
+            assert_eq!(registers(&mut network, alice), Ok(()));
+            network.run(Duration::from_secs(2));
+        }
+    }
+}
+
 #[test]
 fn who_is_removed_is_deregistered_and_unknown() {
     for mut network in networks() {

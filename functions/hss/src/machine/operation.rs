@@ -135,7 +135,10 @@ impl Hss {
 
     fn end_task(&mut self, id: u64) {
         let Some(job) = self.jobs.remove(&id) else { return };
-        if let (None, Some(impi)) = (&job.subscriber, &job.impi) {
+        // What is not registered, or not even there, need not be remembered.
+        if let Some(impi) = &job.impi
+            && self.registrations.get(impi).is_some_and(|r| *r == Registration::default())
+        {
             self.registrations.remove(impi);
         }
         self.unlock(&job);
