@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Operations that are under way, and subscribers of whom an absent S-CSCF is to be told, at most.
 const MAX_OPERATIONS: usize = 10_000;
 
-/// The order to an [`Hss`]: an operator did this.
+/// What an operator did. The order to an [`Hss`] is a list of them, `Vec<Operation>`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Operation {
     /// The private identity.
@@ -197,11 +197,13 @@ impl Hss {
             }
             Ok(outcome) => {
                 let said = outcome.map_or("nothing that is known".to_owned(), |o| o.to_string());
-                let text = format!(
-                    "{impi}: {host} answered {said} to {}; what it has of him lasts until he \
-                     registers anew: deregister him",
-                    push.what
-                );
+                let advice = match push.what {
+                    What::Termination { .. } => "it may keep his registration until that runs out",
+                    What::Profile { .. } => {
+                        "it keeps the old one until he registers anew: deregister him"
+                    }
+                };
+                let text = format!("{impi}: {host} answered {said} to {}; {advice}", push.what);
                 self.log(Severity::Warning, "hss.not_told", text);
                 Told::No
             }
