@@ -309,15 +309,21 @@ impl Known<'_> {
     }
 
     fn profile(&self, sar: &Sar, sets: &[&ImplicitSet], mut after: Registration) -> Decided {
-        let document = || user_data(self.subscriber, sets.iter().copied()).into_bytes();
-        if !sar.has_user_data {
+        let document =
+            (!sar.has_user_data).then(|| user_data(self.subscriber, sets.iter().copied()));
+        if let Some(document) = &document {
             for set in sets.iter().filter(|set| after.states.contains_key(set.name())) {
-                after.profiles.insert(set.name().to_owned(), digest(self.subscriber, set));
+                let digest = match sets {
+                    // Nearly always.
+                    [_] => digest(self.subscriber, document),
+                    _ => digest(self.subscriber, &user_data(self.subscriber, [*set])),
+                };
+                after.profiles.insert(set.name().to_owned(), digest);
             }
         }
         let saa = Saa {
             user_name: Some(self.subscriber.impi.clone()),
-            user_data: (!sar.has_user_data).then(document),
+            user_data: document.map(String::into_bytes),
             charging: charging(self.subscriber),
             ..Saa::default()
         };
@@ -357,10 +363,12 @@ pub(crate) fn charging(subscriber: &Subscriber) -> Option<ChargingInformation> {
     (charging != ChargingInformation::default()).then_some(charging)
 }
 
-/// A digest (FNV-1a) of all that an S-CSCF is told of a set: two that differ are worth a PPR.
-pub(crate) fn digest(subscriber: &Subscriber, set: &ImplicitSet) -> u64 {
-    let text = format!("{}{:?}", user_data(subscriber, [set]), charging(subscriber));
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+/// A digest (FNV-1a) of all that an S-CSCF is told of a set, whose document this is: two that differ
+/// are worth a PPR.
+pub(crate) fn digest(subscriber: &Subscriber, document: &str) -> u64 {
+    let charging = charging(subscriber).map(|charging| format!("{charging:?}"));
+    let bytes = document.bytes().chain(charging.iter().flat_map(|text| text.bytes()));
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }

@@ -335,11 +335,12 @@ fn next(
                         let rtr = rtr(identities, ReasonCode::PermanentTermination, info);
                         return to(registration, What::Termination { rtr, sets: vec![name] });
                     }
-                    let digest = digest(subscriber, set);
+                    let document = user_data(subscriber, [set]);
+                    let digest = digest(subscriber, &document);
                     let told = registration.profiles.get(&name) == Some(&digest);
                     let ppr = Ppr {
                         user_name: impi.to_owned(),
-                        user_data: Some(user_data(subscriber, [set]).into_bytes()),
+                        user_data: Some(document.into_bytes()),
                         charging: charging(subscriber),
                     };
                     let what = What::Profile { ppr, set: name, digest };
