@@ -131,7 +131,9 @@ fn node(plan: &Plan, role: Role) -> NodeConfig {
     let mut node = NodeConfig::new(plan.host(role), plan.domain.clone());
     node.trusted = neighbours(plan);
     if role != Role::Hss {
-        node.applications.push(diameter::cx::application(&[]));
+        // The HSS changes users at the S-CSCF: RTR and PPR.
+        let serves = if role == Role::Scscf { &cscf::scscf::SERVES[..] } else { &[] };
+        node.applications.push(diameter::cx::application(serves));
         node.peers.push(PeerConfig {
             name: Name {
                 service: Service::Diameter,

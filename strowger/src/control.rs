@@ -4,6 +4,7 @@
 //! ```json
 //! {"put":{"subscribers":[{"subscriber":{…}}],"replace":false,"check":false}}
 //! {"show":{"names":["tel:+491701"]}}   {"remove":{"names":[…]}}   {"list":{"after":null}}
+//! {"bar":{"names":[…],"barred":true}}   {"deregister":{"names":[…],"again":false,"reason":null}}
 //! {"ok":{"subscribers":[…],"more":false}}   {"error":"there is no subscriber …"}
 //! ```
 //!

@@ -51,6 +51,8 @@ pub struct Answer {
     pub number: u64,
     /// What was done or found.
     pub result: Result<Found, Refusal>,
+    /// What the HSS is to be told of, in the order [`hss::Hss`] takes: whoever hears this report does it.
+    pub operations: Vec<hss::Operation>,
 }
 
 /// The report of a [`Provisioner`] at its start: it and all functions before it are started.
@@ -84,7 +86,7 @@ struct Asking {
 struct Waiting {
     number: u64,
     /// What to answer; `None` for a [`Provision`].
-    found: Option<Found>,
+    found: Option<(Found, Vec<hss::Operation>)>,
 }
 
 impl Provisioner {
@@ -93,10 +95,15 @@ impl Provisioner {
     }
 
     fn answer(&mut self, number: u64, result: Result<Found, Refusal>) {
-        self.report(Answer { number, result });
+        self.report(Answer { number, result, operations: Vec::new() });
     }
 
-    fn store(&mut self, number: u64, changes: Vec<Change>, found: Option<Found>) {
+    fn store(
+        &mut self,
+        number: u64,
+        changes: Vec<Change>,
+        found: Option<(Found, Vec<hss::Operation>)>,
+    ) {
         self.next += 1;
         let commit = CommitId(self.next);
         self.waiting.insert(commit, Waiting { number, found });
@@ -124,7 +131,12 @@ impl Provisioner {
                 }
                 self.asks.insert(number, asking);
             }
-            Decision::Write(changes, found) => self.store(number, changes, Some(found)),
+            Decision::Write(changes, found, operations) => {
+                self.store(number, changes, Some((found, operations)));
+            }
+            Decision::Tell(found, operation) => {
+                self.report(Answer { number, result: Ok(found), operations: vec![operation] });
+            }
             Decision::Answer(result) => self.answer(number, result),
         }
     }
@@ -163,7 +175,10 @@ impl Provisioner {
     fn committed(&mut self, commit: CommitId, result: Result<(), StoreError>) {
         let Some(Waiting { number, found }) = self.waiting.remove(&commit) else { return };
         match found {
-            Some(found) => self.answer(number, result.map(|()| found).map_err(Refusal::from)),
+            Some((found, operations)) => match result {
+                Ok(()) => self.report(Answer { number, result: Ok(found), operations }),
+                Err(error) => self.answer(number, Err(error.into())),
+            },
             None => self.report(Provisioned { number, result }),
         }
     }

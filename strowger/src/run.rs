@@ -99,7 +99,8 @@ impl Process {
             tables: &[],
         })?;
         live.rebuild(provisioner, Box::new(|| Box::new(Provisioner::default())));
-        let desk = Arc::new(Desk::new(live.handle(), provisioner));
+        let desk =
+            Arc::new(Desk::new(live.handle(), provisioner, functions.get(&Role::Hss).copied()));
         let recorder = Recorder::start(LIMITS)?;
         let asked = functions.iter().map(|(role, id)| (*role, *id)).collect();
         let survey = Arc::new(Survey::new(live.handle(), asked));

@@ -141,6 +141,13 @@ fn subscribers(folder: &Folder) {
     assert!(secrets.contains("cd63cb71954a9f4e48a5994e37a02baf"), "{secrets}");
     assert_eq!(folder.works("sub list").lines().count(), 2);
     let export = folder.works("sub export");
+    let barred = folder.works("sub bar 491701 alice");
+    assert!(barred.contains(&format!("alice@{DOMAIN} is barred\n")), "{barred}");
+    assert_eq!(folder.works("sub show 491701").matches("only to register").count(), 3);
+    folder.works("sub unbar 491701 alice");
+    assert_eq!(folder.works("sub show 491701").matches("only to register").count(), 1);
+    assert_eq!(folder.works("sub export"), export);
+    assert!(folder.fails("sub bar nobody", 1).contains("there is no subscriber"));
     folder.works("sub rm 491701 alice");
     assert_eq!(folder.works("sub list"), "");
     folder.write("all.csv", &export);
@@ -176,6 +183,9 @@ fn subscribers_without_a_process() {
     let folder = Folder::new();
     folder.write("strowger.toml", FREE);
     subscribers(&folder);
+    let nobody = folder.fails("sub deregister user001", 1);
+    assert!(nobody.contains("no strowger runs with this state"), "{nobody}");
+    assert!(nobody.contains("start `strowger run` first"), "{nobody}");
     let mode = fs::metadata(folder.0.join("s/x.redb")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
@@ -188,6 +198,8 @@ fn subscribers_of_a_running_process() {
     let door = folder.0.join("s/x.redb.sock");
     assert_eq!(fs::metadata(&door).unwrap().permissions().mode() & 0o777, 0o600);
     subscribers(&folder);
+    let nobody = folder.fails("sub deregister user001", 1);
+    assert!(nobody.contains(&format!("user001@{DOMAIN} is not registered")), "{nobody}");
     let said = running.said.join("\n");
     assert!(said.contains("pcscf listens on udp:127.0.0.1:"), "{said}");
     assert!(said.contains("icscf is reached within this process only"), "{said}");

@@ -307,6 +307,41 @@ fn digits_hold_texts_and_an_end_from_outside() {
 }
 
 #[test]
+fn what_an_operator_changes_is_told_to_a_phone_at_once() {
+    let network = Network::start();
+    let mut answering = network.answering(BOB);
+    let sub = |args: &str| {
+        let output = command(&network.folder, &format!("sub {args}")).output().unwrap();
+        assert!(output.status.success(), "{args}: {}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    // Who has not subscribed yet is not told: the phone gets its NOTIFY in two steps, the P-CSCF in
+    // one.
+    let notified = |arrows: usize| {
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        loop {
+            let ladder = command(&network.folder, "trace --last bob").output().unwrap();
+            let ladder = text(&ladder.stdout);
+            if ladder.matches(" NOTIFY").count() >= arrows {
+                return;
+            }
+            assert!(std::time::Instant::now() < end, "{ladder}");
+        }
+    };
+    notified(3);
+    assert!(sub("deregister bob --again --reason maintenance").ends_with(" is deregistered\n"));
+    answering.hears("the network ended the registration: deactivated");
+    // It registers again by itself.
+    notified(9);
+    sub("bar bob");
+    answering.hears("the network ended the registration: rejected");
+    network.fails(&format!("register {BOB}"), 1);
+    sub("unbar bob");
+    network.works(&format!("register {BOB}"));
+    answering.interrupt();
+}
+
+#[test]
 fn many_phones_call_each_other_and_one_that_rejects_is_no_failure() {
     let network = Network::start();
     let names = ["a", "b"].map(|who| (1..=5).map(|n| format!("{who}{n:02},p{n}\n")).collect());

@@ -18,11 +18,12 @@ use cscf::pcscf::config::PcscfConfig;
 use engine::sim::{HostId, Process, Simulation, VirtualRelay, Weather};
 use engine::{FunctionSpec, Listener};
 use hss::Subscriber;
+use hss::import::Imported;
 use hss::profile::FilterCriteria;
 use hss::subscriber::OperatorKey;
 use sip::transaction::TimerValues;
 use strowger::plan::{Plan, Role, Seam};
-use strowger::provision::{Provision, Provisioner};
+use strowger::provision::{Answer, Ask, Found, Provision, Provisioner, Refusal, Request};
 
 use crate::faulty::Fault;
 use crate::raw::{Raw, Send};
@@ -62,6 +63,8 @@ pub struct Network {
     fault: Option<Fault>,
     proxy: IpAddr,
     orders: u64,
+    /// What phones said while something else was waited for.
+    unheard: Vec<(HostId, UeReport)>,
 }
 
 impl Network {
@@ -79,7 +82,8 @@ impl Network {
             Process { functions, relay }
         });
         let hosts = Role::ALL.into_iter().map(|role| (role, core)).collect();
-        Network { sim, core, hosts, fault: None, proxy: ip(0), orders: 0 }
+        let unheard = Vec::new();
+        Network { sim, core, hosts, fault: None, proxy: ip(0), orders: 0, unheard }
     }
 
     /// A network without phones whose P-CSCF, S-CSCF and relay have hosts of their own; I-CSCF and
@@ -127,7 +131,7 @@ impl Network {
             hosts.extend(group.iter().map(|role| (*role, host)));
         }
         let (core, proxy) = (hosts[&Role::Hss], address(Role::Pcscf));
-        Network { sim, core, hosts, fault, proxy, orders: 0 }
+        Network { sim, core, hosts, fault, proxy, orders: 0, unheard: Vec::new() }
     }
 
     /// Adds an application server on a host of its own.
@@ -156,7 +160,8 @@ impl Network {
         numbers: std::ops::Range<u32>,
         change: impl Fn(&mut UeConfig) + Clone + 'static,
     ) -> Vec<Phone> {
-        let subscribers: Vec<_> = numbers.clone().map(sim_subscriber).collect();
+        let subscriber = |number| sim_subscriber(number, &[msisdn(number)]);
+        let subscribers: Vec<_> = numbers.clone().map(subscriber).collect();
         let changes = subscribers.iter().flat_map(hss::records).collect();
         self.provision(changes);
         let phones = numbers.zip(subscribers);
@@ -178,7 +183,8 @@ impl Network {
         change: impl Fn(&mut UeConfig) + 'static,
     ) -> Phone {
         let criteria = FilterCriteria::parse_all(ifc.iter().copied()).expect("filter criteria");
-        let subscriber = sim_subscriber(number).with_criteria(criteria).expect("legal criteria");
+        let subscriber = sim_subscriber(number, &[msisdn(number)]);
+        let subscriber = subscriber.with_criteria(criteria).expect("legal criteria");
         self.provision(hss::records(&subscriber));
         self.phone(number, sim_config(number, &subscriber), change)
     }
@@ -242,6 +248,42 @@ impl Network {
         assert!(taken, "the provisioner runs");
     }
 
+    /// What an operator asks for while the network runs. The HSS hears of it as the control door of a
+    /// process lets it hear.
+    ///
+    /// # Errors
+    /// Why it was not done.
+    pub fn operator(&mut self, ask: Ask) -> Result<Found, Refusal> {
+        self.orders += 1;
+        let request = Request { number: self.orders, ask };
+        let taken = self.sim.order(self.core, "provisioner", Order(Box::new(request)));
+        assert!(taken, "the provisioner runs");
+        for _ in 0..1000 {
+            for reported in self.sim.reports() {
+                match reported.report.0.downcast::<Answer>() {
+                    Ok(answer) => {
+                        let order = Order(Box::new(answer.operations));
+                        assert!(self.sim.order(self.core, "hss", order), "the HSS runs");
+                        return answer.result;
+                    }
+                    Err(other) => {
+                        let said = other.downcast::<UeReport>();
+                        self.unheard.extend(said.map(|report| (reported.host, *report)));
+                    }
+                }
+            }
+            self.sim.run_for(Duration::from_millis(1));
+        }
+        panic!("the provisioner answers within a second");
+    }
+
+    /// An operator writes over a subscriber with a SIM.
+    pub fn replace(&mut self, subscriber: Subscriber) {
+        let subscribers = vec![Imported { subscriber, seq: None }];
+        let done = self.operator(Ask::Put { subscribers, replace: true, check: false });
+        done.expect("the subscriber is replaced");
+    }
+
     /// Lets a phone that is registered send bytes to its P-CSCF.
     pub fn send(&mut self, phone: Phone, bytes: impl Into<Bytes>) {
         let taken = self.sim.order(phone.host, "ue", Order(Box::new(Send(bytes.into()))));
@@ -267,7 +309,8 @@ impl Network {
             let report = reported.report.0.downcast::<UeReport>().ok()?;
             Some((reported.host, *report))
         };
-        reports.into_iter().filter_map(ours).collect()
+        self.unheard.extend(reports.into_iter().filter_map(ours));
+        std::mem::take(&mut self.unheard)
     }
 
     /// Runs until a phone says something in particular, at most so long.
@@ -342,10 +385,14 @@ fn packet_path(plan: &Plan) -> VirtualRelay {
     VirtualRelay::new(plan.media_ports.clone(), forward)
 }
 
-fn sim_subscriber(number: u32) -> Subscriber {
+/// The subscriber with the SIM of a phone, and with these numbers.
+///
+/// # Panics
+/// If a number is none.
+pub fn sim_subscriber(number: u32, msisdns: &[String]) -> Subscriber {
     let imsi = format!("00101{number:010}");
     let operator = OperatorKey::Op(Secret::new(OP));
-    Subscriber::from_sim(&imsi, &[msisdn(number)], key(number), operator, [0x80, 0], DOMAIN)
+    Subscriber::from_sim(&imsi, msisdns, key(number), operator, [0x80, 0], DOMAIN)
         .expect("a legal subscriber")
 }
 
@@ -371,7 +418,8 @@ fn ip(number: u32) -> IpAddr {
     IpAddr::from((0x0a00_0001 + number).to_be_bytes())
 }
 
-fn msisdn(number: u32) -> String {
+/// The number that a phone has at first, without the plus sign.
+pub fn msisdn(number: u32) -> String {
     format!("49300000{number:04}")
 }
 

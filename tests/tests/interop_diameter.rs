@@ -1,4 +1,4 @@
-//! python-diameter asks our HSS over Cx.
+//! python-diameter asks our HSS over Cx, and is told by it what an operator changes.
 #![cfg(feature = "interop")]
 
 use std::path::Path;
@@ -20,13 +20,22 @@ fn python_diameter_asks_the_hss() {
     scenario("python-diameter", |namespace| {
         let mut spec = Spec::default().here(&[("hss", Some(3868))]);
         spec.sims.push(("001010000000001".to_owned(), "4930200".to_owned()));
-        let _network = Process::start(namespace, NETWORK, &spec);
+        let mut network = Process::start(namespace, NETWORK, &spec);
         let script = peer_file("diameter/cx.py").display().to_string();
         let hss = format!("hss.{DOMAIN}");
         let impi = format!("001010000000001@{DOMAIN}");
         let scscf = format!("sip:scscf.{DOMAIN}");
         let args = [&script, HERE, "3868", DOMAIN, &hss, &impi, &scscf];
-        let said = Peer::start(namespace, &python(), args).succeeds();
+        let mut peer = Peer::start(namespace, &python(), args);
+        let mut operator = |order: &str| {
+            network.order(&format!("operator {order}"));
+            network.hears(order, |report| (report["what"] == "done").then_some(()));
+        };
+        peer.says("waits for PPR");
+        operator("number 001010000000001 4930201");
+        peer.says("waits for RTR");
+        operator("deregister 4930200");
+        let said = peer.succeeds();
         for line in [
             "CEA ok",
             // DIAMETER_ERROR_IDENTITY_NOT_REGISTERED, TS 29.229 §6.2.2.3.
@@ -41,8 +50,16 @@ fn python_diameter_asks_the_hss() {
             &format!("LIA 2001 {scscf}"),
             // DIAMETER_ERROR_USER_UNKNOWN, TS 29.229 §6.2.2.1.
             "MAA-unknown 5001",
+            // PERMANENT_TERMINATION, and no Public-Identity: all of them, TS 29.229 §6.1.9.
+            "RegistrationTerminationRequest 0 maintenance 0",
+            "LIA-after 5003",
         ] {
             assert!(said.lines().any(|l| l.trim_end() == line), "{line:?} is missing in:\n{said}");
+        }
+        let pushed = said.lines().find(|line| line.starts_with("PushProfileRequest "));
+        let pushed = pushed.expect("a profile was pushed");
+        for identity in ["tel:+4930200", "tel:+4930201"] {
+            assert!(pushed.contains(&format!("<Identity>{identity}</Identity>")), "{pushed}");
         }
         assert!(said.contains("<PrivateID>001010000000001@ims.test</PrivateID>"), "{said}");
     });

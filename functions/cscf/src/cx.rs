@@ -1,10 +1,12 @@
 //! The HSS as I- and S-CSCF see it: requests on Cx (TS 29.228 §6.1) and what became of them.
 
+use std::collections::VecDeque;
+
 use base::time::Duration;
 use base::{Deadline, Instant, Output, Random};
 use diameter::cx::{Body, request};
 use diameter::message::Message;
-use diameter::node::{Event, Failure, Node, NodeConfig, RequestId};
+use diameter::node::{AnswerHandle, Event, Failure, Node, NodeConfig, RequestId};
 use diameter::result::{ExperimentalCode, Outcome, ResultCode};
 
 use crate::proxy::Refusal;
@@ -16,6 +18,7 @@ pub struct Cx {
     pub node: Node,
     realm: String,
     timeout: Duration,
+    requests: VecDeque<(AnswerHandle, Message)>,
 }
 
 /// What became of a request.
@@ -76,7 +79,7 @@ impl core::fmt::Display for Answer {
 impl Cx {
     /// A client of the HSS of this realm. Answers that take longer than `timeout` count as none.
     pub fn new(config: NodeConfig, realm: String, timeout: Duration, random: Random) -> Cx {
-        Cx { node: Node::new(config, random), realm, timeout }
+        Cx { node: Node::new(config, random), realm, timeout, requests: VecDeque::new() }
     }
 
     /// Asks. The answer comes from [`Cx::poll`] with the same number.
@@ -84,16 +87,22 @@ impl Cx {
         self.node.request(now, request(body, &self.realm, None), self.timeout)
     }
 
-    /// The next answer. Requests of the HSS (RTR, PPR) are not served by this application yet: the
-    /// node has answered them with 3001.
+    /// The next answer.
     pub fn poll(&mut self) -> Option<(RequestId, Answer)> {
         loop {
             match self.node.poll_event()? {
                 Event::Answer { id, message } => return Some((id, classify(message))),
                 Event::Failed { id, reason } => return Some((id, Answer::Unavailable(reason))),
-                Event::Request { .. } | Event::PeerUp { .. } | Event::PeerDown { .. } => {}
+                Event::Request { handle, message } => self.requests.push_back((handle, message)),
+                Event::PeerUp { .. } | Event::PeerDown { .. } => {}
             }
         }
+    }
+
+    /// The next request of the HSS, after [`Cx::poll`] has no answer: RTR or PPR, if the node's
+    /// application serves them.
+    pub fn poll_request(&mut self) -> Option<(AnswerHandle, Message)> {
+        self.requests.pop_front()
     }
 
     /// The next output of the node.

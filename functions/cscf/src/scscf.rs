@@ -9,14 +9,17 @@
 //! - `session`: initial requests, §5.4.3.2 (`originating`) and §5.4.3.3 (`terminating`), through the
 //!   criteria (`application_server`), and requests within dialogs.
 //! - `anchor`: media through a relay that speaks NG.
+//! - `network_initiated`: RTR and PPR of the HSS, §5.4.1.5.
 //!
-//! Seams left open: Ro at `session`, RTR and PPR at [`crate::cx`].
+//! Seams left open: Ro at `session`. Sessions are not released when a registration ends (§5.4.5.1.2):
+//! no dialogs are kept.
 
 mod anchor;
 mod application_server;
 mod authenticate;
 pub mod config;
 pub mod ifc;
+mod network_initiated;
 mod originating;
 pub mod profile;
 mod reg_event;
@@ -40,6 +43,7 @@ use crate::proxy::{self, ContextId, OwnRoute, Proxy, Refusal, Upstream, preproce
 use anchor::Anchor;
 use authenticate::Challenges;
 use config::ScscfConfig;
+pub use network_initiated::SERVES;
 use reg_event::Watchers;
 use session::Leg;
 use third_party::ThirdParty;
@@ -234,6 +238,10 @@ impl Scscf {
         loop {
             if let Some((id, answer)) = self.cx.poll() {
                 self.answered(now, id, &answer);
+                continue;
+            }
+            if let Some((handle, message)) = self.cx.poll_request() {
+                self.network_initiated(now, handle, &message);
                 continue;
             }
             if let Some(job) = self.anchor.poll() {

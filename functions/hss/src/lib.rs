@@ -10,13 +10,15 @@
 //! | [`import`] | Open5GS documents and CSV rows | |
 //! | [`registration`] | registration state and what each request does to it | TS 29.228 §6 |
 //! | [`machine`] | [`Hss`]: requests, loads, commits, answers | |
+//! | `machine::operation` | [`Operation`]: what an operator did, as RTR or PPR | TS 29.228 §6.1.3, §6.2.2 |
 //!
 //! The store is the truth about subscribers: each request loads what it needs, so that others may
 //! write while the HSS runs. Only registration state and reserved blocks of sequence numbers are
 //! kept in memory.
 //!
-//! Not done: sending RTR and PPR, wildcarded and service identities (PSI), several private
-//! identities that share a public one, Sh, S6a and SWx.
+//! Not done: wildcarded and service identities (PSI), several private identities that share a public
+//! one, an RTR to the S-CSCF that another took over from (NEW_SERVER_ASSIGNED), new SIP Digest data in
+//! a PPR, Sh, S6a and SWx.
 
 #![forbid(unsafe_code)]
 
@@ -30,6 +32,6 @@ pub mod user_data;
 
 mod authentication;
 
-pub use machine::{Hss, HssConfig};
+pub use machine::{Hss, HssConfig, Operation, OperationKind};
 pub use records::{records, removal, replacement};
 pub use subscriber::{Credential, ImplicitSet, PublicIdentity, Subscriber, SubscriberError};

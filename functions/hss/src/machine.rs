@@ -1,5 +1,8 @@
 //! The machine: each Cx request is a small job, load, decide, perhaps commit, answer. Jobs of one
-//! private identity run one after the other, so that none sees another's half-done work.
+//! private identity run one after the other, so that none sees another's half-done work. So does what
+//! an operator did, of which the S-CSCF is told (`operation`).
+
+mod operation;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -12,8 +15,11 @@ use bytes::Bytes;
 use diameter::cx::{self, Body, Lir, Maa, Mar, Sar, Uar};
 use diameter::dictionary::{FEATURE_LIST, FEATURE_LIST_ID, SUPPORTED_FEATURES, VENDOR_ID};
 use diameter::header::Flags;
-use diameter::node::{self, AnswerHandle, NodeConfig};
+use diameter::node::{self, AnswerHandle, NodeConfig, RequestId};
 use diameter::{ExperimentalCode, Fault, Message, Node, Outcome, ResultCode, Writer};
+
+use operation::{Debts, Push, Task};
+pub use operation::{Operation, OperationKind};
 
 use crate::authentication::{self, Refusal, Wanted};
 use crate::profile::FilterCriteria;
@@ -51,12 +57,16 @@ pub struct Hss {
     busy: BTreeMap<String, VecDeque<u64>>,
     sqn: BTreeMap<String, Generator>,
     registrations: BTreeMap<String, Registration>,
+    /// Jobs that wait for an S-CSCF's answer.
+    pushed: BTreeMap<RequestId, u64>,
+    debts: Debts,
     outputs: VecDeque<Output>,
 }
 
 #[derive(Debug)]
 struct Job {
-    handle: AnswerHandle,
+    /// Who waits for the answer; nobody, if an operator began it.
+    handle: Option<AnswerHandle>,
     command: Command,
     /// The public identities, in canonical form; only a SAR may have other than one.
     impus: Vec<String>,
@@ -72,6 +82,18 @@ enum Command {
     Mar(Box<Mar>),
     Sar(Sar),
     Lir(Lir),
+    Task(Task),
+}
+
+impl Job {
+    fn new(
+        handle: Option<AnswerHandle>,
+        command: Command,
+        impus: Vec<String>,
+        impi: Option<String>,
+    ) -> Job {
+        Job { handle, command, impus, impi, locked: false, subscriber: None, step: Step::Owner }
+    }
 }
 
 /// What a job waits for.
@@ -93,6 +115,10 @@ enum Step {
     Block { count: u32, limit: u64 },
     /// A change of registration state, then the answer.
     Commit { outcome: Outcome, avps: Writer, after: Registration },
+    /// The S-CSCF's answer.
+    Push(Push),
+    /// What that means for the registration state.
+    Settle { after: Registration },
 }
 
 impl Hss {
@@ -111,6 +137,8 @@ impl Hss {
             busy: BTreeMap::new(),
             sqn: BTreeMap::new(),
             registrations: BTreeMap::new(),
+            pushed: BTreeMap::new(),
+            debts: Debts::default(),
             outputs: VecDeque::new(),
         }
     }
@@ -127,8 +155,12 @@ impl Hss {
 
     fn pump(&mut self, now: Instant) {
         while let Some(event) = self.node.poll_event() {
-            if let node::Event::Request { handle, message } = event {
-                self.begin(now, handle, &message);
+            match event {
+                node::Event::Request { handle, message } => self.begin(now, handle, &message),
+                node::Event::Answer { id, message } => self.answered(now, id, Ok(&message)),
+                node::Event::Failed { id, reason } => self.answered(now, id, Err(reason)),
+                node::Event::PeerUp { host, .. } => self.pay(&host),
+                node::Event::PeerDown { .. } => {}
             }
         }
     }
@@ -148,16 +180,18 @@ impl Hss {
             let outcome = ExperimentalCode::ERROR_USER_UNKNOWN.into();
             return self.node.answer(now, handle, outcome, cx::common());
         };
-        self.next_job += 1;
-        let id = self.next_job;
-        let step = Step::Owner;
-        let job = Job { handle, command, impus, impi, locked: false, subscriber: None, step };
-        let (known, first) = (job.impi.is_some(), job.impus.first().cloned());
-        self.jobs.insert(id, job);
+        let (known, first) = (impi.is_some(), impus.first().cloned());
+        let id = self.new_job(Job::new(Some(handle), command, impus, impi));
         match first {
             Some(impu) if !known => self.load(id, Step::Owner, records::IDENTITY, &impu),
             _ => self.lock(id),
         }
+    }
+
+    fn new_job(&mut self, job: Job) -> u64 {
+        self.next_job += 1;
+        self.jobs.insert(self.next_job, job);
+        self.next_job
     }
 
     /// Waits for the turn of the job's private identity, then loads the subscriber.
@@ -204,6 +238,10 @@ impl Hss {
                     job.subscriber = Some(subscriber);
                     return self.check_identities(now, id);
                 }
+                Ok(None) if matches!(job.command, Command::Task(_)) => {
+                    self.sqn.remove(&impi);
+                    return self.decide(now, id);
+                }
                 Ok(None) => {
                     // Removed: should he come back, nothing old is his.
                     self.registrations.remove(&impi);
@@ -227,7 +265,7 @@ impl Hss {
             Step::Sqn => value.as_deref().map_or(Ok(1), records::parse_sqn).map(|limit| {
                 self.sqn.insert(impi, Generator::new(limit));
             }),
-            Step::Turn | Step::Block { .. } | Step::Commit { .. } => return,
+            _ => return,
         };
         match result {
             Ok(()) => self.decide(now, id),
@@ -248,6 +286,9 @@ impl Hss {
     /// Everything is at hand, or is loaded now and this is called again.
     fn decide(&mut self, now: Instant, id: u64) {
         let Some(job) = self.jobs.get(&id) else { return };
+        if let Command::Task(_) = job.command {
+            return self.push(now, id);
+        }
         let (Some(impi), Some(subscriber)) = (job.impi.clone(), &job.subscriber) else { return };
         let Some(registration) = self.registrations.get_mut(&impi) else {
             return self.load(id, Step::Registration, records::REGISTRATION, &impi);
@@ -259,9 +300,11 @@ impl Hss {
             Command::Uar(uar) => known.authorize(uar, impu),
             Command::Lir(lir) => known.locate(lir, impu),
             Command::Sar(sar) => {
-                let repeated = job.handle.request().header().flags.has(Flags::RETRANSMITTED);
-                known.assign(sar, &job.impus, repeated)
+                let request = job.handle.as_ref().map(AnswerHandle::request);
+                let repeated = request.is_some_and(|r| r.header().flags.has(Flags::RETRANSMITTED));
+                known.assign(sar, &job.impus, request.and_then(Message::origin_host), repeated)
             }
+            Command::Task(_) => return,
             Command::Mar(_) => return self.authenticate(now, id, &impi),
         };
         match decided {
@@ -374,7 +417,7 @@ impl Hss {
 
     fn committed(&mut self, now: Instant, id: u64, result: Result<(), StoreError>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if !matches!(job.step, Step::Block { .. } | Step::Commit { .. }) {
+        if !matches!(job.step, Step::Block { .. } | Step::Commit { .. } | Step::Settle { .. }) {
             return;
         }
         if let Err(error) = result {
@@ -392,6 +435,10 @@ impl Hss {
                 self.registrations.insert(impi, after);
                 self.finish(now, id, outcome, avps);
             }
+            Step::Settle { after } => {
+                self.registrations.insert(impi, after);
+                self.push(now, id);
+            }
             _ => {}
         }
     }
@@ -406,9 +453,9 @@ impl Hss {
     }
 
     fn finish_error(&mut self, now: Instant, id: u64, outcome: Outcome) {
-        let whose = self.jobs.get(&id).map(|job| {
-            let command = job.handle.request().header().command;
-            (command, job.impi.clone(), job.impus.first().cloned())
+        let whose = self.jobs.get(&id).and_then(|job| {
+            let command = job.handle.as_ref()?.request().header().command;
+            Some((command, job.impi.clone(), job.impus.first().cloned()))
         });
         if let Some((command, impi, impu)) = whose
             && let Some(whose) = impi.as_ref().or(impu.as_ref())
@@ -423,14 +470,18 @@ impl Hss {
 
     fn finish_fault(&mut self, now: Instant, id: u64, fault: &Fault) {
         if let Some(job) = self.jobs.remove(&id) {
-            self.node.refuse(now, job.handle.clone(), fault);
+            if let Some(handle) = job.handle.clone() {
+                self.node.refuse(now, handle, fault);
+            }
             self.unlock(&job);
         }
     }
 
     fn finish(&mut self, now: Instant, id: u64, outcome: Outcome, avps: Writer) {
         if let Some(job) = self.jobs.remove(&id) {
-            self.node.answer(now, job.handle.clone(), outcome, avps);
+            if let Some(handle) = job.handle.clone() {
+                self.node.answer(now, handle, outcome, avps);
+            }
             self.unlock(&job);
         }
     }
@@ -475,6 +526,11 @@ impl Function for Hss {
             Some(Input::Restored { table, key, value }) => self.restored(table, &key, &value),
             Some(Input::Order(order)) if census::Ask::is(&order) => {
                 self.outputs.push_back(self.census().into());
+            }
+            Some(Input::Order(order)) => {
+                if let Ok(operations) = order.0.downcast::<Vec<Operation>>() {
+                    operations.into_iter().for_each(|operation| self.operate(operation));
+                }
             }
             Some(Input::Loaded { load, value }) => self.loaded(now, load.0, value),
             Some(Input::Committed { commit, result }) => self.committed(now, commit.0, result),

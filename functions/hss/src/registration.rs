@@ -19,12 +19,19 @@ use crate::user_data::user_data;
 pub struct Registration {
     /// The SIP URI of the S-CSCF that serves the subscription.
     pub scscf: Option<String>,
+    /// The Diameter identity of the S-CSCF that serves the sets: it hears of changes. Records of
+    /// older programs do not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// The state of implicit sets by their first identity; absent is not registered.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub states: BTreeMap<String, State>,
     /// Sets whose authentication is pending, by their first identity.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub pending: BTreeSet<String>,
+    /// Digests of the service profiles that the S-CSCF has, by the sets' first identities.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub profiles: BTreeMap<String, u64>,
 }
 
 /// The state of an implicit set that an S-CSCF serves.
@@ -38,8 +45,23 @@ pub enum State {
 }
 
 impl Registration {
-    fn state(&self, set: &ImplicitSet) -> Option<State> {
+    pub(crate) fn state(&self, set: &ImplicitSet) -> Option<State> {
         self.states.get(set.name()).copied()
+    }
+
+    /// Whether an S-CSCF serves a set, registered or not.
+    pub fn is_served(&self) -> bool {
+        !self.states.is_empty()
+    }
+
+    /// The Diameter identity of the S-CSCF. If it is not known, it is what the SIP URI names.
+    pub(crate) fn diameter_host(&self) -> Option<String> {
+        self.host.clone().or_else(|| {
+            let (_, rest) = self.scscf.as_ref()?.split_once(':')?;
+            let rest = rest.split([';', '?']).next()?;
+            let place = rest.rsplit('@').next()?;
+            Some(place.split(':').next()?.to_owned())
+        })
     }
 
     fn is_served_by(&self, scscf: &str) -> bool {
@@ -48,8 +70,14 @@ impl Registration {
 
     /// Ends the service of a set; the S-CSCF's name goes with the last one.
     fn clear(&mut self, set: &ImplicitSet) {
-        self.states.remove(set.name());
-        self.pending.remove(set.name());
+        self.end(set.name());
+    }
+
+    /// Ends the service of the set of this name.
+    pub(crate) fn end(&mut self, name: &str) {
+        self.states.remove(name);
+        self.pending.remove(name);
+        self.profiles.remove(name);
         self.forget_if_empty();
     }
 
@@ -59,6 +87,7 @@ impl Registration {
         let before = self.states.len() + self.pending.len();
         self.states.retain(|name, _| names(name));
         self.pending.retain(names);
+        self.profiles.retain(|name, _| names(name));
         if self.states.len() + self.pending.len() < before {
             self.forget_if_empty();
         }
@@ -67,6 +96,8 @@ impl Registration {
     fn forget_if_empty(&mut self) {
         if self.states.is_empty() && self.pending.is_empty() {
             self.scscf = None;
+            self.host = None;
+            self.profiles.clear();
         }
     }
 }
@@ -151,8 +182,15 @@ impl Known<'_> {
     }
 
     /// SAR, TS 29.228 §6.1.2.1. `impus` are canonical and the subscriber's own; none means all.
-    /// `repeated` if it may have been decided before (T-bit).
-    pub(crate) fn assign(&self, sar: &Sar, impus: &[String], repeated: bool) -> Decided {
+    /// `host` is the Diameter identity of the S-CSCF; `repeated` if it may have been decided before
+    /// (T-bit).
+    pub(crate) fn assign(
+        &self,
+        sar: &Sar,
+        impus: &[String],
+        host: Option<&str>,
+        repeated: bool,
+    ) -> Decided {
         use Assignment::*;
         let mut sets = Vec::new();
         for set in impus.iter().map(|impu| self.set(impu)) {
@@ -173,6 +211,7 @@ impl Known<'_> {
                     return Err(ResultCode::UNABLE_TO_COMPLY.into());
                 }
                 after.scscf = Some(sar.server_name.clone());
+                after.host = host.map(str::to_owned);
                 for set in &sets {
                     after.pending.remove(set.name());
                     after.states.insert(set.name().to_owned(), State::Registered);
@@ -189,6 +228,7 @@ impl Known<'_> {
                     return Err(ExperimentalCode::ERROR_IN_ASSIGNMENT_TYPE.into());
                 }
                 after.scscf = Some(sar.server_name.clone());
+                after.host = host.map(str::to_owned);
                 for set in &sets {
                     after.states.insert(set.name().to_owned(), State::Unregistered);
                 }
@@ -268,18 +308,23 @@ impl Known<'_> {
         self.subscriber.set_of(impu).ok_or(unknown)
     }
 
-    fn profile(&self, sar: &Sar, sets: &[&ImplicitSet], after: Registration) -> Decided {
-        let charging = &self.subscriber.charging;
-        let charging = ChargingInformation {
-            primary_ecf: charging.ocs.clone(),
-            primary_ccf: charging.cdf.clone(),
-            ..ChargingInformation::default()
-        };
-        let document = || user_data(self.subscriber, sets.iter().copied()).into_bytes();
+    fn profile(&self, sar: &Sar, sets: &[&ImplicitSet], mut after: Registration) -> Decided {
+        let document =
+            (!sar.has_user_data).then(|| user_data(self.subscriber, sets.iter().copied()));
+        if let Some(document) = &document {
+            for set in sets.iter().filter(|set| after.states.contains_key(set.name())) {
+                let digest = match sets {
+                    // Nearly always.
+                    [_] => digest(self.subscriber, document),
+                    _ => digest(self.subscriber, &user_data(self.subscriber, [*set])),
+                };
+                after.profiles.insert(set.name().to_owned(), digest);
+            }
+        }
         let saa = Saa {
             user_name: Some(self.subscriber.impi.clone()),
-            user_data: (!sar.has_user_data).then(document),
-            charging: (charging != ChargingInformation::default()).then_some(charging),
+            user_data: document.map(String::into_bytes),
+            charging: charging(self.subscriber),
             ..Saa::default()
         };
         Ok(Decision { outcome: ResultCode::SUCCESS.into(), avps: cx::answer(&saa), after })
@@ -306,6 +351,26 @@ impl Known<'_> {
         };
         (capabilities != ServerCapabilities::default()).then_some(capabilities)
     }
+}
+
+/// Charging-Information of a subscriber, if he has any.
+pub(crate) fn charging(subscriber: &Subscriber) -> Option<ChargingInformation> {
+    let charging = ChargingInformation {
+        primary_ecf: subscriber.charging.ocs.clone(),
+        primary_ccf: subscriber.charging.cdf.clone(),
+        ..ChargingInformation::default()
+    };
+    (charging != ChargingInformation::default()).then_some(charging)
+}
+
+/// A digest (FNV-1a) of all that an S-CSCF is told of a set, whose document this is: two that differ
+/// are worth a PPR.
+pub(crate) fn digest(subscriber: &Subscriber, document: &str) -> u64 {
+    let charging = charging(subscriber).map(|charging| format!("{charging:?}"));
+    let bytes = document.bytes().chain(charging.iter().flat_map(|text| text.bytes()));
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// Whether the SAR names as many identities as its type allows, TS 29.228 §6.1.2.1.

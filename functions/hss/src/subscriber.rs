@@ -226,6 +226,17 @@ impl Subscriber {
         Ok(self)
     }
 
+    /// Bars all public identities, so that nobody can register them or call with them; or gives them
+    /// back what [`from_sim`](Subscriber::from_sim) derives: the one of the IMSI stays barred if there
+    /// is another.
+    pub fn set_barred(&mut self, barred: bool) {
+        let of_imsi = self.imsi.as_ref().map(|_| format!("sip:{}", self.impi));
+        let alone = self.identities().count() == 1;
+        for identity in self.sets.iter_mut().flat_map(|set| &mut set.identities) {
+            identity.barred = barred || (!alone && of_imsi.as_ref() == Some(&identity.uri));
+        }
+    }
+
     /// Adds filter criteria that all subscribers share to every set. Where a priority is taken, the
     /// shared one comes after.
     pub fn share(&mut self, criteria: &[FilterCriteria]) {
@@ -407,6 +418,26 @@ mod tests {
             ]
         );
         assert!(!format!("{sim:?}").contains("[1, 1"));
+    }
+
+    #[test]
+    fn who_is_barred_and_unbarred_is_as_before() {
+        let k = Secret::new([1; 16]);
+        let operator = OperatorKey::Op(Secret::new([2; 16]));
+        let sim = |numbers: &[String]| {
+            let (k, operator) = (k.clone(), operator.clone());
+            Subscriber::from_sim("001010000000001", numbers, k, operator, [0x80, 0], "ex.org")
+        };
+        let password = Secret::new("p".to_owned());
+        let alice = Subscriber::with_password("a", &password, &["491".to_owned()], "ex.org");
+        for before in [sim(&[]), sim(&["491701".to_owned()]), alice] {
+            let before = before.unwrap();
+            let mut subscriber = before.clone();
+            subscriber.set_barred(true);
+            assert!(subscriber.sets[0].is_barred());
+            subscriber.set_barred(false);
+            assert_eq!(subscriber, before);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[allow(dead_code, reason = "shared with the tests of operations")]
 mod bench;
 
 use auth::aka::{Usim, Verdict};

@@ -136,6 +136,14 @@ impl Ue {
         }
     }
 
+    /// Ends every call.
+    pub(crate) fn hang_up_all(&mut self, now: Instant) {
+        let slots: Vec<Slot> = self.calls.iter().map(|(slot, _)| slot).collect();
+        for slot in slots {
+            self.with(slot, |call, core| call.hang_up(core, now));
+        }
+    }
+
     fn refuse(&mut self, now: Instant, call: Option<Slot>, reason: &str) {
         let (call, reason) = (call.map(Into::into), reason.to_owned());
         self.core.report(now, What::OrderRefused { call, reason });

@@ -296,6 +296,10 @@ impl Ue {
         if !self.registration.is_registered() {
             return;
         }
+        // TS 24.229 §5.1.1.7: whoever must not register again has no calls either.
+        if event == Some(ContactEvent::Rejected) {
+            self.hang_up_all(now);
+        }
         self.forget_registration();
         let event = Some(event.map_or("", ContactEvent::as_str).to_owned());
         self.core.report(now, What::Deregistered { event });

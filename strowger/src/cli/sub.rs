@@ -17,10 +17,10 @@ use crate::control::Client;
 use crate::provision::{Ask, Found, Offline, names};
 use crate::state::State;
 
-/// Add, show, list, remove, import and export subscribers
+/// Add, show, list, bar, remove, import and export subscribers
 ///
-/// If `strowger run` runs with the same state, it is asked through its control socket; if not, the
-/// store itself is read and written.
+/// If `strowger run` runs with the same state, it is asked through its control socket, and the network
+/// follows what was changed at once; if not, the store itself is read and written.
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -47,6 +47,38 @@ enum Command {
         /// Private or public identities, numbers, IMSIs, or names
         #[arg(required = true)]
         who: Vec<String>,
+    },
+    /// Bar subscribers: they can neither register nor call nor be called
+    ///
+    /// Who is registered is deregistered at once. `sub unbar` takes it back.
+    Bar {
+        /// Private or public identities, numbers, IMSIs, or names
+        #[arg(required = true)]
+        who: Vec<String>,
+    },
+    /// Unbar subscribers: they can register again
+    ///
+    /// An identity that follows from an IMSI stays only to register if there is a number, as when the
+    /// subscriber was added.
+    Unbar {
+        /// Private or public identities, numbers, IMSIs, or names
+        #[arg(required = true)]
+        who: Vec<String>,
+    },
+    /// End the registration of subscribers, in a running process
+    ///
+    /// Their phones are told, and stay away until they register again by themselves. Nothing keeps them
+    /// from it: `sub bar` does.
+    Deregister {
+        /// Private or public identities, numbers, IMSIs, or names
+        #[arg(required = true)]
+        who: Vec<String>,
+        /// Their phones are to register again at once
+        #[arg(long)]
+        again: bool,
+        /// Why; it is told to the S-CSCF
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
     },
     /// Add all subscribers of a CSV file, or of Open5GS documents in JSON
     ///
@@ -78,15 +110,17 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
             found.subscribers.iter().try_for_each(|s| print(&show::one(s, with_secrets)))
         }
         Command::List => open()?.each(|page| print(&show::rows(page))),
-        Command::Rm { who } => {
-            let mut subscribers = open()?;
-            for who in who {
-                let found = subscribers.ask(Ask::Remove(called(&who, &config)))?;
-                for subscriber in found.subscribers {
-                    print(&format!("{} is removed\n", subscriber.impi))?;
-                }
-            }
-            Ok(())
+        Command::Rm { who } => each_of(open()?, &who, &config, "removed", Ask::Remove),
+        Command::Bar { who } => {
+            each_of(open()?, &who, &config, "barred", |names| Ask::Bar { names, barred: true })
+        }
+        Command::Unbar { who } => {
+            let ask = |names| Ask::Bar { names, barred: false };
+            each_of(open()?, &who, &config, "no longer barred", ask)
+        }
+        Command::Deregister { who, again, reason } => {
+            let ask = |names| Ask::Deregister { names, again, reason: reason.clone() };
+            each_of(open()?, &who, &config, "deregistered", ask)
         }
         Command::Import(import) => import.run(&config, open),
         Command::Export { file } => {
@@ -105,6 +139,23 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
             write(&file, text.as_bytes(), true)
         }
     }
+}
+
+/// Does the same to several subscribers, one after the other, and says so.
+fn each_of(
+    mut subscribers: Subscribers,
+    who: &[String],
+    config: &Config,
+    done: &str,
+    ask: impl Fn(Vec<String>) -> Ask,
+) -> Result<(), Failure> {
+    for who in who {
+        let found = subscribers.ask(ask(called(who, config)))?;
+        for subscriber in found.subscribers {
+            print(&format!("{} is {done}\n", subscriber.impi))?;
+        }
+    }
+    Ok(())
 }
 
 fn called(who: &str, config: &Config) -> Vec<String> {

@@ -1,4 +1,5 @@
-//! Questions of other threads to the provisioner, and who waits for the answer.
+//! Questions of other threads to the provisioner, and who waits for the answer. The HSS hears of what
+//! was done, so that the network follows at once.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use base::machine::{Order, Report};
 use engine::{FunctionId, Handle};
+use hss::{Operation, OperationKind};
 
 use crate::provision::{Answer, Ask, Found, Refusal, Request};
 
@@ -19,6 +21,7 @@ type Reply = Result<Found, Refusal>;
 pub struct Desk {
     handle: Handle,
     provisioner: FunctionId,
+    hss: Option<FunctionId>,
     waiting: Mutex<Waiting>,
 }
 
@@ -40,9 +43,9 @@ pub enum Asked {
 }
 
 impl Desk {
-    /// A desk for a running provisioner.
-    pub fn new(handle: Handle, provisioner: FunctionId) -> Desk {
-        Desk { handle, provisioner, waiting: Mutex::default() }
+    /// A desk for a running provisioner, and the HSS of the process if there is one.
+    pub fn new(handle: Handle, provisioner: FunctionId, hss: Option<FunctionId>) -> Desk {
+        Desk { handle, provisioner, hss, waiting: Mutex::default() }
     }
 
     /// Asks and waits.
@@ -75,13 +78,29 @@ impl Desk {
     pub fn report(&self, report: Report) -> Option<Report> {
         match report.0.downcast::<Answer>() {
             Ok(answer) => {
+                let result = self.tell(answer.operations).and(answer.result);
                 if let Some(sender) = self.waiting().replies.remove(&answer.number) {
                     // Whoever asked may be gone.
-                    let _ = sender.try_send(answer.result);
+                    let _ = sender.try_send(result);
                 }
                 None
             }
             Err(other) => Some(Report(other)),
+        }
+    }
+
+    /// Gives the HSS its order. What was written is so without it; a deregistration is not.
+    fn tell(&self, operations: Vec<Operation>) -> Result<(), Refusal> {
+        let ends =
+            |operation: &Operation| matches!(operation.kind, OperationKind::Deregistered { .. });
+        match self.hss {
+            _ if operations.is_empty() => Ok(()),
+            Some(hss) => {
+                let order = Order(Box::new(operations));
+                self.handle.order(hss, order).map_err(|_| Refusal::Busy)
+            }
+            None if operations.iter().any(ends) => Err(Refusal::NoHss),
+            None => Ok(()),
         }
     }
 

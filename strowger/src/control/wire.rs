@@ -22,6 +22,17 @@ pub(super) enum Request {
     Remove {
         names: Vec<String>,
     },
+    Bar {
+        names: Vec<String>,
+        barred: bool,
+    },
+    Deregister {
+        names: Vec<String>,
+        #[serde(default)]
+        again: bool,
+        #[serde(default)]
+        reason: Option<String>,
+    },
     Show {
         names: Vec<String>,
     },
@@ -59,6 +70,10 @@ impl Request {
                 Request::Put { subscribers, replace: *replace, check: *check }
             }
             Ask::Remove(names) => Request::Remove { names: names.clone() },
+            Ask::Bar { names, barred } => Request::Bar { names: names.clone(), barred: *barred },
+            Ask::Deregister { names, again, reason } => {
+                Request::Deregister { names: names.clone(), again: *again, reason: reason.clone() }
+            }
             Ask::Show(names) => Request::Show { names: names.clone() },
             Ask::List { after } => Request::List { after: after.clone() },
         }
@@ -75,6 +90,10 @@ impl Request {
                 Ask::Put { subscribers: subscribers?, replace, check }
             }
             Request::Remove { names } => Ask::Remove(names),
+            Request::Bar { names, barred } => Ask::Bar { names, barred },
+            Request::Deregister { names, again, reason } => {
+                Ask::Deregister { names, again, reason }
+            }
             Request::Show { names } => Ask::Show(names),
             Request::List { after } => Ask::List { after },
             Request::Trace(_) => return Err("the provisioner knows no messages".to_owned()),

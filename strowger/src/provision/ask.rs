@@ -6,10 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base::Bytes;
 use base::store::{Change, StoreError, Table};
-use hss::Subscriber;
 use hss::import::Imported;
-use hss::records::{IDENTITY, SUBSCRIBER, parse_identity, parse_subscriber, sqn_record};
+use hss::records::{
+    IDENTITY, REGISTRATION, SUBSCRIBER, parse_identity, parse_registration, parse_subscriber,
+    sqn_record,
+};
+use hss::registration::Registration;
 use hss::subscriber::canonical;
+use hss::{Operation, OperationKind, Subscriber};
 
 /// The most subscribers of one [`Ask::Put`] or one page of [`Ask::List`].
 pub const PAGE: usize = 200;
@@ -28,6 +32,23 @@ pub enum Ask {
     },
     /// Remove the first subscriber that one of these names belongs to.
     Remove(Vec<String>),
+    /// Bar all public identities of the first subscriber that one of these names belongs to, or
+    /// unbar them.
+    Bar {
+        /// The names.
+        names: Vec<String>,
+        /// Barred from now on.
+        barred: bool,
+    },
+    /// Deregister the first subscriber that one of these names belongs to.
+    Deregister {
+        /// The names.
+        names: Vec<String>,
+        /// Whether his phones are to register again at once.
+        again: bool,
+        /// Why.
+        reason: Option<String>,
+    },
     /// Show the first subscriber that one of these names belongs to.
     Show(Vec<String>),
     /// A page of subscribers in the order of their private identities.
@@ -66,6 +87,21 @@ pub enum Refusal {
     /// Too many at once.
     #[error("more than {PAGE} subscribers at once")]
     TooMany,
+    /// There is no registration to be ended.
+    #[error("{0} is not registered")]
+    NotRegistered(String),
+    /// What was asked is the business of a running process.
+    #[error(
+        "no strowger runs with this state: whoever is registered cannot be told; start \
+         `strowger run` first, or keep him out with `strowger sub bar`"
+    )]
+    NotRunning,
+    /// The running process has no HSS.
+    #[error("this process runs no HSS: ask the one that does, with its --state DIR")]
+    NoHss,
+    /// The HSS takes no orders.
+    #[error("the HSS is too busy to tell the network of it; try again later")]
+    Busy,
     /// A stored record cannot be read.
     #[error("the stored record of {0} cannot be used: {1}")]
     Damaged(String, String),
@@ -84,8 +120,10 @@ pub(super) enum Decision {
     Need(Vec<Key>),
     /// These private identities first.
     Scan { after: Option<Bytes>, limit: usize },
-    /// Write this, then answer.
-    Write(Vec<Change>, Found),
+    /// Write this, then answer; the HSS is told of it.
+    Write(Vec<Change>, Found, Vec<Operation>),
+    /// Nothing to write, but to tell the HSS.
+    Tell(Found, Operation),
     /// The answer.
     Answer(Result<Found, Refusal>),
 }
@@ -107,17 +145,34 @@ pub(super) fn decide(ask: &Ask, page: Option<&[String]>, loaded: &Loaded) -> Dec
     let decided = match ask {
         Ask::Put { subscribers, replace, check } => {
             put(subscribers, *replace, loaded).map(|decision| match decision {
-                Decision::Write(_, found) if *check => Decision::Answer(Ok(found)),
+                Decision::Write(_, found, _) if *check => Decision::Answer(Ok(found)),
                 decision => decision,
             })
         }
         Ask::Show(names) => find(names, loaded).map(|subscriber| {
             Decision::Answer(Ok(Found { subscribers: vec![subscriber], more: false }))
         }),
-        Ask::Remove(names) => find(names, loaded).map(|subscriber| {
+        Ask::Remove(names) => find_registered(names, loaded).map(|(subscriber, before)| {
             let changes = hss::removal(&subscriber);
-            Decision::Write(changes, Found { subscribers: vec![subscriber], more: false })
+            write(changes, subscriber, OperationKind::Removed { before })
         }),
+        Ask::Bar { names, barred } => find_registered(names, loaded).map(|(old, before)| {
+            let mut subscriber = old.clone();
+            subscriber.set_barred(*barred);
+            let changes = hss::replacement(&old, &subscriber);
+            write(changes, subscriber, OperationKind::Written { before })
+        }),
+        Ask::Deregister { names, again, reason } => {
+            find_registered(names, loaded).map(|(subscriber, before)| {
+                let impi = subscriber.impi.clone();
+                if !before.is_served() {
+                    return Decision::Answer(Err(Refusal::NotRegistered(impi)));
+                }
+                let kind = OperationKind::Deregistered { again: *again, info: reason.clone() };
+                let found = Found { subscribers: vec![subscriber], more: false };
+                Decision::Tell(found, Operation { impi, kind })
+            })
+        }
         Ask::List { after } => match page {
             Some(page) => list(page, loaded),
             None => {
@@ -154,6 +209,18 @@ fn stored(impi: &str, loaded: &Loaded) -> Result<Option<Subscriber>, Refusal> {
     get(SUBSCRIBER, impi, loaded).map(parse).transpose()
 }
 
+/// How somebody is registered; whoever has a record that cannot be read is not.
+fn registration(impi: &str, loaded: &Loaded) -> Registration {
+    let record = get(REGISTRATION, impi, loaded);
+    record.and_then(|value| parse_registration(&value).ok()).unwrap_or_default()
+}
+
+fn write(changes: Vec<Change>, subscriber: Subscriber, kind: OperationKind) -> Decision {
+    let operation = Operation { impi: subscriber.impi.clone(), kind };
+    let found = Found { subscribers: vec![subscriber], more: false };
+    Decision::Write(changes, found, vec![operation])
+}
+
 fn owner(impu: &str, loaded: &Loaded) -> Result<Option<String>, Refusal> {
     let parse = |value: Bytes| {
         parse_identity(&value).map_err(|e| Refusal::Damaged(impu.to_owned(), e.to_string()))
@@ -170,7 +237,10 @@ fn put(subscribers: &[Imported], replace: bool, loaded: &Loaded) -> Result<Decis
         std::iter::once(key(SUBSCRIBER, &subscriber.impi)).chain(identities)
     });
     need(keys, loaded)?;
-    let mut changes = Vec::new();
+    let replaced = subscribers.iter().map(|imported| imported.subscriber.impi.as_str());
+    let replaced = replaced.filter(|impi| get(SUBSCRIBER, impi, loaded).is_some());
+    need(replaced.map(|impi| key(REGISTRATION, impi)), loaded)?;
+    let (mut changes, mut operations) = (Vec::new(), Vec::new());
     // Identities of this very batch are not in the store yet.
     let mut batch: BTreeMap<&str, &str> = BTreeMap::new();
     let mut impis = BTreeSet::new();
@@ -188,13 +258,18 @@ fn put(subscribers: &[Imported], replace: bool, loaded: &Loaded) -> Result<Decis
             }
         }
         changes.extend(match &old {
-            Some(old) => hss::replacement(old, subscriber),
+            Some(old) => {
+                let impi = subscriber.impi.clone();
+                let before = registration(&impi, loaded);
+                operations.push(Operation { impi, kind: OperationKind::Written { before } });
+                hss::replacement(old, subscriber)
+            }
             None => hss::records(subscriber),
         });
         changes.extend(seq.map(|seq| sqn_record(&subscriber.impi, seq)));
     }
     let subscribers = subscribers.iter().map(|imported| imported.subscriber.clone()).collect();
-    Ok(Decision::Write(changes, Found { subscribers, more: false }))
+    Ok(Decision::Write(changes, Found { subscribers, more: false }, operations))
 }
 
 fn find(names: &[String], loaded: &Loaded) -> Result<Subscriber, Stop> {
@@ -215,6 +290,13 @@ fn find(names: &[String], loaded: &Loaded) -> Result<Subscriber, Stop> {
         }
     }
     Err(Refusal::Unknown(names.first().cloned().unwrap_or_default()).into())
+}
+
+fn find_registered(names: &[String], loaded: &Loaded) -> Result<(Subscriber, Registration), Stop> {
+    let subscriber = find(names, loaded)?;
+    need([key(REGISTRATION, &subscriber.impi)].into_iter(), loaded)?;
+    let before = registration(&subscriber.impi, loaded);
+    Ok((subscriber, before))
 }
 
 fn list(page: &[String], loaded: &Loaded) -> Result<Decision, Stop> {

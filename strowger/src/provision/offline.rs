@@ -25,6 +25,9 @@ impl Offline {
     /// # Errors
     /// Why it was not done.
     pub fn ask(&mut self, ask: Ask) -> Result<Found, Refusal> {
+        if matches!(ask, Ask::Deregister { .. }) {
+            return Err(Refusal::NotRunning);
+        }
         let now = Instant::EPOCH;
         self.provisioner.handle(now, Input::Order(Order(Box::new(Request { number: 0, ask }))));
         while let Some(output) = self.provisioner.poll() {

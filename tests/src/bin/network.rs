@@ -1,6 +1,6 @@
 //! A network and phones of ours as a process of its own: its first line on standard input is a
 //! [`Spec`], the others are orders (`NAME register`, `NAME call URI`, `NAME hangup`, `NAME
-//! deregister`, `talk`, `quit`); on standard output it reports, one line of JSON each.
+//! deregister`, `operator VERB …`, `talk`, `quit`); on standard output it reports, one line of JSON each.
 #![allow(clippy::print_stdout, reason = "the other end of the pipe reads it")]
 
 use std::collections::BTreeMap;
@@ -19,12 +19,13 @@ use engine::net::Notice;
 use engine::shard::Crossing;
 use engine::{FunctionId, FunctionSpec, Listener, Live, LiveConfig, RelayConfig};
 use hss::Subscriber;
+use hss::import::Imported;
 use hss::profile::FilterCriteria;
 use hss::subscriber::OperatorKey;
 use ladder::{Party, Record};
 use serde_json::{Value, json};
 use strowger::plan::{Plan, Role, Seam};
-use strowger::provision::{Provision, Provisioned, Provisioner};
+use strowger::provision::{Answer, Ask, Provision, Provisioned, Provisioner, Request, names};
 use strowger_tests::interop::spec::{AMF, K, OP, PASSWORD, PhoneSpec, key};
 use strowger_tests::interop::{DOMAIN, HERE, Spec, prompt};
 use ue::{Audio, CallId, Credential, Incoming, UeConfig, UeOrder, UeReport, What};
@@ -47,8 +48,11 @@ fn main() {
         tables: &[],
     };
     let provisioner = live.add(provisioner).expect("no listener can fail");
+    let mut hss = None;
     for function in strowger::assembly::functions(&plan, &mut random) {
-        live.add(function).unwrap_or_else(|e| panic!("{e}"));
+        let is_hss = function.name == Role::Hss.as_str();
+        let id = live.add(function).unwrap_or_else(|e| panic!("{e}"));
+        hss = hss.or(is_hss.then_some(id));
     }
     for (name, service, places) in strowger::assembly::topology(&plan) {
         live.topology(&name, Some(service), places);
@@ -74,7 +78,13 @@ fn main() {
     handle.order(provisioner, provision).expect("the loop runs");
     let calls = Calls::default();
     let reporting = Arc::clone(&calls);
-    let reporter = std::thread::spawn(move || report(&notices, &reporting));
+    let to_hss = handle.clone();
+    let tell = move |operations: Vec<hss::Operation>| {
+        if let Some(hss) = hss {
+            to_hss.order(hss, Order(Box::new(operations))).expect("the loop runs");
+        }
+    };
+    let reporter = std::thread::spawn(move || report(&notices, &reporting, tell));
     for line in lines {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
@@ -87,6 +97,11 @@ fn main() {
                     std::thread::sleep(length);
                     say(&json!({"what": "talked"}));
                 });
+            }
+            ["operator", verb, who, rest @ ..] => {
+                let ask = operator(verb, who, rest);
+                let request = Order(Box::new(Request { number: 2, ask }));
+                handle.order(provisioner, request).expect("the loop runs");
             }
             [name, order @ ..] => {
                 let order = phone_order(order, calls.lock().expect("no panic").get(*name));
@@ -184,12 +199,37 @@ fn phone_order(words: &[&str], call: Option<&CallId>) -> UeOrder {
     }
 }
 
-fn report(notices: &Receiver<Notice>, calls: &Calls) {
+/// What an operator asks for: `number IMSI NUMBER` gives a SIM one more, `deregister WHO`.
+fn operator(verb: &str, who: &str, rest: &[&str]) -> Ask {
+    let names = names(who, DOMAIN);
+    match (verb, rest) {
+        ("deregister", []) => {
+            Ask::Deregister { names, again: false, reason: Some("maintenance".to_owned()) }
+        }
+        ("number", [number]) => {
+            let numbers = ["4930200", number].map(str::to_owned);
+            let operator = OperatorKey::Op(key(OP));
+            let subscriber = Subscriber::from_sim(who, &numbers, key(K), operator, AMF, DOMAIN);
+            let subscriber = subscriber.expect("a legal subscriber");
+            let subscribers = vec![Imported { subscriber, seq: None }];
+            Ask::Put { subscribers, replace: true, check: false }
+        }
+        _ => panic!("no order: {verb} {rest:?}"),
+    }
+}
+
+fn report(notices: &Receiver<Notice>, calls: &Calls, tell: impl Fn(Vec<hss::Operation>)) {
     for notice in notices {
         match notice {
             Notice::Log { from, event, .. } => eprintln!("{from}: {event:?}"),
             Notice::Report { name, report, .. } => match report.0.downcast::<UeReport>() {
                 Ok(report) => phone_report(&name, &report.what, calls),
+                Err(other) if other.is::<Answer>() => {
+                    let answer = other.downcast::<Answer>().expect("it is one");
+                    answer.result.expect("it is done");
+                    tell(answer.operations);
+                    say(&json!({"what": "done"}));
+                }
                 Err(other) => {
                     if let Some(done) = other.downcast_ref::<Provisioned>() {
                         done.result.as_ref().expect("the subscribers are stored");

@@ -65,7 +65,8 @@ impl Pcscf {
         bindings.find(|binding| binding.identities.iter().any(is_wanted)).or(first)
     }
 
-    /// A request of the phone within a dialog: it follows its Route.
+    /// A request of the phone within a dialog: it follows its Route. A phone whose registration has
+    /// just ended has to end its calls (TS 24.229 §5.1.1.7).
     pub(super) fn phone_in_dialog(
         &mut self,
         now: Instant,
@@ -74,7 +75,7 @@ impl Pcscf {
         flow: Flow,
         id: u64,
     ) -> Result<(), Refusal> {
-        let binding = self.bindings.get(id).filter(|b| b.owns(&flow));
+        let binding = self.bindings.get_or_departed(id).filter(|b| b.owns(&flow));
         let binding = binding.cloned().ok_or(Refusal::new(403, "not the phone of this dialog"))?;
         identity::strip_claims(&mut request);
         self.add_charging_vector(&mut request);

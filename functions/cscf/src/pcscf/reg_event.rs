@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use base::Instant;
 use base::time::Duration;
 use base::timer::Expiries;
+use base::{Event, Instant, Severity};
 use sip::header::{HeaderName, SubscriptionState};
 use sip::reginfo::{self, RegInfo, State};
 use sip::{ClientId, Hop, Message, Method};
@@ -129,23 +129,39 @@ impl Pcscf {
         self.proxy.reply(now, upstream, 200);
     }
 
-    /// Forgets the phone when its contact, or its whole registration, was terminated.
+    /// TS 24.229 §5.2.3: identities for which the phone's contact is active are its own from now on,
+    /// those for which it was terminated are no longer; with the last one the phone is forgotten.
     fn follow(&mut self, now: Instant, id: u64, info: &RegInfo) {
         let Some(binding) = self.bindings.get(id) else { return };
-        let ours = |aor: &str| {
-            let Some(aor) = sip::Uri::parse(aor).map(|u| u.aor()) else { return false };
-            let mut identities = binding.identities.iter().chain([&binding.aor]);
-            identities.any(|i| sip::Uri::parse(i).is_some_and(|u| u.aor() == aor))
-        };
-        let ended = info.registrations.iter().filter(|r| ours(&r.aor)).any(|r| {
-            let contact = r.contacts.iter().find(|c| sip::uri::equal(&c.uri, &binding.contact));
-            match contact {
-                Some(contact) => contact.state == State::Terminated,
-                None => r.state == State::Terminated,
+        let (mut came, mut went) = (Vec::new(), Vec::new());
+        for registration in &info.registrations {
+            let aor = sip::Uri::parse(&registration.aor).map(|uri| uri.aor());
+            let same = |known: &&String| sip::Uri::parse(known).map(|uri| uri.aor()) == aor;
+            let known = binding.identities.iter().find(same);
+            let ours = known.is_some() || same(&&binding.aor);
+            let mut contacts = registration.contacts.iter();
+            let contact = contacts.find(|c| sip::uri::equal(&c.uri, &binding.contact));
+            let state = contact.map_or(registration.state, |contact| contact.state);
+            match state {
+                State::Terminated if ours => went.push(known.unwrap_or(&binding.aor).clone()),
+                State::Active if contact.is_some() && !ours && aor.is_some() => {
+                    came.push(registration.aor.clone());
+                }
+                _ => {}
             }
-        });
-        if ended {
-            self.unbind(now, id, "ended by the network");
+        }
+        let mut binding = binding.clone();
+        binding.identities.retain(|identity| !went.contains(identity));
+        binding.identities.extend(came.iter().cloned());
+        if !went.is_empty() && binding.identities.is_empty() {
+            return self.unbind(now, id, "ended by the network");
+        }
+        if went.len() + came.len() > 0 {
+            let text = format!("{}: identities came {came:?}, went {went:?}", binding.aor);
+            let event = Event::new(Severity::Info, "pcscf.identities_changed", text);
+            self.tell(event.impu(&binding.aor));
+            let save = self.bindings.save(now, binding);
+            self.outputs.extend(save);
         }
     }
 }

@@ -215,6 +215,12 @@ impl Challenges {
         Verdict::Authenticated
     }
 
+    /// Forgets what one private identity was asked: what the HSS gave for it is no longer good.
+    pub(super) fn forget(&mut self, impi: &str) {
+        self.by_impi.remove(impi);
+        self.expiries.remove(&impi.to_owned());
+    }
+
     /// Forgets challenges that nobody answered in time: the timer reg-await-auth, TS 24.229
     /// §5.4.1.2.1.
     pub(super) fn expire(&mut self, now: Instant) {

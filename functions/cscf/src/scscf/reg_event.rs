@@ -12,6 +12,7 @@ use sip::reginfo::{
 };
 use sip::{ClientId, Dialog, Message, Method, Stack, Uri};
 
+use super::profile::Profile;
 use super::user::{Contact, User};
 use super::{Scscf, aor_of};
 use crate::proxy::{Refusal, Upstream};
@@ -210,6 +211,30 @@ impl Scscf {
         }
     }
 
+    /// The HSS changed the profile of a registered user: tells the watchers of the identities that
+    /// came or went, the living ones with them.
+    pub(super) fn identities_changed(&mut self, now: Instant, impi: &str, before: &Profile) {
+        let Some(user) = self.users.get(impi) else { return };
+        let events: Vec<_> =
+            user.contacts.iter().map(|c| (c.clone(), ContactEvent::Registered)).collect();
+        let was = |aor: &str| before.usable().any(|old| old == aor);
+        let is = |aor: &str| user.profile.usable().any(|new| new == aor);
+        let came = user
+            .profile
+            .usable()
+            .map(|aor| (aor.to_owned(), if was(aor) { None } else { Some(ContactEvent::Created) }));
+        let went = before.usable().filter(|aor| !is(aor));
+        let went = went.map(|aor| (aor.to_owned(), Some(ContactEvent::Rejected)));
+        let identities: Vec<_> = came.chain(went).collect();
+        if events.is_empty() || identities.iter().all(|(_, event)| event.is_none()) {
+            return;
+        }
+        for id in self.watchers.of(impi) {
+            self.notify_of(now, &id, &events, &identities, Completeness::Full, None);
+        }
+    }
+
+    /// Tells one watcher of contacts, which are those of every identity.
     fn notify(
         &mut self,
         now: Instant,
@@ -218,9 +243,23 @@ impl Scscf {
         completeness: Completeness,
         ended: Option<&str>,
     ) {
-        let Some(watcher) = self.watchers.by_id.get_mut(id) else { return };
+        let Some(watcher) = self.watchers.by_id.get(id) else { return };
         let Some(user) = self.users.get(&watcher.impi) else { return self.watchers.remove(id) };
-        let body = document(now, user, events, completeness, watcher.version).to_xml();
+        let identities: Vec<_> = user.profile.usable().map(|aor| (aor.to_owned(), None)).collect();
+        self.notify_of(now, id, events, &identities, completeness, ended);
+    }
+
+    fn notify_of(
+        &mut self,
+        now: Instant,
+        id: &(String, String),
+        events: &[(Contact, ContactEvent)],
+        identities: &[(String, Option<ContactEvent>)],
+        completeness: Completeness,
+        ended: Option<&str>,
+    ) {
+        let Some(watcher) = self.watchers.by_id.get_mut(id) else { return };
+        let body = document(now, events, identities, completeness, watcher.version).to_xml();
         watcher.version += 1;
         let mut request = watcher.dialog.request(Method::Notify);
         let state = match ended {
@@ -255,51 +294,43 @@ impl Scscf {
     }
 }
 
+/// The document about contacts of identities. What happened to an identity itself stands for what
+/// happened to its contacts.
 fn document(
     now: Instant,
-    user: &User,
     events: &[(Contact, ContactEvent)],
+    identities: &[(String, Option<ContactEvent>)],
     completeness: Completeness,
     version: u32,
 ) -> RegInfo {
-    let gone = |event: &ContactEvent| {
+    let gone = |event: ContactEvent| {
         use ContactEvent::{Created, Refreshed, Registered, Shortened};
         !matches!(event, Registered | Created | Refreshed | Shortened)
     };
-    let contacts: Vec<ContactInfo> = events
-        .iter()
-        .map(|(contact, event)| {
-            let state = if gone(event) { State::Terminated } else { State::Active };
+    let registration = |(aor, own): &(String, Option<ContactEvent>)| {
+        let contact = |(contact, event): &(Contact, ContactEvent)| {
+            let event = own.unwrap_or(*event);
             ContactInfo {
-                id: contact_id(contact),
-                state,
-                event: Some(*event),
+                id: name('c', &contact.uri),
+                state: if gone(event) { State::Terminated } else { State::Active },
+                event: Some(event),
                 expires: if gone(event) { 0 } else { contact.lifetime.left(now) },
                 uri: contact.uri.clone(),
             }
-        })
-        .collect();
-    let ended =
-        completeness == Completeness::Full && contacts.iter().all(|c| c.state == State::Terminated);
-    let state = if ended { State::Terminated } else { State::Active };
-    let registrations = user
-        .profile
-        .usable()
-        .enumerate()
-        .map(|(n, aor)| Registration {
-            aor: aor.to_owned(),
-            id: format!("r{n}"),
-            state,
-            contacts: contacts.clone(),
-        })
-        .collect();
-    RegInfo { version, completeness, registrations }
+        };
+        let contacts: Vec<ContactInfo> = events.iter().map(contact).collect();
+        let ended = completeness == Completeness::Full
+            && contacts.iter().all(|c| c.state == State::Terminated);
+        let state = if ended { State::Terminated } else { State::Active };
+        Registration { aor: aor.clone(), id: name('r', aor), state, contacts }
+    };
+    RegInfo { version, completeness, registrations: identities.iter().map(registration).collect() }
 }
 
-/// The same contact has the same id in every document.
-fn contact_id(contact: &Contact) -> String {
-    let hash = contact.uri.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+/// The id of a contact or an identity: the same in every document.
+fn name(kind: char, uri: &str) -> String {
+    let hash = uri.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    format!("c{hash:x}")
+    format!("{kind}{hash:x}")
 }

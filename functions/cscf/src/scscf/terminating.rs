@@ -66,11 +66,16 @@ impl Scscf {
         });
         let result = match (user, answer) {
             (Some(user), _) => {
+                let barred = user.profile.find(&pending.served).is_some_and(|(_, i)| i.barred);
                 if self.users.get(&user.impi).is_none() {
                     let save = self.users.save(now, user);
                     self.outputs.extend(save);
                 }
-                self.through_criteria(now, pending, None)
+                if barred {
+                    Err(Refusal::new(404, "the called identity is barred"))
+                } else {
+                    self.through_criteria(now, pending, None)
+                }
             }
             (None, Answer::Unavailable(_)) => {
                 Err(Refusal::new(504, "the HSS did not answer the SAR"))

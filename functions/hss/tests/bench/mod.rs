@@ -111,6 +111,16 @@ impl Bench {
 
     fn connect(&mut self) {
         self.input(Input::Start);
+        self.greet();
+    }
+
+    /// The peer's connection is gone.
+    pub(crate) fn disconnect(&mut self) {
+        self.input(Input::Closed { flow: flow(), error: base::FlowError::Closed });
+    }
+
+    /// The peer connects.
+    pub(crate) fn greet(&mut self) {
         let cer = self.message(CMD_CAPABILITIES_EXCHANGE, 0, |out| {
             out.utf8(ORIGIN_HOST, "cscf.example").utf8(ORIGIN_REALM, "example");
             out.u32(VENDOR_ID, 0)
@@ -118,7 +128,7 @@ impl Bench {
                 .u32(AUTH_APPLICATION_ID, cx::APPLICATION);
         });
         self.send(&cer);
-        assert!(self.answers.pop().unwrap().outcome().unwrap().is_success());
+        assert!(self.answers.remove(0).outcome().unwrap().is_success());
     }
 
     pub(crate) fn message(

@@ -347,6 +347,12 @@ impl Node {
         })
     }
 
+    /// Whether the peer of this DiameterIdentity is open.
+    pub fn is_open(&self, host: &str) -> bool {
+        let mut peers = self.peers.values();
+        peers.any(|peer| peer.state.open().is_some() && peer.host.eq_ignore_ascii_case(host))
+    }
+
     fn mint(&mut self) -> u64 {
         self.next_id += 1;
         (self.config.id_base & (0xff << 56)) | self.next_id & ((1 << 56) - 1)
