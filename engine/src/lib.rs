@@ -6,6 +6,7 @@
 //! - [`net`]: the live loop: sockets, timers, orders from other threads, and the DNS client.
 //! - [`store`]: what outlives a crash, in one file, and the disk of the simulator.
 //! - [`relay`]: the media relay's packet path, a thread of its own.
+//! - [`host`]: what the system says of itself and the standard library does not pass on.
 //! - [`sim`]: the same machines in virtual time on a virtual network, all from one seed.
 //!
 //! The engine knows [`base::Function`] and nothing of what a call is. Bytes that cross a seam are
@@ -18,6 +19,7 @@
 //! SCTP, TUN and XDP.
 
 pub mod framing;
+pub mod host;
 pub mod net;
 pub mod relay;
 pub mod shard;

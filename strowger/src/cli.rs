@@ -4,6 +4,7 @@
 
 mod config;
 mod demo;
+mod doctor;
 mod run;
 mod sub;
 mod trace;
@@ -32,6 +33,7 @@ use crate::state::{State, StateError};
         strowger sub add --name alice --password secret\n  \
         strowger trace                      what crosses, live\n  \
         strowger config init strowger.toml  a file to start from\n  \
+        strowger doctor                     what would stop a call\n  \
         strowger ue register --user alice --password secret\n\n\
         `strowger help COMMAND` tells more about each command."
 )]
@@ -45,6 +47,7 @@ enum Command {
     Demo(demo::Args),
     Run(run::Args),
     Config(config::Args),
+    Doctor(doctor::Args),
     Sub(sub::Args),
     Trace(trace::Args),
     Ue(Box<ue::Args>),
@@ -119,17 +122,19 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args, begin),
         Command::Run(args) => run::run(&args, begin),
         Command::Config(args) => config::run(args),
+        Command::Doctor(args) => return exit(doctor::run(&args)),
         Command::Sub(args) => sub::run(args),
         Command::Trace(args) => trace::run(&args),
         Command::Ue(args) => ue::run(*args),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failure(text)) => {
-            note(&text);
-            ExitCode::FAILURE
-        }
-    }
+    exit(result.map(|()| ExitCode::SUCCESS))
+}
+
+fn exit(result: Result<ExitCode, Failure>) -> ExitCode {
+    result.unwrap_or_else(|Failure(text)| {
+        note(&text);
+        ExitCode::FAILURE
+    })
 }
 
 /// Writes to standard output. A reader that has seen enough is no failure.

@@ -5,14 +5,15 @@
 //! [`provision`] reads and writes subscribers, behind the [`control`] door or without a process.
 //! [`config`] is the file, [`state`] where things are kept, [`run`] the running process, [`cli`] the
 //! commands, [`recorder`] what crossed lately, [`observe`] what is shown to other programs over
-//! [`http`] and HEP, [`phones`] test phones for any server, [`log`] what is written down, and [`demo`]
-//! a call that proves itself.
+//! [`http`] and HEP, [`phones`] test phones for any server, [`log`] what is written down, [`doctor`] what
+//! would stop a call, and [`demo`] a call that proves itself.
 
 pub mod assembly;
 pub mod cli;
 pub mod config;
 pub mod control;
 pub mod demo;
+pub mod doctor;
 pub mod framing;
 pub mod http;
 pub mod log;

@@ -1,6 +1,6 @@
 //! Which functions run in this process, and where the others are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
@@ -127,6 +127,32 @@ impl Plan {
             min_expires: 60,
             anchor_media: true,
         }
+    }
+
+    /// The functions that send requests to a function.
+    pub fn users(&self, role: Role) -> Vec<Role> {
+        match role {
+            Role::Hss => vec![Role::Icscf, Role::Scscf],
+            Role::Media if self.anchor_media => vec![Role::Scscf],
+            Role::Media => Vec::new(),
+            Role::Icscf => vec![Role::Pcscf, Role::Scscf],
+            Role::Scscf => vec![Role::Pcscf, Role::Icscf],
+            Role::Pcscf => vec![Role::Scscf],
+        }
+    }
+
+    /// The functions that those of this process send requests to at their start, and whose place nobody told: they
+    /// are looked up in DNS.
+    pub fn needed(&self) -> BTreeSet<Role> {
+        let needs = |role: &Role| match role {
+            Role::Pcscf => vec![Role::Icscf],
+            Role::Icscf => vec![Role::Hss, Role::Scscf],
+            Role::Scscf if self.anchor_media => vec![Role::Hss, Role::Icscf, Role::Media],
+            Role::Scscf => vec![Role::Hss, Role::Icscf],
+            Role::Hss | Role::Media => Vec::new(),
+        };
+        let told = |role: &Role| self.here.contains_key(role) || self.elsewhere.contains_key(role);
+        self.here.keys().flat_map(needs).filter(|role| !told(role)).collect()
     }
 
     /// The host name of a function.

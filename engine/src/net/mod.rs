@@ -6,6 +6,7 @@ mod entropy;
 mod holder;
 mod mmsg;
 mod notices;
+mod probe;
 mod resolver;
 mod sockets;
 mod stream;
@@ -27,6 +28,7 @@ pub use holder::{Holder, holder};
 pub(crate) use mmsg::{BATCH, Inbox, send as send_batch};
 use notices::Published;
 pub use notices::{NOTICES, Notice, Notices, notices};
+pub use probe::probe;
 use sockets::Sockets;
 
 use crate::framing::{Framings, no_streams};

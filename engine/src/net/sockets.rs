@@ -20,7 +20,8 @@ use mio::net::{TcpListener, TcpStream, UdpSocket};
 use mio::{Interest, Registry, Token};
 use socket2::{Socket, Type};
 
-use open::{any_like, blame, new_socket};
+pub(super) use open::new_socket;
+use open::{any_like, blame};
 
 use super::LiveConfig;
 use super::mmsg::{self, Inbox};

@@ -47,7 +47,8 @@ pub(super) struct Args {
     grace: f64,
 }
 
-fn role(word: &str) -> Result<Role, String> {
+/// The function of a word on the command line.
+pub(super) fn role(word: &str) -> Result<Role, String> {
     Role::parse(word).ok_or_else(|| role_help(word))
 }
 
@@ -110,13 +111,16 @@ fn refused(error: &StartError) -> Failure {
             ))
         }
         StartError::Listen(ListenError::InUse { name, .. }) => Failure::new(format!(
-            "{error}\n  help: stop that one, or set another address: [{name}] listen = [\"…\"]"
+            "{error}\n  help: stop that one, or set another address: [{name}] listen = [\"…\"]; \
+             `strowger doctor` shows all that is wrong"
         )),
         StartError::Listen(ListenError::Refused { name, .. }) => Failure::new(format!(
             "{error}\n  help: [{name}] listen must be addresses of this machine, and ports below \
-             1024 need rights"
+             1024 need rights; `strowger doctor` looks further"
         )),
-        error => Failure::new(error),
+        error => {
+            Failure::new(format!("{error}\n  help: `strowger doctor` looks for what is wrong"))
+        }
     }
 }
 
@@ -145,7 +149,7 @@ fn overview(
         let places: Vec<String> = seams.iter().map(|seam| seam.address.to_string()).collect();
         let _ = writeln!(out, "{role} is at {}", places.join(", "));
     }
-    for role in needed(plan) {
+    for role in plan.needed() {
         let _ = writeln!(out, "{role} is looked up in DNS as {}", plan.host(role));
     }
     out
@@ -161,17 +165,4 @@ fn watchers(process: &Process, observe: &Observe) -> String {
         let _ = writeln!(out, "HEP goes to udp:{collector}");
     }
     out
-}
-
-/// The functions that others of this process speak to, and whose place nobody told.
-fn needed(plan: &Plan) -> BTreeSet<Role> {
-    let needs = |role: &Role| match role {
-        Role::Pcscf => vec![Role::Icscf],
-        Role::Icscf => vec![Role::Hss, Role::Scscf],
-        Role::Scscf if plan.anchor_media => vec![Role::Hss, Role::Icscf, Role::Media],
-        Role::Scscf => vec![Role::Hss, Role::Icscf],
-        Role::Hss | Role::Media => Vec::new(),
-    };
-    let told = |role: &Role| plan.here.contains_key(role) || plan.elsewhere.contains_key(role);
-    plan.here.keys().flat_map(needs).filter(|role| !told(role)).collect()
 }

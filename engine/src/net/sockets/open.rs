@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use base::FlowError;
 use socket2::{Domain, Protocol, Socket, Type};
 
-pub(super) fn new_socket(addr: SocketAddr, kind: Type) -> io::Result<Socket> {
+pub(in crate::net) fn new_socket(addr: SocketAddr, kind: Type) -> io::Result<Socket> {
     let protocol = if kind == Type::STREAM { Protocol::TCP } else { Protocol::UDP };
     let socket = Socket::new(Domain::for_address(addr), kind, Some(protocol))?;
     if addr.is_ipv6() {
