@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::run::{cargo, step};
 
-const TARGETS: [&str; 5] = ["sip", "sdp", "diameter", "ng", "config"];
+const TARGETS: [&str; 6] = ["sip", "sdp", "diameter", "ng", "sms", "config"];
 
 /// Runs all targets, each for so many seconds.
 pub(crate) fn all(seconds: u32) -> Result<(), String> {
