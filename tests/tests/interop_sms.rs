@@ -145,7 +145,7 @@ fn submits() -> Vec<Case> {
     let said = [
         ("gsm_sms.tp-udhi", "1"),
         ("gsm_sms.tp-dcs", "245"),
-        ("gsm_sms.dcs.message_class", "1"),
+        ("gsm_sms.dcs.message_class", "0x01"),
         ("gsm_sms.destination_port", "2948"),
         ("gsm_sms.originator_port", "9200"),
         ("gsm_sms.tp.user_data_length", "10"),

@@ -53,7 +53,7 @@ impl ProtocolId {
             0x32 => "Internet electronic mail",
             0x38..=0x3e => "telematic device of this centre",
             0x3f => "mobile station, message converted by the centre",
-            0x20..=0x3d => "telematic interworking",
+            0x20 | 0x2e..=0x2f | 0x33..=0x37 => "telematic interworking",
             0x40 => "short message type 0",
             0x41..=0x47 => "replace short message",
             0x48 => "device triggering short message",

@@ -128,7 +128,7 @@ impl LocalTime {
 
 /// A number below 100 as two digits, the tens in the lower half.
 pub(crate) fn swapped(number: u8) -> u8 {
-    number / 10 | (number % 10) << 4
+    (number / 10) | ((number % 10) << 4)
 }
 
 /// Two swapped digits as a number.

@@ -177,7 +177,7 @@ fn answers_are_read_and_written() {
 
 #[test]
 fn what_is_wrong_is_named_with_its_place() {
-    let said = |hex| Rpdu::parse(&octets(hex)).map_err(|error| error.to_string());
+    let said = |hex: &str| Rpdu::parse(&octets(hex)).map_err(|error| error.to_string());
     let missing = "RP-Message-Reference at offset 1: 1 octets are missing";
     assert_eq!(said("00").unwrap_err(), missing);
     assert_eq!(said("072A").unwrap_err(), "RP-MTI at offset 0: no message of type 7 can be here");

@@ -1,0 +1,142 @@
+//! The texts that wait, by recipient and in order.
+
+use std::collections::BTreeMap;
+
+use base::Instant;
+
+use crate::config::Patience;
+use crate::record::{Content, Text};
+
+/// Every recipient's texts.
+#[derive(Debug, Default)]
+pub(crate) struct Queues {
+    by_recipient: BTreeMap<String, Queue>,
+    total: usize,
+    next: u64,
+}
+
+/// One recipient's texts.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    texts: BTreeMap<u64, Text>,
+    pub(crate) under_way: Option<UnderWay>,
+    /// Attempts that failed since one succeeded.
+    failures: u32,
+    /// Nothing is tried before.
+    pub(crate) not_before: Instant,
+}
+
+/// A text that was sent to the recipient's phone.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct UnderWay {
+    pub(crate) order: u64,
+    /// Of the MESSAGE, which the phone's answer names in In-Reply-To.
+    pub(crate) call_id: String,
+    /// RP-Message-Reference.
+    pub(crate) reference: u8,
+    /// Nobody waits longer for that answer.
+    pub(crate) until: Instant,
+}
+
+impl Queues {
+    /// The number of the next text; later ones have higher ones, also after a restart.
+    pub(crate) fn next(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    pub(crate) fn insert(&mut self, recipient: String, order: u64, text: Text) {
+        self.next = self.next.max(order);
+        let queue = self.by_recipient.entry(recipient).or_default();
+        self.total += usize::from(queue.texts.insert(order, text).is_none());
+    }
+
+    pub(crate) fn remove(&mut self, recipient: &str, order: u64) -> Option<Text> {
+        let queue = self.by_recipient.get_mut(recipient)?;
+        let text = queue.texts.remove(&order)?;
+        self.total -= 1;
+        if queue.texts.is_empty() {
+            self.by_recipient.remove(recipient);
+        }
+        Some(text)
+    }
+
+    pub(crate) fn get(&mut self, recipient: &str) -> Option<&mut Queue> {
+        self.by_recipient.get_mut(recipient)
+    }
+
+    /// The recipient and text under way that fit.
+    pub(crate) fn under_way(
+        &self,
+        fits: impl Fn(&UnderWay, &String) -> bool,
+    ) -> Option<(String, UnderWay)> {
+        let found = self.by_recipient.iter().find_map(|(recipient, queue)| {
+            let under_way = queue.under_way.as_ref().filter(|u| fits(u, recipient))?;
+            Some((recipient.clone(), under_way.clone()))
+        });
+        found
+    }
+
+    pub(crate) fn recipients(&self) -> impl Iterator<Item = &String> {
+        self.by_recipient.keys()
+    }
+
+    pub(crate) fn total(&self) -> usize {
+        self.total
+    }
+
+    pub(crate) fn of(&self, recipient: &str) -> usize {
+        self.by_recipient.get(recipient).map_or(0, |queue| queue.texts.len())
+    }
+
+    /// Whether a sender's text with this TP-MR waits for this recipient.
+    pub(crate) fn has(&self, recipient: &str, from: &str, reference: u8) -> bool {
+        let is = |text: &Text| match &text.content {
+            Content::Submitted { submit, sender, .. } => {
+                sender == from && submit.reference == reference
+            }
+            Content::Report(_) => false,
+        };
+        self.by_recipient.get(recipient).is_some_and(|queue| queue.texts.values().any(is))
+    }
+}
+
+impl Queue {
+    /// The text that is next, and whether there are more.
+    pub(crate) fn first(&self) -> Option<(u64, &Text, bool)> {
+        let (order, text) = self.texts.first_key_value()?;
+        Some((*order, text, self.texts.len() > 1))
+    }
+
+    /// A text whose time is over, unless it is the one under way.
+    pub(crate) fn over(&self, now: Instant) -> Option<u64> {
+        let under_way = self.under_way.as_ref().map(|u| u.order);
+        let over = |(order, text): &(&u64, &Text)| text.end <= now && Some(**order) != under_way;
+        self.texts.iter().find(over).map(|(order, _)| *order)
+    }
+
+    /// An attempt succeeded, or there is a reason to think that the next one will.
+    pub(crate) fn encourage(&mut self) {
+        self.failures = 0;
+        self.not_before = Instant::EPOCH;
+    }
+
+    /// An attempt failed.
+    pub(crate) fn failed(&mut self, now: Instant, patience: &Patience) {
+        self.under_way = None;
+        let doubled = 2u32.saturating_pow(self.failures);
+        self.failures += 1;
+        self.not_before = now + patience.retry.saturating_mul(doubled).min(patience.longest_retry);
+    }
+
+    /// When something is to be done if nothing happens before.
+    pub(crate) fn wake(&self) -> Option<Instant> {
+        let next = match &self.under_way {
+            Some(under_way) => under_way.until,
+            None => self.not_before,
+        };
+        let end = self.texts.values().map(|text| text.end).min()?;
+        // The text under way is not ended by its period.
+        Some(if self.under_way.is_some() { next } else { next.min(end) })
+    }
+}
