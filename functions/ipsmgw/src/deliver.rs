@@ -16,16 +16,18 @@ impl IpSmGw {
     /// Does what is to be done for a recipient: gives up an answer that is overdue and texts whose time
     /// is over, and makes the next attempt.
     pub(crate) fn attend(&mut self, now: Instant, recipient: &str) {
-        let Some(queue) = self.queues.get(recipient) else { return };
-        if let Some(under_way) = queue.under_way.clone().filter(|u| u.until <= now) {
-            let why = "the phone did not answer";
-            return self.failed(now, recipient, under_way.order, Status::NO_RESPONSE, why);
+        let under_way = self.queues.under_way(recipient);
+        if let Some(UnderWay { order, .. }) = under_way.filter(|u| u.until <= now) {
+            let (order, why) = (*order, "the phone did not answer");
+            return self.failed(now, recipient, order, Status::NO_RESPONSE, why);
         }
+        let Some(queue) = self.queues.get(recipient) else { return };
         if let Some(order) = queue.over(now) {
             return self.over(now, recipient, order, Status::VALIDITY_EXPIRED);
         }
-        let idle = queue.under_way.is_none() && queue.not_before <= now;
-        if idle && let Some((order, text, more)) = queue.first() {
+        if queue.is_due(now)
+            && let Some((order, text, more)) = queue.first()
+        {
             let (text, centre) = (text.clone(), self.config.service_centre.clone());
             self.next_reference = self.next_reference.wrapping_add(1);
             let reference = self.next_reference;
@@ -41,9 +43,7 @@ impl IpSmGw {
             let sent = Sent::Text { recipient: recipient.to_owned(), call_id: call_id.clone() };
             self.sent.insert(client, sent);
             let until = now + self.config.patience.answer;
-            if let Some(queue) = self.queues.get(recipient) {
-                queue.under_way = Some(UnderWay { order, call_id, reference, until });
-            }
+            self.queues.start(recipient, UnderWay { order, call_id, reference, until });
         }
         self.set_wake(recipient);
     }
@@ -59,9 +59,12 @@ impl IpSmGw {
     pub(crate) fn sent_is_over(&mut self, now: Instant, client: ClientId, status: u16) {
         match self.sent.remove(&client) {
             Some(Sent::Text { recipient, call_id }) if status >= 300 => {
-                let fits = |u: &UnderWay, r: &String| *r == recipient && u.call_id == call_id;
+                let under_way = self.queues.under_way(&recipient);
                 // It may have been answered already, or given up.
-                let Some((_, UnderWay { order, .. })) = self.queues.under_way(fits) else { return };
+                let Some(order) = under_way.filter(|u| u.call_id == call_id).map(|u| u.order)
+                else {
+                    return;
+                };
                 let why = format!("the MESSAGE got {status}");
                 match status {
                     404 | 410 | 484 | 604 => {
@@ -109,6 +112,7 @@ impl IpSmGw {
     /// An attempt failed: another is made later, unless one was enough, or the time is over.
     fn failed(&mut self, now: Instant, recipient: &str, order: u64, given_up: Status, why: &str) {
         let patience = self.config.patience;
+        self.queues.stop(recipient);
         let Some(queue) = self.queues.get(recipient) else { return };
         queue.failed(now, &patience);
         let once =
@@ -124,11 +128,6 @@ impl IpSmGw {
 
     /// A text is no longer kept; its sender hears why if he asked.
     fn over(&mut self, now: Instant, recipient: &str, order: u64, status: Status) {
-        if let Some(queue) = self.queues.get(recipient)
-            && queue.under_way.as_ref().is_some_and(|under_way| under_way.order == order)
-        {
-            queue.under_way = None;
-        }
         let Some(text) = self.queues.remove(recipient, order) else { return };
         let mut changes = vec![delete(recipient, order)];
         self.log(Severity::Info, "ipsmgw.over", format!("{recipient}: {}", status.name()));

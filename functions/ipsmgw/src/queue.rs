@@ -11,6 +11,8 @@ use crate::record::{Content, Text};
 #[derive(Debug, Default)]
 pub(crate) struct Queues {
     by_recipient: BTreeMap<String, Queue>,
+    /// Recipients by the Call-ID of what is under way to them.
+    calls: BTreeMap<String, String>,
     total: usize,
     next: u64,
 }
@@ -19,7 +21,7 @@ pub(crate) struct Queues {
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     texts: BTreeMap<u64, Text>,
-    pub(crate) under_way: Option<UnderWay>,
+    under_way: Option<UnderWay>,
     /// Attempts that failed since one succeeded.
     failures: u32,
     /// Nothing is tried before.
@@ -51,7 +53,11 @@ impl Queues {
         self.total += usize::from(queue.texts.insert(order, text).is_none());
     }
 
+    /// Takes a text out; if it was under way, it is no longer.
     pub(crate) fn remove(&mut self, recipient: &str, order: u64) -> Option<Text> {
+        if self.under_way(recipient).is_some_and(|under_way| under_way.order == order) {
+            self.stop(recipient);
+        }
         let queue = self.by_recipient.get_mut(recipient)?;
         let text = queue.texts.remove(&order)?;
         self.total -= 1;
@@ -65,16 +71,30 @@ impl Queues {
         self.by_recipient.get_mut(recipient)
     }
 
-    /// The recipient and text under way that fit.
-    pub(crate) fn under_way(
-        &self,
-        fits: impl Fn(&UnderWay, &String) -> bool,
-    ) -> Option<(String, UnderWay)> {
-        let found = self.by_recipient.iter().find_map(|(recipient, queue)| {
-            let under_way = queue.under_way.as_ref().filter(|u| fits(u, recipient))?;
-            Some((recipient.clone(), under_way.clone()))
-        });
-        found
+    /// A text is under way.
+    pub(crate) fn start(&mut self, recipient: &str, under_way: UnderWay) {
+        if let Some(queue) = self.by_recipient.get_mut(recipient) {
+            self.calls.insert(under_way.call_id.clone(), recipient.to_owned());
+            queue.under_way = Some(under_way);
+        }
+    }
+
+    /// Nothing is under way any more.
+    pub(crate) fn stop(&mut self, recipient: &str) {
+        let queue = self.by_recipient.get_mut(recipient);
+        if let Some(under_way) = queue.and_then(|queue| queue.under_way.take()) {
+            self.calls.remove(&under_way.call_id);
+        }
+    }
+
+    /// Who is sent what this Call-ID names.
+    pub(crate) fn recipient_of(&self, call_id: &str) -> Option<&String> {
+        self.calls.get(call_id)
+    }
+
+    /// The text that is under way to a recipient.
+    pub(crate) fn under_way(&self, recipient: &str) -> Option<&UnderWay> {
+        self.by_recipient.get(recipient)?.under_way.as_ref()
     }
 
     pub(crate) fn recipients(&self) -> impl Iterator<Item = &String> {
@@ -108,6 +128,11 @@ impl Queue {
         Some((*order, text, self.texts.len() > 1))
     }
 
+    /// Whether the next attempt may be made.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        self.under_way.is_none() && self.not_before <= now
+    }
+
     /// A text whose time is over, unless it is the one under way.
     pub(crate) fn over(&self, now: Instant) -> Option<u64> {
         let under_way = self.under_way.as_ref().map(|u| u.order);
@@ -123,7 +148,6 @@ impl Queue {
 
     /// An attempt failed.
     pub(crate) fn failed(&mut self, now: Instant, patience: &Patience) {
-        self.under_way = None;
         let doubled = 2u32.saturating_pow(self.failures);
         self.failures += 1;
         self.not_before = now + patience.retry.saturating_mul(doubled).min(patience.longest_retry);

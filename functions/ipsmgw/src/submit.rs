@@ -9,7 +9,6 @@ use sms::tpdu::{Parameters, Submit, SubmitReport, Tpdu};
 use sms::{FailureCause, TimeStamp, ValidityPeriod};
 
 use crate::gateway::{IpSmGw, Sent};
-use crate::queue::UnderWay;
 use crate::record::{Content, Text};
 
 /// A text that is being stored.
@@ -229,20 +228,18 @@ impl IpSmGw {
         reference: u8,
         error: Option<Cause>,
     ) {
-        let named: Vec<&str> = request.list(HeaderName::InReplyTo).collect();
-        let fits = |under_way: &UnderWay, recipient: &String| {
-            under_way.reference == reference
-                && match named[..] {
-                    [] => identities.contains(recipient),
-                    _ => named.contains(&under_way.call_id.as_str()),
-                }
+        let mut named = request.list(HeaderName::InReplyTo).peekable();
+        let recipient = match named.peek() {
+            Some(_) => named.find_map(|call_id| self.queues.recipient_of(call_id)),
+            None => identities.iter().find(|user| self.queues.under_way(user).is_some()),
         };
-        match self.queues.under_way(fits) {
-            Some((recipient, under_way)) => match error {
-                None => self.delivered(now, &recipient, under_way.order),
-                Some(cause) => self.rejected(now, &recipient, under_way.order, cause),
-            },
-            None => {
+        let recipient = recipient.cloned().unwrap_or_default();
+        let under_way = self.queues.under_way(&recipient);
+        let order = under_way.filter(|u| u.reference == reference).map(|u| u.order);
+        match (order, error) {
+            (Some(order), None) => self.delivered(now, &recipient, order),
+            (Some(order), Some(cause)) => self.rejected(now, &recipient, order, cause),
+            (None, _) => {
                 let text = format!("{identities:?} answers {reference}, which nobody waits for");
                 self.log(Severity::Info, "ipsmgw.stray_answer", text);
             }

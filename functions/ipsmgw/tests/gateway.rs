@@ -1,5 +1,7 @@
 //! The gateway between an S-CSCF, an I-CSCF and a store that the test plays, in virtual time.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 use std::collections::{BTreeMap, VecDeque};
 
 use base::machine::{Function, Input, Name, Output, Target};

@@ -1,5 +1,7 @@
 //! What is written is read again as the same; no bytes make a parser panic; any text survives.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 use base::Instant;
 use base::identity::Msisdn;
 use base::time::Duration;

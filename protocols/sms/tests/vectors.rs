@@ -3,6 +3,8 @@
 //! Most are in the form of TS 27.005 (AT commands): the service centre's address is before the TPDU,
 //! and is coded as RP-DATA codes it; so RP-DATA is made of them.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 use sms::tpdu::*;
 use sms::validity::Relative;
 use sms::*;
