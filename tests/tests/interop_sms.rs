@@ -137,7 +137,7 @@ fn submits() -> Vec<Case> {
     ];
     cases.push(case("a short code and an enhanced period", rpdu, &[plain, &said]));
 
-    let ports = Element::Ports(Ports::Sixteen { destination: 2948, originator: 9200 });
+    let ports = Element::Ports(Ports::Sixteen { destination: 16001, originator: 16002 });
     let header = Header::new(&[ports]).expect("a header");
     let data = UserData::new(Dcs(0xf5), Some(header), Body::Octets(vec![1, 2, 3]));
     let submit = Submit::new(9, bob, data.expect("short data"));
@@ -146,8 +146,8 @@ fn submits() -> Vec<Case> {
         ("gsm_sms.tp-udhi", "1"),
         ("gsm_sms.tp-dcs", "245"),
         ("gsm_sms.dcs.message_class", "0x01"),
-        ("gsm_sms.destination_port", "2948"),
-        ("gsm_sms.originator_port", "9200"),
+        ("gsm_sms.destination_port", "16001"),
+        ("gsm_sms.originator_port", "16002"),
         ("gsm_sms.tp.user_data_length", "10"),
     ];
     cases.push(case("data for a port", rpdu, &[plain, &said]));

@@ -300,21 +300,37 @@ proptest! {
     }
 
     #[test]
-    fn more_octets_than_are_known_are_ignored((_, tpdu) in carried(), more in vec(any::<u8>(), 1..9)) {
-        // An optional TP-PI is all that makes a status report longer.
-        prop_assume!(!matches!(&tpdu, Tpdu::StatusReport(r) if r.parameters == Parameters::NONE));
+    fn more_octets_than_are_known_are_ignored(
+        (_, tpdu) in carried(),
+        more in vec(any::<u8>(), 1..9),
+    ) {
         let bytes = [tpdu.emit(), more].concat();
-        prop_assert_eq!(Tpdu::parse(tpdu.carrier(), &bytes), Ok(tpdu));
+        let read = Tpdu::parse(tpdu.carrier(), &bytes);
+        // An optional TP-PI is all that makes a status report longer.
+        if !matches!(&tpdu, Tpdu::StatusReport(r) if r.parameters == Parameters::NONE) {
+            prop_assert_eq!(read, Ok(tpdu));
+        }
     }
 
     #[test]
-    fn a_truncated_message_is_never_taken((_, tpdu) in carried(), length in any::<prop::sample::Index>()) {
-        prop_assume!(!matches!(tpdu, Tpdu::StatusReport(_) | Tpdu::DeliverReport(_)));
+    fn a_truncated_message_is_never_taken(
+        (_, tpdu) in carried(),
+        length in any::<prop::sample::Index>(),
+    ) {
         let bytes = tpdu.emit();
         let cut = &bytes[..length.index(bytes.len())];
-        let error = Tpdu::parse(tpdu.carrier(), cut).unwrap_err();
-        let truncated = matches!(error.fault, Fault::Truncated { .. });
-        prop_assert!(truncated && error.offset <= cut.len(), "{}", error);
+        match Tpdu::parse(tpdu.carrier(), cut) {
+            Err(error) => {
+                let truncated = matches!(error.fault, Fault::Truncated { .. });
+                prop_assert!(truncated && error.offset <= cut.len(), "{}", error);
+            }
+            // What comes last in these may be left out.
+            Ok(read) => prop_assert!(
+                matches!(tpdu, Tpdu::StatusReport(_) | Tpdu::DeliverReport(_)),
+                "{:?}",
+                read
+            ),
+        }
     }
 
     #[test]
@@ -327,7 +343,7 @@ proptest! {
 
     #[test]
     fn times_are_read_as_they_were_written(
-        second in 631_152_000u64..3_786_912_000,
+        second in 631_152_000u64..3_786_739_200,
         quarters in -79i8..=79,
     ) {
         // From 1990 to 2089, less the days that a zone may be away.
