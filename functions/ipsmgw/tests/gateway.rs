@@ -660,3 +660,43 @@ fn a_drain_takes_no_new_texts_and_finishes_the_others() {
     bench.ack(&delivery, BOB);
     assert!(!bench.gateway.is_busy() && bench.disk.is_empty());
 }
+
+#[test]
+fn an_answer_to_another_text_is_none_to_this_one() {
+    let mut bench = Bench::new(config());
+    accepted(&mut bench, &submit(1, "one"));
+    let delivery = bench.take(200);
+    let call_id = delivery.get(HeaderName::CallId).to_owned();
+    let reference = delivery.rpdu().reference();
+    let ack = |reference| Rpdu::Ack { direction: Direction::ToNetwork, reference, user_data: None };
+    let (right, wrong) = (ack(reference).emit(), ack(reference.wrapping_add(1)).emit());
+    assert_eq!(bench.send(BOB, &wrong, Some(&call_id)), 202);
+    assert_eq!(bench.send(BOB, &right, Some("another")), 202);
+    assert_eq!(bench.send(ALICE, &right, None), 202);
+    assert_eq!(bench.count("texts"), 1);
+    assert_eq!(bench.send(BOB, &right, Some(&call_id)), 202);
+    assert_eq!(bench.count("texts"), 0);
+}
+
+#[test]
+fn any_body_ends_in_an_answer() {
+    let mut bench = Bench::new(config());
+    let mut random = Random::from_u64(7);
+    let good = Rpdu::submit(1, None, &submit(1, "one")).emit();
+    for _ in 0..3000 {
+        let mut body = good.clone();
+        for _ in 0..random.below(4) {
+            let at = random.below(body.len() as u64) as usize;
+            body[at] = random.u32() as u8;
+        }
+        body.truncate(random.below(body.len() as u64 + 1) as usize);
+        let status = bench.send(ALICE, &body, None);
+        assert!(matches!(status, 202 | 400), "{status} to {body:02x?}");
+        bench.pass(1);
+        bench.got.clear();
+    }
+    let limits = Limits::default();
+    assert!(bench.count("recipients") < bench.count("texts") + 1);
+    assert!(bench.count("texts") <= limits.total);
+    assert_eq!(bench.disk.len(), bench.count("texts"));
+}
