@@ -18,7 +18,7 @@ pub struct ParseError {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Fault {
     /// The octets end before the field does.
-    #[error("{missing} octets are missing")]
+    #[error("octets missing: {missing}")]
     Truncated {
         /// So many more are needed.
         missing: usize,

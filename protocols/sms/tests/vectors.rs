@@ -180,16 +180,16 @@ fn answers_are_read_and_written() {
 #[test]
 fn what_is_wrong_is_named_with_its_place() {
     let said = |hex: &str| Rpdu::parse(&octets(hex)).map_err(|error| error.to_string());
-    let missing = "RP-Message-Reference at offset 1: 1 octets are missing";
+    let missing = "RP-Message-Reference at offset 1: octets missing: 1";
     assert_eq!(said("00").unwrap_err(), missing);
     assert_eq!(said("072A").unwrap_err(), "RP-MTI at offset 0: no message of type 7 can be here");
     let digit = "RP-Destination-Address at offset 3: there is no digit 0xf";
     assert_eq!(said("002A 00 0391F132 00").unwrap_err(), digit);
-    let missing = "RP-User-Data at offset 5: 3 octets are missing";
+    let missing = "RP-User-Data at offset 5: octets missing: 3";
     assert_eq!(said("002A 00 00 04 11").unwrap_err(), missing);
     let long = "RP-User-Data at offset 4: its length is 233 where at most 232 have room";
     assert_eq!(said(&format!("002A 00 00 E9 {}", "00".repeat(233))).unwrap_err(), long);
-    assert_eq!(said("042A 00").unwrap_err(), "RP-Cause at offset 2: 1 octets are missing");
+    assert_eq!(said("042A 00").unwrap_err(), "RP-Cause at offset 2: octets missing: 1");
 
     // RP-ACK to a mobile station carries SMS-SUBMIT-REPORT and nothing else.
     let report = Rpdu::parse(&octets("032A 4102 0000")).unwrap().tpdu().unwrap();
