@@ -8,7 +8,7 @@ use sms::tpdu::{StatusReport, Tpdu};
 use sms::{Status, TimeStamp};
 
 use crate::gateway::{IpSmGw, Sent};
-use crate::queue::UnderWay;
+use crate::queue::Attempt;
 use crate::record::{Content, Text, delete};
 use crate::submit::is_single_shot;
 
@@ -17,7 +17,7 @@ impl IpSmGw {
     /// is over, and makes the next attempt.
     pub(crate) fn attend(&mut self, now: Instant, recipient: &str) {
         let under_way = self.queues.under_way(recipient);
-        if let Some(UnderWay { order, .. }) = under_way.filter(|u| u.until <= now) {
+        if let Some(Attempt { order, .. }) = under_way.filter(|u| u.until <= Some(now)) {
             let (order, why) = (*order, "the phone did not answer");
             return self.failed(now, recipient, order, Status::NO_RESPONSE, why);
         }
@@ -42,8 +42,8 @@ impl IpSmGw {
             let client = self.stack.request(now, request, hop);
             let sent = Sent::Text { recipient: recipient.to_owned(), call_id: call_id.clone() };
             self.sent.insert(client, sent);
-            let until = now + self.config.patience.answer;
-            self.queues.start(recipient, UnderWay { order, call_id, reference, until });
+            let until = Some(now + self.config.patience.answer);
+            self.queues.start(recipient, Attempt { order, call_id, reference, until });
         }
         self.set_wake(recipient);
     }
@@ -96,6 +96,9 @@ impl IpSmGw {
     /// The phone does not take the text (RP-ERROR), TS 24.011 §8.2.5.4. A full memory is temporary.
     pub(crate) fn rejected(&mut self, now: Instant, recipient: &str, order: u64, cause: Cause) {
         if cause == Cause::MEMORY_CAPACITY_EXCEEDED {
+            if self.queues.under_way(recipient).is_none() {
+                return;
+            }
             let why = format!("RP-ERROR {cause:?}");
             return self.failed(now, recipient, order, Status::NO_RESPONSE, &why);
         }
@@ -112,7 +115,6 @@ impl IpSmGw {
     /// An attempt failed: another is made later, unless one was enough, or the time is over.
     fn failed(&mut self, now: Instant, recipient: &str, order: u64, given_up: Status, why: &str) {
         let patience = self.config.patience;
-        self.queues.stop(recipient);
         let Some(queue) = self.queues.get(recipient) else { return };
         queue.failed(now, &patience);
         let once =

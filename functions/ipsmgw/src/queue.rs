@@ -11,7 +11,7 @@ use crate::record::{Content, Text};
 #[derive(Debug, Default)]
 pub(crate) struct Queues {
     by_recipient: BTreeMap<String, Queue>,
-    /// Recipients by the Call-ID of what is under way to them.
+    /// Recipients by the Call-ID of the last attempt to reach them.
     calls: BTreeMap<String, String>,
     total: usize,
     next: u64,
@@ -21,23 +21,24 @@ pub(crate) struct Queues {
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     texts: BTreeMap<u64, Text>,
-    under_way: Option<UnderWay>,
+    /// The last one; its answer may still come when nobody waits for it any more.
+    attempt: Option<Attempt>,
     /// Attempts that failed since one succeeded.
     failures: u32,
     /// Nothing is tried before.
     pub(crate) not_before: Instant,
 }
 
-/// A text that was sent to the recipient's phone.
+/// A text that was sent to the recipient's phone, and was not answered yet.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct UnderWay {
+pub(crate) struct Attempt {
     pub(crate) order: u64,
     /// Of the MESSAGE, which the phone's answer names in In-Reply-To.
     pub(crate) call_id: String,
     /// RP-Message-Reference.
     pub(crate) reference: u8,
-    /// Nobody waits longer for that answer.
-    pub(crate) until: Instant,
+    /// How long the answer is waited for; `None` when nobody does any more.
+    pub(crate) until: Option<Instant>,
 }
 
 impl Queues {
@@ -53,12 +54,12 @@ impl Queues {
         self.total += usize::from(queue.texts.insert(order, text).is_none());
     }
 
-    /// Takes a text out; if it was under way, it is no longer.
+    /// Takes a text out; no answer to it is expected any more.
     pub(crate) fn remove(&mut self, recipient: &str, order: u64) -> Option<Text> {
-        if self.under_way(recipient).is_some_and(|under_way| under_way.order == order) {
-            self.stop(recipient);
-        }
         let queue = self.by_recipient.get_mut(recipient)?;
+        if let Some(attempt) = queue.attempt.take_if(|attempt| attempt.order == order) {
+            self.calls.remove(&attempt.call_id);
+        }
         let text = queue.texts.remove(&order)?;
         self.total -= 1;
         if queue.texts.is_empty() {
@@ -72,29 +73,28 @@ impl Queues {
     }
 
     /// A text is under way.
-    pub(crate) fn start(&mut self, recipient: &str, under_way: UnderWay) {
+    pub(crate) fn start(&mut self, recipient: &str, attempt: Attempt) {
         if let Some(queue) = self.by_recipient.get_mut(recipient) {
-            self.calls.insert(under_way.call_id.clone(), recipient.to_owned());
-            queue.under_way = Some(under_way);
+            self.calls.insert(attempt.call_id.clone(), recipient.to_owned());
+            if let Some(last) = queue.attempt.replace(attempt) {
+                self.calls.remove(&last.call_id);
+            }
         }
     }
 
-    /// Nothing is under way any more.
-    pub(crate) fn stop(&mut self, recipient: &str) {
-        let queue = self.by_recipient.get_mut(recipient);
-        if let Some(under_way) = queue.and_then(|queue| queue.under_way.take()) {
-            self.calls.remove(&under_way.call_id);
-        }
-    }
-
-    /// Who is sent what this Call-ID names.
+    /// Who was sent what this Call-ID names.
     pub(crate) fn recipient_of(&self, call_id: &str) -> Option<&String> {
         self.calls.get(call_id)
     }
 
-    /// The text that is under way to a recipient.
-    pub(crate) fn under_way(&self, recipient: &str) -> Option<&UnderWay> {
-        self.by_recipient.get(recipient)?.under_way.as_ref()
+    /// The last attempt to reach a recipient.
+    pub(crate) fn attempt(&self, recipient: &str) -> Option<&Attempt> {
+        self.by_recipient.get(recipient)?.attempt.as_ref()
+    }
+
+    /// The attempt that is waited for.
+    pub(crate) fn under_way(&self, recipient: &str) -> Option<&Attempt> {
+        self.by_recipient.get(recipient)?.under_way()
     }
 
     pub(crate) fn recipients(&self) -> impl Iterator<Item = &String> {
@@ -130,12 +130,12 @@ impl Queue {
 
     /// Whether the next attempt may be made.
     pub(crate) fn is_due(&self, now: Instant) -> bool {
-        self.under_way.is_none() && self.not_before <= now
+        self.under_way().is_none() && self.not_before <= now
     }
 
     /// A text whose time is over, unless it is the one under way.
     pub(crate) fn over(&self, now: Instant) -> Option<u64> {
-        let under_way = self.under_way.as_ref().map(|u| u.order);
+        let under_way = self.under_way().map(|attempt| attempt.order);
         let over = |(order, text): &(&u64, &Text)| text.end <= now && Some(**order) != under_way;
         self.texts.iter().find(over).map(|(order, _)| *order)
     }
@@ -148,6 +148,9 @@ impl Queue {
 
     /// An attempt failed.
     pub(crate) fn failed(&mut self, now: Instant, patience: &Patience) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.until = None;
+        }
         let doubled = 2u32.saturating_pow(self.failures);
         self.failures += 1;
         self.not_before = now + patience.retry.saturating_mul(doubled).min(patience.longest_retry);
@@ -155,12 +158,13 @@ impl Queue {
 
     /// When something is to be done if nothing happens before.
     pub(crate) fn wake(&self) -> Option<Instant> {
-        let next = match &self.under_way {
-            Some(under_way) => under_way.until,
-            None => self.not_before,
-        };
         let end = self.texts.values().map(|text| text.end).min()?;
         // The text under way is not ended by its period.
-        Some(if self.under_way.is_some() { next } else { next.min(end) })
+        let until = self.under_way().and_then(|attempt| attempt.until);
+        Some(until.unwrap_or_else(|| self.not_before.min(end)))
+    }
+
+    fn under_way(&self) -> Option<&Attempt> {
+        self.attempt.as_ref().filter(|attempt| attempt.until.is_some())
     }
 }

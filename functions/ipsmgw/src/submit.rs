@@ -231,11 +231,11 @@ impl IpSmGw {
         let mut named = request.list(HeaderName::InReplyTo).peekable();
         let recipient = match named.peek() {
             Some(_) => named.find_map(|call_id| self.queues.recipient_of(call_id)),
-            None => identities.iter().find(|user| self.queues.under_way(user).is_some()),
+            None => identities.iter().find(|user| self.queues.attempt(user).is_some()),
         };
         let recipient = recipient.cloned().unwrap_or_default();
-        let under_way = self.queues.under_way(&recipient);
-        let order = under_way.filter(|u| u.reference == reference).map(|u| u.order);
+        let attempt = self.queues.attempt(&recipient);
+        let order = attempt.filter(|a| a.reference == reference).map(|a| a.order);
         match (order, error) {
             (Some(order), None) => self.delivered(now, &recipient, order),
             (Some(order), Some(cause)) => self.rejected(now, &recipient, order, cause),

@@ -452,6 +452,25 @@ fn a_phone_that_does_not_answer_gets_the_text_again() {
     assert_eq!(bench.count("texts"), 0);
 }
 
+/// Its answer was late, or the MESSAGE's own was lost: the phone has the text.
+#[test]
+fn a_late_answer_counts_until_the_next_attempt() {
+    for status in [200, 408] {
+        let mut bench = Bench::new(config());
+        accepted(&mut bench, &submit(1, "one"));
+        let delivery = bench.take(status);
+        bench.pass(50);
+        // No news, and no reason to try sooner.
+        let report = DeliverReport::Error(FailureCause::MEMORY_CAPACITY_EXCEEDED, Parameters::NONE);
+        bench.answer(&delivery, BOB, &report, Cause::MEMORY_CAPACITY_EXCEEDED);
+        bench.nothing();
+        bench.ack(&delivery, BOB);
+        assert_eq!((bench.count("texts"), bench.disk.len()), (0, 0));
+        bench.pass(4000);
+        bench.nothing();
+    }
+}
+
 #[test]
 fn a_full_phone_says_when_it_has_memory_again() {
     let mut bench = Bench::new(config());
