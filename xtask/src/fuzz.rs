@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::run::{cargo, step};
 
-const TARGETS: [&str; 6] = ["sip", "sdp", "diameter", "ng", "hep", "config"];
+const TARGETS: [&str; 7] = ["sip", "sdp", "diameter", "ng", "hep", "sms", "config"];
 
 /// Runs all targets, each for so many seconds.
 pub(crate) fn all(seconds: u32) -> Result<(), String> {

@@ -1,0 +1,166 @@
+//! Texts from phone to phone over IP, TS 24.341, through an IP-SM-GW that stands as an application server.
+
+use std::net::IpAddr;
+
+use base::Random;
+use base::flow::{Service, Transport};
+use base::machine::Name;
+use base::time::Duration;
+use base::trust::Networks;
+use engine::sim::{HostId, Weather};
+use engine::{FunctionSpec, Listener};
+use ipsmgw::{IpSmGw, IpSmGwConfig, Limits, Patience};
+use sms::rp::{Cause, Rpdu};
+use sms::time_stamp::Zone;
+use sms::tpdu::{DeliverReport, Parameters, Submit, SubmitReport, Tpdu};
+use sms::{Address, Number, Reference, ShortMessage, Status};
+use strowger_tests::network::DOMAIN;
+use strowger_tests::{Network, Phone};
+use ue::What;
+
+const GATEWAY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 254, 0, 1));
+
+/// What a phone's texts go by.
+const CRITERION: &str = "sip:10.254.0.1 when method=MESSAGE and \
+                         header:Content-Type=application/vnd.3gpp.sms and case=originating";
+
+fn gateway(random: Random) -> FunctionSpec {
+    let icscf = format!("icscf.{DOMAIN}");
+    let config = IpSmGwConfig {
+        host: GATEWAY.to_string(),
+        port: None,
+        icscf: Name { service: Service::Sip, host: icscf, port: None, transport: None },
+        service_centre: Number::international("493099").expect("digits"),
+        zone: Zone::UTC,
+        dialling: None,
+        trust: Networks::new(vec![(IpAddr::from([10, 255, 0, 0]), 16)]),
+        limits: Limits::default(),
+        patience: Patience::default(),
+    };
+    let addr = (GATEWAY, 5060).into();
+    let listener = |transport| Listener { service: Service::Sip, transport, addr };
+    FunctionSpec {
+        name: "ipsmgw".to_owned(),
+        hosts: Vec::new(),
+        function: Box::new(IpSmGw::new(config, random)),
+        listeners: [Transport::Udp, Transport::Tcp].map(listener).into(),
+        tables: &[ipsmgw::TABLE],
+    }
+}
+
+/// A network with a gateway, and the gateway's host.
+fn network() -> (Network, HostId) {
+    let mut network = Network::spread_with(7, Weather::CALM, None, |plan| {
+        plan.trusted.push((GATEWAY, 24));
+    });
+    let host = network.sim.host("ipsmgw", GATEWAY, |boot| gateway(boot.random).into());
+    (network, host)
+}
+
+/// A phone's MESSAGE with an RPDU; its number makes it another one than those before.
+fn send(network: &mut Network, from: Phone, number: u32, rpdu: &Rpdu) {
+    let body = rpdu.emit();
+    let head = format!(
+        "MESSAGE tel:+493099 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK{0}x{number};rport\r\n\
+         Max-Forwards: 70\r\nFrom: <{1}>;tag=1\r\nTo: <tel:+493099>\r\nCall-ID: {0}-{number}\r\n\
+         CSeq: 1 MESSAGE\r\nContent-Type: application/vnd.3gpp.sms\r\nContent-Length: {2}\r\n\r\n",
+        from.number,
+        from.tel(),
+        body.len(),
+    );
+    network.send(from, [head.as_bytes(), &body].concat());
+}
+
+/// What phones get within so many seconds, in order.
+fn get(network: &mut Network, seconds: u64) -> Vec<(HostId, Rpdu)> {
+    let mut got = Vec::new();
+    for (host, report) in network.run(Duration::from_secs(seconds)) {
+        if let What::MessageReceived { content_type, body, .. } = report.what {
+            assert_eq!(content_type, sms::CONTENT_TYPE);
+            got.push((host, Rpdu::parse(&body).expect("an RPDU")));
+        }
+    }
+    got
+}
+
+fn number_of(phone: Phone) -> Number {
+    Number::international(phone.tel().trim_start_matches("tel:")).expect("a number")
+}
+
+fn ack(network: &mut Network, phone: Phone, number: u32, reference: u8) {
+    let report = DeliverReport::Ack(Parameters::NONE);
+    send(network, phone, number, &Rpdu::deliver_report(reference, &report, Cause::PROTOCOL_ERROR));
+}
+
+/// Alice and Bob with their phones.
+fn two(network: &mut Network) -> (Phone, Phone) {
+    let mut phone = |number| network.served_phone(number, &[CRITERION], |_| {});
+    (phone(1), phone(2))
+}
+
+fn submit(to: Phone, reference: u8, text: ShortMessage) -> Submit {
+    Submit::new(reference, Address::Number(number_of(to)), text)
+}
+
+#[test]
+fn who_is_not_there_gets_his_text_later() {
+    let (mut network, gateway) = network();
+    let (alice, bob) = two(&mut network);
+    network.register(alice);
+    let text = submit(bob, 1, ShortMessage::from_text("call me").expect("a short text"));
+    send(&mut network, alice, 1, &Rpdu::submit(1, None, &text));
+    let got = get(&mut network, 10);
+    assert!(matches!(got[..], [(host, Rpdu::Ack { .. })] if host == alice.host), "{got:?}");
+    // What was accepted outlives the gateway.
+    network.sim.crash(gateway);
+    network.run(Duration::from_secs(5));
+    network.sim.restart(gateway);
+    network.run(Duration::from_secs(5));
+    assert_eq!(network.census(gateway, "ipsmgw").count("texts"), 1);
+    network.register(bob);
+    let got = get(&mut network, 60);
+    let [(host, delivered)] = &got[..] else { panic!("{got:?}") };
+    let Some(Ok(Tpdu::Deliver(deliver))) = delivered.tpdu() else { panic!("{delivered:?}") };
+    assert_eq!((*host, deliver.user_data.text().as_deref()), (bob.host, Some("call me")));
+    ack(&mut network, bob, 1, delivered.reference());
+    assert_eq!(get(&mut network, 300), [], "it does not come again");
+}
+
+#[test]
+fn a_long_text_arrives_whole_and_is_reported() {
+    let (mut network, gateway) = network();
+    let (alice, bob) = two(&mut network);
+    network.register(alice);
+    network.register(bob);
+    let text = "Ёлочка 🎄 ".repeat(20);
+    let parts = sms::split(&text, Reference::Eight(9)).expect("a few parts");
+    assert!(parts.len() > 2);
+    let mut arrived = Vec::new();
+    for (number, part) in (1..).zip(parts.clone()) {
+        let mut submit = submit(bob, number as u8, part);
+        submit.status_report = true;
+        send(&mut network, alice, number, &Rpdu::submit(number as u8, None, &submit));
+        let got = get(&mut network, 2);
+        let [(first, accepted), (second, delivered)] = &got[..] else { panic!("{got:?}") };
+        assert_eq!((*first, *second), (alice.host, bob.host));
+        let taken = accepted.tpdu();
+        let taken = matches!(taken, Some(Ok(Tpdu::SubmitReport(SubmitReport::Ack(..)))));
+        assert!(taken && accepted.reference() == number as u8, "{accepted:?}");
+        let Some(Ok(Tpdu::Deliver(deliver))) = delivered.tpdu() else { panic!("{delivered:?}") };
+        assert_eq!(deliver.originator, Address::Number(number_of(alice)));
+        arrived.push(deliver.user_data);
+
+        ack(&mut network, bob, number, delivered.reference());
+        let got = get(&mut network, 2);
+        let [(host, reported)] = &got[..] else { panic!("{got:?}") };
+        let Some(Ok(Tpdu::StatusReport(report))) = reported.tpdu() else { panic!("{reported:?}") };
+        let said = (*host, report.status, report.reference);
+        assert_eq!(said, (alice.host, Status::RECEIVED, number as u8));
+        ack(&mut network, alice, 100 + number, reported.reference());
+    }
+    assert_eq!(arrived, parts);
+    assert_eq!(sms::text_of(&arrived), Some(text));
+    assert_eq!(get(&mut network, 300), [], "nothing comes again");
+    let census = network.census(gateway, "ipsmgw");
+    assert_eq!(census.alive().collect::<Vec<_>>(), [], "nothing is left");
+}
