@@ -1,6 +1,6 @@
 //! A network and phones of ours as a process of its own: its first line on standard input is a
-//! [`Spec`], the others are orders (`NAME register`, `NAME call URI`, `NAME hangup`, `NAME
-//! deregister`, `talk`, `quit`); on standard output it reports, one line of JSON each.
+//! [`Spec`], the others are orders (`NAME register`, `NAME call URI`, `NAME hangup`, `NAME text URI
+//! WORDS`, `NAME deregister`, `talk`, `quit`); on standard output it reports, one line of JSON each.
 #![allow(clippy::print_stdout, reason = "the other end of the pipe reads it")]
 
 use std::collections::BTreeMap;
@@ -179,6 +179,9 @@ fn phone_order(words: &[&str], call: Option<&CallId>) -> UeOrder {
         (["register"], _) => UeOrder::Register,
         (["deregister"], _) => UeOrder::Deregister,
         (["call", to], _) => UeOrder::Call { to: (*to).to_owned(), token: 1 },
+        (["text", to, words @ ..], _) => {
+            UeOrder::Message { to: (*to).to_owned(), text: words.join(" "), token: 1 }
+        }
         (["hangup"], Some(call)) => UeOrder::Hangup(*call),
         _ => panic!("no order: {words:?}"),
     }
@@ -223,6 +226,13 @@ fn phone_report(name: &str, what: &What, calls: &Calls) {
         What::Answered { .. } => "answered",
         What::MediaFlowing { .. } => "media",
         What::OrderRefused { .. } => "refused",
+        What::MessageReceived { body, .. } => {
+            let text = String::from_utf8_lossy(body);
+            return say(&json!({"phone": name, "what": "text", "text": text}));
+        }
+        What::MessageResult { status, .. } => {
+            return say(&json!({"phone": name, "what": "text sent", "status": status}));
+        }
         What::Ended { by, status, reason, media, .. } => {
             let like = |spoken: &str| {
                 let likeness = rtp::likeness::compare(&prompt(spoken), &media.recording);

@@ -1,0 +1,171 @@
+//! Debian's Kamailio in the place of our CSCFs, one, two or three of them, over our HSS: the two sides
+//! know of each other nothing but addresses.
+#![cfg(feature = "interop")]
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::Path;
+
+use strowger_tests::interop::{
+    DOMAIN, Namespace, Peer, Process, Spec, assert_heard, peer_text, scenario, until,
+};
+
+const NETWORK: &str = env!("CARGO_BIN_EXE_network");
+
+/// Where each function is, whoever plays it: names without a port mean these ports.
+const PLACES: [(&str, SocketAddrV4); 5] = [
+    ("pcscf", SocketAddrV4::new(Ipv4Addr::new(10, 9, 0, 1), 5060)),
+    ("icscf", SocketAddrV4::new(Ipv4Addr::new(10, 9, 0, 2), 5060)),
+    ("scscf", SocketAddrV4::new(Ipv4Addr::new(10, 9, 0, 3), 5060)),
+    ("hss", SocketAddrV4::new(Ipv4Addr::new(10, 9, 0, 4), 3868)),
+    ("media", SocketAddrV4::new(Ipv4Addr::new(10, 9, 0, 1), 2223)),
+];
+
+#[test]
+fn our_hss_behind_kamailio_as_every_cscf() {
+    evening(&["pcscf", "icscf", "scscf"]);
+}
+
+#[test]
+fn our_hss_and_pcscf_around_kamailio_as_icscf_and_scscf() {
+    evening(&["icscf", "scscf"]);
+}
+
+#[test]
+fn our_scscf_behind_kamailio_as_pcscf_and_icscf() {
+    evening(&["pcscf", "icscf"]);
+}
+
+#[test]
+fn our_pcscf_and_icscf_before_kamailio_as_scscf() {
+    evening(&["scscf"]);
+}
+
+/// Two phones with SIMs do everything once, while Kamailio plays some of the functions.
+fn evening(theirs: &[&str]) {
+    scenario(&format!("Kamailio as {}", theirs.join(", ")), |namespace| {
+        for host in 2..=4 {
+            namespace.ip(&["addr", "add", &format!("10.9.0.{host}/24"), "dev", "v0"]);
+        }
+        let names = PLACES.map(|(role, at)| ((*at.ip()).into(), host(role)));
+        // The home domain's entry point is the I-CSCF.
+        namespace.hosts(names.into_iter().chain([(place("icscf").ip(), DOMAIN.to_owned())]));
+        let mut network = Process::start(namespace, NETWORK, &spec(theirs));
+        let mut peers: BTreeMap<&str, Peer> =
+            theirs.iter().map(|role| (*role, kamailio(namespace, role))).collect();
+        for phone in ["alice", "bob"] {
+            network.register(phone);
+        }
+        network.register("alice");
+        call(&mut network, ("alice", "tel:+491702"), "alice");
+        call(&mut network, ("bob", &format!("sip:+491701@{DOMAIN}")), "alice");
+        text(&mut network, "alice", &format!("sip:+491702@{DOMAIN}"), "bob");
+        text(&mut network, "bob", "tel:+491701", "alice");
+        network.order("alice deregister");
+        network.phone("alice", "deregistered");
+        network.order("bob call tel:+491701");
+        let refused = network.hears("the call to be refused", |report| {
+            (report["phone"] == "bob" && report["what"] == "ended")
+                .then(|| report["status"].clone())
+        });
+        assert!([404, 480].contains(&refused.as_u64().unwrap_or(0)), "{refused}");
+        network.register("alice");
+        text(&mut network, "bob", "tel:+491701", "alice");
+        for (role, peer) in &mut peers {
+            for method in ["REGISTER", "INVITE", "MESSAGE"] {
+                peer.says(&format!("{role} {method}"));
+            }
+            peer.stop();
+        }
+    });
+}
+
+/// One calls, both talk until they have heard each other's words, one of them hangs up.
+fn call(network: &mut Process, (caller, to): (&str, &str), hangs_up: &str) {
+    network.order(&format!("{caller} call {to}"));
+    network.phone(caller, "answered");
+    network.talk();
+    network.order(&format!("{hangs_up} hangup"));
+    for (phone, other) in [("alice", "bob"), ("bob", "alice")] {
+        assert_heard(&network.phone(phone, "ended"), other);
+    }
+}
+
+fn text(network: &mut Process, from: &str, uri: &str, to: &str) {
+    network.order(&format!("{from} text {uri} hello {to}"));
+    assert_eq!(network.phone(from, "text sent")["status"], 200);
+    assert_eq!(network.phone(to, "text")["text"], format!("hello {to}"));
+}
+
+fn place(role: &str) -> SocketAddr {
+    let place = PLACES.iter().find(|(name, _)| *name == role);
+    place.map(|(_, at)| SocketAddr::V4(*at)).expect("a function of PLACES")
+}
+
+fn host(role: &str) -> String {
+    format!("{role}.{DOMAIN}")
+}
+
+/// Our part: what Kamailio does not play, and the phones.
+fn spec(theirs: &[&str]) -> Spec {
+    let spec = Spec::default().sim_phone("alice", "001010000000001", "491701", 6060);
+    let mut spec = spec.sim_phone("bob", "001010000000002", "491702", 6062);
+    let mut here = BTreeMap::new();
+    for (role, at) in PLACES.map(|(role, at)| (role.to_owned(), SocketAddr::V4(at))) {
+        if theirs.contains(&role.as_str()) {
+            spec.elsewhere.insert(role, at);
+        } else {
+            here.insert(role, vec![at]);
+        }
+    }
+    spec.here = Some(here);
+    spec
+}
+
+/// Kamailio as a CSCF, once it listens and speaks with our HSS.
+fn kamailio(namespace: &Namespace, role: &str) -> Peer {
+    let folder = namespace.folder().join(role);
+    let at = place(role);
+    let here = at.ip().to_string();
+    let fill = |name: &str, to: &str| {
+        let text = peer_text(&format!("kamailio/{name}"))
+            .replace("{HERE}", &here)
+            .replace("{DOMAIN}", DOMAIN)
+            .replace("{ROLE}", role)
+            .replace("{FOLDER}", &folder.display().to_string());
+        write(&folder.join(to), &text);
+    };
+    for name in ["core.cfg", "cx.cfg", &format!("{role}.cfg")] {
+        fill(name, name);
+    }
+    fill("cx.xml", &format!("{role}.xml"));
+    // The I-CSCF wants tables: nothing in them but the S-CSCF's name, for users who have none.
+    let tables = folder.join("icscf");
+    write(&tables.join("nds_trusted_domains"), "id(int) trusted_domain(string)\n");
+    write(
+        &tables.join("s_cscf"),
+        &format!("id(int) name(string) s_cscf_uri(string)\n1:scscf:sip\\:{}\n", host("scscf")),
+    );
+    write(&tables.join("s_cscf_capabilities"), "id(int) id_s_cscf(int) capability(int)\n");
+    let config = folder.join(format!("{role}.cfg")).display().to_string();
+    let folder = folder.display().to_string();
+    let args = ["-f", &config, "-DD", "-E", "-Y", &folder, "-w", &folder];
+    let kamailio = Peer::start(namespace, "/usr/sbin/kamailio", args);
+    if let SocketAddr::V4(at) = at {
+        namespace.bound_at(at);
+    }
+    if role != "pcscf" {
+        until(&format!("{role} to be a peer of our HSS"), || {
+            let log = std::fs::read_to_string(namespace.folder().join("network.log")).ok()?;
+            let peer = format!("{} on ", host(role));
+            log.lines().any(|l| l.contains("peer_up") && l.contains(&peer)).then_some(())
+        });
+    }
+    kamailio
+}
+
+fn write(path: &Path, text: &str) {
+    let folder = path.parent().expect("a file in a folder");
+    std::fs::create_dir_all(folder).expect("a folder");
+    std::fs::write(path, text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+}
