@@ -71,6 +71,11 @@ fn evening(theirs: &[&str]) {
         assert!([404, 480].contains(&refused.as_u64().unwrap_or(0)), "{refused}");
         network.register("alice");
         text(&mut network, "bob", "tel:+491701", "alice");
+        let log = log(namespace);
+        assert!(log.contains("hss.resynchronised"), "{log}");
+        for trouble in ["severity: Warning", "severity: Error", "subscribe_failed"] {
+            assert!(!log.contains(trouble), "{log}");
+        }
         for (role, peer) in &mut peers {
             for method in ["REGISTER", "INVITE", "MESSAGE"] {
                 peer.says(&format!("{role} {method}"));
@@ -110,6 +115,8 @@ fn host(role: &str) -> String {
 fn spec(theirs: &[&str]) -> Spec {
     let spec = Spec::default().sim_phone("alice", "001010000000001", "491701", 6060);
     let mut spec = spec.sim_phone("bob", "001010000000002", "491702", 6062);
+    // Her SIM was elsewhere before: TS 33.102 §6.3.5 puts it right.
+    spec.phones[0].seq = 1000;
     let mut here = BTreeMap::new();
     for (role, at) in PLACES.map(|(role, at)| (role.to_owned(), SocketAddr::V4(at))) {
         if theirs.contains(&role.as_str()) {
@@ -156,12 +163,17 @@ fn kamailio(namespace: &Namespace, role: &str) -> Peer {
     }
     if role != "pcscf" {
         until(&format!("{role} to be a peer of our HSS"), || {
-            let log = std::fs::read_to_string(namespace.folder().join("network.log")).ok()?;
             let peer = format!("{} on ", host(role));
+            let log = log(namespace);
             log.lines().any(|l| l.contains("peer_up") && l.contains(&peer)).then_some(())
         });
     }
     kamailio
+}
+
+/// What our part logged so far.
+fn log(namespace: &Namespace) -> String {
+    std::fs::read_to_string(namespace.folder().join("network.log")).unwrap_or_default()
 }
 
 fn write(path: &Path, text: &str) {

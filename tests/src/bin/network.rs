@@ -143,7 +143,7 @@ fn subscribers(spec: &Spec) -> Vec<Subscriber> {
 fn phone_function(phone: &PhoneSpec, random: base::Random) -> FunctionSpec {
     let at = SocketAddr::new(HERE.parse().expect("an address"), phone.port);
     let (k, op) = (key(K), key(OP));
-    let sqn = auth::sqn::Sqn::new(0, 0);
+    let sqn = auth::sqn::Sqn::new(phone.seq, 0);
     let identity = format!("sip:{}@{DOMAIN}", phone.user);
     let (username, credential) = if phone.sim {
         let username = format!("{}@{DOMAIN}", phone.user);
