@@ -12,47 +12,46 @@ use strowger_tests::interop::{
 
 const NETWORK: &str = env!("CARGO_BIN_EXE_network");
 
-/// Where each function is, whoever plays it: names without a port mean these ports.
-const PLACES: [(&str, SocketAddrV4); 5] = [
-    ("pcscf", SocketAddrV4::new(Ipv4Addr::new(10, 9, 0, 1), 5060)),
-    ("icscf", SocketAddrV4::new(Ipv4Addr::new(10, 9, 0, 2), 5060)),
-    ("scscf", SocketAddrV4::new(Ipv4Addr::new(10, 9, 0, 3), 5060)),
-    ("hss", SocketAddrV4::new(Ipv4Addr::new(10, 9, 0, 4), 3868)),
-    ("media", SocketAddrV4::new(Ipv4Addr::new(10, 9, 0, 1), 2223)),
-];
+/// Where each function is, whoever plays it.
+type Places = BTreeMap<&'static str, SocketAddrV4>;
+
+/// Everything at the port that needs no word.
+const WELL_KNOWN: [u16; 3] = [5060, 5060, 5060];
+
+/// P-, I- and S-CSCF where Kamailio's own examples have them.
+const OF_EXAMPLES: [u16; 3] = [5060, 4060, 6060];
 
 #[test]
 fn our_hss_behind_kamailio_as_every_cscf() {
-    evening(&["pcscf", "icscf", "scscf"]);
+    evening(&["pcscf", "icscf", "scscf"], WELL_KNOWN);
 }
 
 #[test]
 fn our_hss_and_pcscf_around_kamailio_as_icscf_and_scscf() {
-    evening(&["icscf", "scscf"]);
+    evening(&["icscf", "scscf"], OF_EXAMPLES);
 }
 
 #[test]
 fn our_scscf_behind_kamailio_as_pcscf_and_icscf() {
-    evening(&["pcscf", "icscf"]);
+    evening(&["pcscf", "icscf"], OF_EXAMPLES);
 }
 
 #[test]
 fn our_pcscf_and_icscf_before_kamailio_as_scscf() {
-    evening(&["scscf"]);
+    evening(&["scscf"], WELL_KNOWN);
 }
 
 /// Two phones with SIMs do everything once, while Kamailio plays some of the functions.
-fn evening(theirs: &[&str]) {
-    scenario(&format!("Kamailio as {}", theirs.join(", ")), |namespace| {
+fn evening(theirs: &[&str], ports: [u16; 3]) {
+    scenario(&format!("Kamailio as {} at {ports:?}", theirs.join(", ")), |namespace| {
         for host in 2..=4 {
             namespace.ip(&["addr", "add", &format!("10.9.0.{host}/24"), "dev", "v0"]);
         }
-        let names = PLACES.map(|(role, at)| ((*at.ip()).into(), host(role)));
-        // The home domain's entry point is the I-CSCF.
-        namespace.hosts(names.into_iter().chain([(place("icscf").ip(), DOMAIN.to_owned())]));
-        let mut network = Process::start(namespace, NETWORK, &spec(theirs));
+        let places = places(ports);
+        namespace.hosts(places.iter().map(|(role, at)| ((*at.ip()).into(), host(role))));
+        let mut network = Process::start(namespace, NETWORK, &spec(theirs, &places));
         let mut peers: BTreeMap<&str, Peer> =
-            theirs.iter().map(|role| (*role, kamailio(namespace, role))).collect();
+            theirs.iter().map(|role| (*role, kamailio(namespace, role, &places))).collect();
         for phone in ["alice", "bob"] {
             network.register(phone);
         }
@@ -102,27 +101,42 @@ fn text(network: &mut Process, from: &str, uri: &str, to: &str) {
     assert_eq!(network.phone(to, "text")["text"], format!("hello {to}"));
 }
 
-fn place(role: &str) -> SocketAddr {
-    let place = PLACES.iter().find(|(name, _)| *name == role);
-    place.map(|(_, at)| SocketAddr::V4(*at)).expect("a function of PLACES")
+fn places([pcscf, icscf, scscf]: [u16; 3]) -> Places {
+    let place = |host, port| SocketAddrV4::new(Ipv4Addr::new(10, 9, 0, host), port);
+    Places::from([
+        ("pcscf", place(1, pcscf)),
+        ("icscf", place(2, icscf)),
+        ("scscf", place(3, scscf)),
+        ("hss", place(4, 3868)),
+        ("media", place(1, 2223)),
+    ])
 }
 
 fn host(role: &str) -> String {
     format!("{role}.{DOMAIN}")
 }
 
+/// What stands for a function in URIs: its name, and its port unless that is SIP's own.
+fn in_uris(role: &str, places: &Places) -> String {
+    match places[role].port() {
+        5060 => host(role),
+        port => format!("{}:{port}", host(role)),
+    }
+}
+
 /// Our part: what Kamailio does not play, and the phones.
-fn spec(theirs: &[&str]) -> Spec {
+fn spec(theirs: &[&str], places: &Places) -> Spec {
     let spec = Spec::default().sim_phone("alice", "001010000000001", "491701", 6060);
     let mut spec = spec.sim_phone("bob", "001010000000002", "491702", 6062);
     // Her SIM was elsewhere before: TS 33.102 §6.3.5 puts it right.
     spec.phones[0].seq = 1000;
     let mut here = BTreeMap::new();
-    for (role, at) in PLACES.map(|(role, at)| (role.to_owned(), SocketAddr::V4(at))) {
-        if theirs.contains(&role.as_str()) {
-            spec.elsewhere.insert(role, at);
+    for (role, at) in places {
+        let at = SocketAddr::V4(*at);
+        if theirs.contains(role) {
+            spec.elsewhere.insert((*role).to_owned(), at);
         } else {
-            here.insert(role, vec![at]);
+            here.insert((*role).to_owned(), vec![at]);
         }
     }
     spec.here = Some(here);
@@ -130,15 +144,18 @@ fn spec(theirs: &[&str]) -> Spec {
 }
 
 /// Kamailio as a CSCF, once it listens and speaks with our HSS.
-fn kamailio(namespace: &Namespace, role: &str) -> Peer {
+fn kamailio(namespace: &Namespace, role: &str, places: &Places) -> Peer {
     let folder = namespace.folder().join(role);
-    let at = place(role);
-    let here = at.ip().to_string();
+    let at = places[role];
     let fill = |name: &str, to: &str| {
         let text = peer_text(&format!("kamailio/{name}"))
-            .replace("{HERE}", &here)
+            .replace("{HERE}", &at.ip().to_string())
+            .replace("{PORT}", &at.port().to_string())
             .replace("{DOMAIN}", DOMAIN)
             .replace("{ROLE}", role)
+            .replace("{PCSCF}", &in_uris("pcscf", places))
+            .replace("{ICSCF}", &in_uris("icscf", places))
+            .replace("{SCSCF}", &in_uris("scscf", places))
             .replace("{FOLDER}", &folder.display().to_string());
         write(&folder.join(to), &text);
     };
@@ -147,20 +164,17 @@ fn kamailio(namespace: &Namespace, role: &str) -> Peer {
     }
     fill("cx.xml", &format!("{role}.xml"));
     // The I-CSCF wants tables: nothing in them but the S-CSCF's name, for users who have none.
+    let scscf = format!("sip:{}", in_uris("scscf", places)).replace(':', "\\:");
+    let scscfs = format!("id(int) name(string) s_cscf_uri(string)\n1:scscf:{scscf}\n");
     let tables = folder.join("icscf");
+    write(&tables.join("s_cscf"), &scscfs);
     write(&tables.join("nds_trusted_domains"), "id(int) trusted_domain(string)\n");
-    write(
-        &tables.join("s_cscf"),
-        &format!("id(int) name(string) s_cscf_uri(string)\n1:scscf:sip\\:{}\n", host("scscf")),
-    );
     write(&tables.join("s_cscf_capabilities"), "id(int) id_s_cscf(int) capability(int)\n");
     let config = folder.join(format!("{role}.cfg")).display().to_string();
     let folder = folder.display().to_string();
     let args = ["-f", &config, "-DD", "-E", "-Y", &folder, "-w", &folder];
     let kamailio = Peer::start(namespace, "/usr/sbin/kamailio", args);
-    if let SocketAddr::V4(at) = at {
-        namespace.bound_at(at);
-    }
+    namespace.bound_at(at);
     if role != "pcscf" {
         until(&format!("{role} to be a peer of our HSS"), || {
             let peer = format!("{} on ", host(role));
