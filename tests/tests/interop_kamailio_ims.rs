@@ -21,19 +21,30 @@ const WELL_KNOWN: [u16; 3] = [5060, 5060, 5060];
 /// P-, I- and S-CSCF where Kamailio's own examples have them.
 const OF_EXAMPLES: [u16; 3] = [5060, 4060, 6060];
 
+/// The columns of Kamailio's table of subscriptions.
+const SUBSCRIPTIONS: &str = "id(int,auto) pres_uri(string) pres_id(string) event(int) expires(int) \
+    desired_expires(int) flag(int) etag(string) tuple_id(string,null) watcher_uri(string) \
+    call_id(string) to_tag(string) from_tag(string) cseq(int) record_route(string,null) \
+    contact(string) remote_contact(string) version(int) extra_headers(string)\n";
+
 #[test]
 fn our_hss_behind_kamailio_as_every_cscf() {
     evening(&["pcscf", "icscf", "scscf"], WELL_KNOWN);
 }
 
 #[test]
-fn our_hss_and_pcscf_around_kamailio_as_icscf_and_scscf() {
+fn our_pcscf_before_kamailio_as_icscf_and_scscf() {
     evening(&["icscf", "scscf"], OF_EXAMPLES);
 }
 
 #[test]
 fn our_scscf_behind_kamailio_as_pcscf_and_icscf() {
     evening(&["pcscf", "icscf"], OF_EXAMPLES);
+}
+
+#[test]
+fn our_icscf_between_kamailio_as_pcscf_and_scscf() {
+    evening(&["pcscf", "scscf"], OF_EXAMPLES);
 }
 
 #[test]
@@ -62,6 +73,7 @@ fn evening(theirs: &[&str], ports: [u16; 3]) {
         text(&mut network, "bob", "tel:+491701", "alice");
         network.order("alice deregister");
         network.phone("alice", "deregistered");
+        pcscf_is_told(&mut network, peers.get_mut("pcscf"));
         network.order("bob call tel:+491701");
         let refused = network.hears("the call to be refused", |report| {
             (report["phone"] == "bob" && report["what"] == "ended")
@@ -95,9 +107,21 @@ fn call(network: &mut Process, (caller, to): (&str, &str), hangs_up: &str) {
     }
 }
 
+/// The P-CSCF takes nothing more from her; Kamailio's learns of the end by the reg event only, if our
+/// S-CSCF has no Contact left to name.
+fn pcscf_is_told(network: &mut Process, pcscf: Option<&mut Peer>) {
+    let refusal = if pcscf.is_some() { "Not registered" } else { "Forbidden" };
+    if let Some(pcscf) = pcscf {
+        pcscf.says("pcscf told of an end");
+    }
+    network.order("alice text tel:+491702 nobody reads this");
+    let answer = &network.phone("alice", "text sent")["answer"];
+    assert_eq!(*answer, serde_json::json!({"status": 403, "reason": refusal}));
+}
+
 fn text(network: &mut Process, from: &str, uri: &str, to: &str) {
     network.order(&format!("{from} text {uri} hello {to}"));
-    assert_eq!(network.phone(from, "text sent")["status"], 200);
+    assert_eq!(network.phone(from, "text sent")["answer"]["status"], 200);
     assert_eq!(network.phone(to, "text")["text"], format!("hello {to}"));
 }
 
@@ -163,13 +187,19 @@ fn kamailio(namespace: &Namespace, role: &str, places: &Places) -> Peer {
         fill(name, name);
     }
     fill("cx.xml", &format!("{role}.xml"));
-    // The I-CSCF wants tables: nothing in them but the S-CSCF's name, for users who have none.
+    // Tables that the modules want: nothing is in them but the S-CSCF's name, for users who have none.
     let scscf = format!("sip:{}", in_uris("scscf", places)).replace(':', "\\:");
     let scscfs = format!("id(int) name(string) s_cscf_uri(string)\n1:scscf:{scscf}\n");
-    let tables = folder.join("icscf");
-    write(&tables.join("s_cscf"), &scscfs);
-    write(&tables.join("nds_trusted_domains"), "id(int) trusted_domain(string)\n");
-    write(&tables.join("s_cscf_capabilities"), "id(int) id_s_cscf(int) capability(int)\n");
+    let tables = [
+        ("s_cscf", scscfs.as_str()),
+        ("nds_trusted_domains", "id(int) trusted_domain(string)\n"),
+        ("s_cscf_capabilities", "id(int) id_s_cscf(int) capability(int)\n"),
+        ("version", "table_name(string) table_version(int)\npua:7\n"),
+        ("pua", SUBSCRIPTIONS),
+    ];
+    for (name, text) in tables {
+        write(&folder.join("tables").join(name), text);
+    }
     let config = folder.join(format!("{role}.cfg")).display().to_string();
     let folder = folder.display().to_string();
     let args = ["-f", &config, "-DD", "-E", "-Y", &folder, "-w", &folder];

@@ -230,8 +230,9 @@ fn phone_report(name: &str, what: &What, calls: &Calls) {
             let text = String::from_utf8_lossy(body);
             return say(&json!({"phone": name, "what": "text", "text": text}));
         }
-        What::MessageResult { status, .. } => {
-            return say(&json!({"phone": name, "what": "text sent", "status": status}));
+        What::MessageResult { status, reason, .. } => {
+            let answer = json!({"status": status, "reason": reason});
+            return say(&json!({"phone": name, "what": "text sent", "answer": answer}));
         }
         What::Ended { by, status, reason, media, .. } => {
             let like = |spoken: &str| {
