@@ -154,6 +154,7 @@ fn spec(theirs: &[&str], places: &Places) -> Spec {
     let mut spec = spec.sim_phone("bob", "001010000000002", "491702", 6062);
     // Her SIM was elsewhere before: TS 33.102 §6.3.5 puts it right.
     spec.phones[0].seq = 1000;
+    spec.phones[1].tcp = true;
     let mut here = BTreeMap::new();
     for (role, at) in places {
         let at = SocketAddr::V4(*at);
