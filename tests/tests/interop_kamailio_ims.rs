@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::Path;
 
 use strowger_tests::interop::{
-    DOMAIN, Namespace, Peer, Process, Spec, assert_heard, peer_text, scenario, until,
+    DOMAIN, HERE, Namespace, Peer, Process, Spec, assert_heard, peer_text, scenario, until,
 };
 
 const NETWORK: &str = env!("CARGO_BIN_EXE_network");
@@ -52,17 +52,34 @@ fn our_pcscf_and_icscf_before_kamailio_as_scscf() {
     evening(&["scscf"], WELL_KNOWN);
 }
 
+/// Our HSS's filter criteria, as Kamailio's S-CSCF understands them.
+#[test]
+fn kamailio_as_scscf_obeys_our_filter_criteria() {
+    scenario("filter criteria", |namespace| {
+        let place = format!("{HERE}:7060");
+        let criteria = [format!("sip:{place} when method=INVITE and case=originating")];
+        let words = [("{SERVER}", place.as_str())];
+        let config = namespace.folder().join("application-server.cfg");
+        write(&config, &filled("application-server.cfg", &words));
+        let mut server = run(namespace, &config);
+        namespace.bound(7060);
+        let (mut network, mut peers) = start(namespace, &["scscf"], OF_EXAMPLES, &criteria);
+        network.register("alice");
+        network.register("bob");
+        call(&mut network, ("alice", "tel:+491702"), "bob");
+        let served = format!("for <sip:+491701@{DOMAIN}>;sescase=orig");
+        server.says(&format!("asked INVITE {served}"));
+        server.says("later BYE");
+        for peer in peers.values_mut().chain([&mut server]) {
+            peer.stop();
+        }
+    });
+}
+
 /// Two phones with SIMs do everything once, while Kamailio plays some of the functions.
 fn evening(theirs: &[&str], ports: [u16; 3]) {
     scenario(&format!("Kamailio as {} at {ports:?}", theirs.join(", ")), |namespace| {
-        for host in 2..=4 {
-            namespace.ip(&["addr", "add", &format!("10.9.0.{host}/24"), "dev", "v0"]);
-        }
-        let places = places(ports);
-        namespace.hosts(places.iter().map(|(role, at)| ((*at.ip()).into(), host(role))));
-        let mut network = Process::start(namespace, NETWORK, &spec(theirs, &places));
-        let mut peers: BTreeMap<&str, Peer> =
-            theirs.iter().map(|role| (*role, kamailio(namespace, role, &places))).collect();
+        let (mut network, mut peers) = start(namespace, theirs, ports, &[]);
         for phone in ["alice", "bob"] {
             network.register(phone);
         }
@@ -94,6 +111,23 @@ fn evening(theirs: &[&str], ports: [u16; 3]) {
             peer.stop();
         }
     });
+}
+
+/// Our part and Kamailio's.
+fn start<'a>(
+    namespace: &Namespace,
+    theirs: &[&'a str],
+    ports: [u16; 3],
+    criteria: &[String],
+) -> (Process, BTreeMap<&'a str, Peer>) {
+    for host in 2..=4 {
+        namespace.ip(&["addr", "add", &format!("10.9.0.{host}/24"), "dev", "v0"]);
+    }
+    let places = places(ports);
+    namespace.hosts(places.iter().map(|(role, at)| ((*at.ip()).into(), host(role))));
+    let spec = Spec { ifc: criteria.to_vec(), ..spec(theirs, &places) };
+    let network = Process::start(namespace, NETWORK, &spec);
+    (network, theirs.iter().map(|role| (*role, kamailio(namespace, role, &places))).collect())
 }
 
 /// One calls, both talk until they have heard each other's words, one of them hangs up.
@@ -172,22 +206,21 @@ fn spec(theirs: &[&str], places: &Places) -> Spec {
 fn kamailio(namespace: &Namespace, role: &str, places: &Places) -> Peer {
     let folder = namespace.folder().join(role);
     let at = places[role];
-    let fill = |name: &str, to: &str| {
-        let text = peer_text(&format!("kamailio/{name}"))
-            .replace("{HERE}", &at.ip().to_string())
-            .replace("{PORT}", &at.port().to_string())
-            .replace("{DOMAIN}", DOMAIN)
-            .replace("{ROLE}", role)
-            .replace("{PCSCF}", &in_uris("pcscf", places))
-            .replace("{ICSCF}", &in_uris("icscf", places))
-            .replace("{SCSCF}", &in_uris("scscf", places))
-            .replace("{FOLDER}", &folder.display().to_string());
-        write(&folder.join(to), &text);
-    };
+    let words = [
+        ("{HERE}", at.ip().to_string()),
+        ("{PORT}", at.port().to_string()),
+        ("{DOMAIN}", DOMAIN.to_owned()),
+        ("{ROLE}", role.to_owned()),
+        ("{PCSCF}", in_uris("pcscf", places)),
+        ("{ICSCF}", in_uris("icscf", places)),
+        ("{SCSCF}", in_uris("scscf", places)),
+        ("{FOLDER}", folder.display().to_string()),
+    ];
+    let words = words.each_ref().map(|(word, value)| (*word, value.as_str()));
     for name in ["core.cfg", "cx.cfg", &format!("{role}.cfg")] {
-        fill(name, name);
+        write(&folder.join(name), &filled(name, &words));
     }
-    fill("cx.xml", &format!("{role}.xml"));
+    write(&folder.join(format!("{role}.xml")), &filled("cx.xml", &words));
     // Tables that the modules want: nothing is in them but the S-CSCF's name, for users who have none.
     let scscf = format!("sip:{}", in_uris("scscf", places)).replace(':', "\\:");
     let scscfs = format!("id(int) name(string) s_cscf_uri(string)\n1:scscf:{scscf}\n");
@@ -201,10 +234,7 @@ fn kamailio(namespace: &Namespace, role: &str, places: &Places) -> Peer {
     for (name, text) in tables {
         write(&folder.join("tables").join(name), text);
     }
-    let config = folder.join(format!("{role}.cfg")).display().to_string();
-    let folder = folder.display().to_string();
-    let args = ["-f", &config, "-DD", "-E", "-Y", &folder, "-w", &folder];
-    let kamailio = Peer::start(namespace, "/usr/sbin/kamailio", args);
+    let kamailio = run(namespace, &folder.join(format!("{role}.cfg")));
     namespace.bound_at(at);
     if role != "pcscf" {
         until(&format!("{role} to be a peer of our HSS"), || {
@@ -214,6 +244,20 @@ fn kamailio(namespace: &Namespace, role: &str, places: &Places) -> Peer {
         });
     }
     kamailio
+}
+
+/// A file of `tests/peers/kamailio` with its words in braces filled in.
+fn filled(name: &str, words: &[(&str, &str)]) -> String {
+    let text = peer_text(&format!("kamailio/{name}"));
+    words.iter().fold(text, |text, (word, value)| text.replace(word, value))
+}
+
+/// Kamailio with this configuration; its files are beside it.
+fn run(namespace: &Namespace, config: &Path) -> Peer {
+    let folder = config.parent().expect("a file in a folder").display().to_string();
+    let config = config.display().to_string();
+    let args = ["-f", &config, "-DD", "-E", "-Y", &folder, "-w", &folder];
+    Peer::start(namespace, "/usr/sbin/kamailio", args)
 }
 
 /// What our part logged so far.
