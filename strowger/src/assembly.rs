@@ -30,7 +30,7 @@ pub fn function(plan: &Plan, role: Role, random: Random) -> FunctionSpec {
         Role::Hss => {
             let config = hss::HssConfig {
                 node: node(plan, role),
-                scscfs: vec![format!("sip:{}", plan.host(Role::Scscf))],
+                scscfs: vec![scscf_uri(plan)],
                 criteria: plan.criteria.clone(),
             };
             Box::new(hss::Hss::new(config, random))
@@ -45,6 +45,7 @@ pub fn function(plan: &Plan, role: Role, random: Random) -> FunctionSpec {
         Role::Pcscf => {
             tables = &[cscf::pcscf::TABLE];
             let config = PcscfConfig {
+                port: port_in_uris(plan, role),
                 network: plan.domain.clone(),
                 trust: trust(plan),
                 ..PcscfConfig::new(plan.host(role), name(plan, Role::Icscf))
@@ -54,12 +55,9 @@ pub fn function(plan: &Plan, role: Role, random: Random) -> FunctionSpec {
         Role::Icscf => {
             let config = IcscfConfig {
                 host: plan.host(role),
-                port: None,
+                port: port_in_uris(plan, role),
                 home_domain: plan.domain.clone(),
-                scscfs: vec![ScscfEntry {
-                    uri: format!("sip:{}", plan.host(Role::Scscf)),
-                    capabilities: Vec::new(),
-                }],
+                scscfs: vec![ScscfEntry { uri: scscf_uri(plan), capabilities: Vec::new() }],
                 trust: trust(plan),
                 diameter: node(plan, role),
                 diameter_realm: plan.domain.clone(),
@@ -72,7 +70,7 @@ pub fn function(plan: &Plan, role: Role, random: Random) -> FunctionSpec {
             let listen = plan.here.get(&role).into_iter().flatten().copied();
             let config = ScscfConfig {
                 host: plan.host(role),
-                port: None,
+                port: port_in_uris(plan, role),
                 addresses: listen.filter(|a| !a.ip().is_unspecified() && a.port() != 0).collect(),
                 home_domain: plan.domain.clone(),
                 icscf: name(plan, Role::Icscf),
@@ -123,6 +121,25 @@ pub fn topology(plan: &Plan) -> Vec<(String, Service, Vec<Place>)> {
     out
 }
 
+/// The URI that the HSS knows the S-CSCF by.
+fn scscf_uri(plan: &Plan) -> String {
+    let host = plan.host(Role::Scscf);
+    match port_in_uris(plan, Role::Scscf) {
+        Some(port) => format!("sip:{host}:{port}"),
+        None => format!("sip:{host}"),
+    }
+}
+
+/// The port behind a function's name in URIs. Whoever finds the name by its address alone, without SRV
+/// records, needs it, unless it is 5060. Several ports cannot be told by one name.
+fn port_in_uris(plan: &Plan, role: Role) -> Option<u16> {
+    let here = plan.here.get(&role).into_iter().flatten().map(|at| at.port());
+    let seams = plan.elsewhere.get(&role).into_iter().flatten();
+    let mut ports = here.chain(seams.map(|seam| seam.address.port()));
+    let first = ports.next().filter(|port| ![0, role.default_port()].contains(port))?;
+    ports.all(|port| port == first).then_some(first)
+}
+
 fn name(plan: &Plan, role: Role) -> Name {
     Name { service: role.service(), host: plan.host(role), port: None, transport: None }
 }
@@ -166,4 +183,29 @@ fn networks(plan: &Plan, seams_of: impl Fn(Role) -> bool) -> Vec<(IpAddr, u8)> {
         (ip, if ip.is_ipv4() { 32 } else { 128 })
     });
     plan.trusted.iter().copied().chain(hosts).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Seam;
+    use base::Transport;
+
+    #[test]
+    fn a_port_is_told_if_the_name_alone_would_mean_another() {
+        let told = |here: &[&str], elsewhere: &[&str]| {
+            let mut plan = Plan::all_in_one("ims.test");
+            let address = |text: &&str| text.parse().expect("an address");
+            plan.here.insert(Role::Scscf, here.iter().map(address).collect());
+            let seam = |text| Seam { transport: Transport::Udp, address: address(text) };
+            plan.elsewhere.insert(Role::Scscf, elsewhere.iter().map(seam).collect());
+            scscf_uri(&plan)
+        };
+        assert_eq!(told(&[], &[]), "sip:scscf.ims.test");
+        assert_eq!(told(&["10.0.0.1:5060"], &[]), "sip:scscf.ims.test");
+        assert_eq!(told(&["10.0.0.1:0"], &[]), "sip:scscf.ims.test");
+        assert_eq!(told(&["10.0.0.1:6060", "[::1]:6060"], &[]), "sip:scscf.ims.test:6060");
+        assert_eq!(told(&[], &["10.0.0.1:6060"]), "sip:scscf.ims.test:6060");
+        assert_eq!(told(&[], &["10.0.0.1:6060", "10.0.0.2:6061"]), "sip:scscf.ims.test");
+    }
 }

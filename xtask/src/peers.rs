@@ -12,6 +12,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("iproute2", "/sbin/ip"),
     ("rtpengine-daemon", "/usr/bin/rtpengine"),
     ("kamailio", "/usr/sbin/kamailio"),
+    ("kamailio-ims-modules", "/usr/share/doc/kamailio-ims-modules"),
+    ("kamailio-presence-modules", "/usr/share/doc/kamailio-presence-modules"),
     ("tshark", "/usr/bin/tshark"),
     ("tcpdump", "/usr/bin/tcpdump"),
     ("sngrep", "/usr/bin/sngrep"),

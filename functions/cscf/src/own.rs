@@ -12,19 +12,19 @@ pub(crate) fn sent_by(host: &str, port: Option<u16>) -> String {
 }
 
 /// Whether the host and port of a URI name the function that is called `host` and `port`: by that name,
-/// or by the local address that the message came in at.
+/// or by the local address that the message came in at. The name alone may mean any port, by its SRV
+/// records (RFC 3263 §4.2).
 pub(crate) fn is_named(
     (host, port): (&str, Option<u16>),
     uri_host: &str,
     uri_port: Option<u16>,
     flow: &Flow,
 ) -> bool {
-    let uri_port = uri_port.unwrap_or(5060);
     if uri_host.eq_ignore_ascii_case(host) {
-        return uri_port == port.unwrap_or(5060);
+        return uri_port.is_none_or(|uri_port| uri_port == port.unwrap_or(5060));
     }
     let Some(local) = flow.local.socket_addr() else { return false };
-    literal(uri_host) == Some(local.ip()) && uri_port == local.port()
+    literal(uri_host) == Some(local.ip()) && uri_port.unwrap_or(5060) == local.port()
 }
 
 #[cfg(test)]
@@ -46,6 +46,8 @@ mod tests {
         let named = |host: &str, port| is_named(("p.test", None), host, port, &flow);
         assert!(named("P.test", None) && named("p.test", Some(5060)));
         assert!(!named("p.test", Some(5070)) && !named("q.test", None));
+        let ported = |port| is_named(("p.test", Some(5070)), "p.test", port, &flow);
+        assert!(ported(None) && ported(Some(5070)) && !ported(Some(5060)));
         assert!(named("192.0.2.1", Some(5070)) && !named("192.0.2.1", None));
     }
 }

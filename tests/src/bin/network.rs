@@ -1,6 +1,7 @@
 //! A network and phones of ours as a process of its own: its first line on standard input is a
-//! [`Spec`], the others are orders (`NAME register`, `NAME call URI`, `NAME hangup`, `NAME
-//! deregister`, `operator VERB …`, `talk`, `quit`); on standard output it reports, one line of JSON each.
+//! [`Spec`], the others are orders (`NAME register`, `NAME call URI`, `NAME hangup`, `NAME text URI
+//! WORDS`, `NAME deregister`, `operator VERB …`, `talk`, `quit`); on standard output it reports, one line
+//! of JSON each.
 #![allow(clippy::print_stdout, reason = "the other end of the pipe reads it")]
 
 use std::collections::BTreeMap;
@@ -158,7 +159,7 @@ fn subscribers(spec: &Spec) -> Vec<Subscriber> {
 fn phone_function(phone: &PhoneSpec, random: base::Random) -> FunctionSpec {
     let at = SocketAddr::new(HERE.parse().expect("an address"), phone.port);
     let (k, op) = (key(K), key(OP));
-    let sqn = auth::sqn::Sqn::new(0, 0);
+    let sqn = auth::sqn::Sqn::new(phone.seq, 0);
     let identity = format!("sip:{}@{DOMAIN}", phone.user);
     let (username, credential) = if phone.sim {
         let username = format!("{}@{DOMAIN}", phone.user);
@@ -194,6 +195,9 @@ fn phone_order(words: &[&str], call: Option<&CallId>) -> UeOrder {
         (["register"], _) => UeOrder::Register,
         (["deregister"], _) => UeOrder::Deregister,
         (["call", to], _) => UeOrder::Call { to: (*to).to_owned(), token: 1 },
+        (["text", to, words @ ..], _) => {
+            UeOrder::Message { to: (*to).to_owned(), text: words.join(" "), token: 1 }
+        }
         (["hangup"], Some(call)) => UeOrder::Hangup(*call),
         _ => panic!("no order: {words:?}"),
     }
@@ -263,6 +267,14 @@ fn phone_report(name: &str, what: &What, calls: &Calls) {
         What::Answered { .. } => "answered",
         What::MediaFlowing { .. } => "media",
         What::OrderRefused { .. } => "refused",
+        What::MessageReceived { body, .. } => {
+            let text = String::from_utf8_lossy(body);
+            return say(&json!({"phone": name, "what": "text", "text": text}));
+        }
+        What::MessageResult { status, reason, .. } => {
+            let answer = json!({"status": status, "reason": reason});
+            return say(&json!({"phone": name, "what": "text sent", "answer": answer}));
+        }
         What::Ended { by, status, reason, media, .. } => {
             let like = |spoken: &str| {
                 let likeness = rtp::likeness::compare(&prompt(spoken), &media.recording);

@@ -1,6 +1,7 @@
 //! A network of its own for one test.
 
 use std::fs::File;
+use std::net::{IpAddr, SocketAddrV4};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -73,15 +74,45 @@ impl Namespace {
         command
     }
 
+    /// Gives programs in here names for addresses, in place of the system's; there is no DNS then.
+    ///
+    /// # Panics
+    /// If the system refuses.
+    pub fn hosts(&self, names: impl IntoIterator<Item = (IpAddr, String)>) {
+        let lines = names.into_iter().map(|(address, name)| format!("{address} {name}\n"));
+        let hosts: String = lines.collect();
+        let folder = self.system_files();
+        std::fs::create_dir_all(&folder).expect("a folder below /etc/netns");
+        std::fs::write(folder.join("hosts"), hosts).expect("a file");
+        std::fs::write(folder.join("resolv.conf"), "nameserver 127.0.0.1\n").expect("a file");
+    }
+
+    /// What `ip netns exec` puts in the place of files of `/etc`.
+    fn system_files(&self) -> PathBuf {
+        Path::new("/etc/netns").join(&self.name)
+    }
+
     /// Waits until somebody has a UDP port.
     ///
     /// # Panics
     /// If nobody takes it in time.
     pub fn bound(&self, port: u16) {
-        let wanted = format!(":{port:04X} 00000000:0000");
+        self.is_bound(&format!(":{port:04X} 00000000:0000"), &port);
+    }
+
+    /// Waits until somebody has a UDP port at an address of IPv4.
+    ///
+    /// # Panics
+    /// If nobody takes it in time.
+    pub fn bound_at(&self, at: SocketAddrV4) {
+        let address = u32::from_ne_bytes(at.ip().octets());
+        self.is_bound(&format!("{address:08X}:{:04X} 00000000:0000", at.port()), &at);
+    }
+
+    fn is_bound(&self, wanted: &str, port: &dyn std::fmt::Display) {
         super::until(&format!("UDP port {port} to be bound"), || {
             let sockets = self.inside(|| std::fs::read_to_string("/proc/thread-self/net/udp"));
-            sockets.ok()?.contains(&wanted).then_some(())
+            sockets.ok()?.contains(wanted).then_some(())
         });
     }
 
@@ -121,6 +152,7 @@ impl Drop for Namespace {
             }
         }
         let _ = Command::new("ip").args(["netns", "del", &self.name]).status();
+        let _ = std::fs::remove_dir_all(self.system_files());
         if std::thread::panicking() {
             eprintln!("the files of the failed attempt are in {}", self.folder.display());
         } else {

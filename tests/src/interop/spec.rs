@@ -49,6 +49,8 @@ pub struct PhoneSpec {
     pub user: String,
     /// Whether it has a SIM.
     pub sim: bool,
+    /// The highest sequence number (SEQ) that its SIM has seen; the HSS begins with 1.
+    pub seq: u64,
     /// Where it listens.
     pub port: u16,
     /// Where it registers.
@@ -87,6 +89,7 @@ impl Spec {
             name: name.to_owned(),
             user: user.to_owned(),
             sim,
+            seq: 0,
             port,
             proxy,
             tcp: false,
