@@ -50,8 +50,8 @@ fn python_diameter_asks_the_hss() {
             &format!("LIA 2001 {scscf}"),
             // DIAMETER_ERROR_USER_UNKNOWN, TS 29.229 §6.2.2.1.
             "MAA-unknown 5001",
-            // PERMANENT_TERMINATION, and no Public-Identity: all of them, TS 29.229 §6.1.9.
-            "RegistrationTerminationRequest 0 maintenance 0",
+            // PERMANENT_TERMINATION, with all of his Public-Identities, TS 29.229 §6.1.9.
+            "RegistrationTerminationRequest 0 maintenance 5",
             "LIA-after 5003",
         ] {
             assert!(said.lines().any(|l| l.trim_end() == line), "{line:?} is missing in:\n{said}");

@@ -99,6 +99,9 @@ fn evening(theirs: &[&str], ports: [u16; 3]) {
         assert!([404, 480].contains(&refused.as_u64().unwrap_or(0)), "{refused}");
         network.register("alice");
         text(&mut network, "bob", "tel:+491701", "alice");
+        network.order("operator deregister 491702");
+        network.hears("the HSS to be done", |report| (report["what"] == "done").then_some(()));
+        network.phone("bob", "deregistered");
         let log = log(namespace);
         assert!(log.contains("hss.resynchronised"), "{log}");
         for trouble in ["severity: Warning", "severity: Error", "subscribe_failed"] {

@@ -86,7 +86,7 @@ fn a_removed_subscriber_is_terminated_with_all_identities() {
     remove(&mut bench);
     let rtr = request(&mut bench);
     let told = Rtr::parse(&rtr).unwrap();
-    assert_eq!((told.user_name.as_str(), told.public_identities.len()), (IMPI, 0));
+    assert_eq!((told.user_name.as_str(), told.public_identities.len()), (IMPI, 1));
     assert_eq!(told.reason.code, ReasonCode::PermanentTermination);
     answer(&mut bench, &rtr, SUCCESS);
     assert!(bench.answers.is_empty() && bench.counters.contains(&"hss.told"));

@@ -310,7 +310,8 @@ fn next(
         }),
         Task::Operation(OperationKind::Removed { before }) => {
             let served = if registration.is_served() { registration } else { &before };
-            let rtr = rtr(Vec::new(), ReasonCode::PermanentTermination, removed());
+            // One identity stands for its set: TS 23.228 §5.2.1a.1.
+            let rtr = rtr(all(served), ReasonCode::PermanentTermination, removed());
             let what = What::Termination { rtr, sets: all(served) };
             served.is_served().then(|| to(served, what)).flatten()
         }
@@ -319,8 +320,13 @@ fn next(
                 true => ReasonCode::ServerChange,
                 false => ReasonCode::PermanentTermination,
             };
+            // Kamailio 5.6 answers no RTR that names none, though that means all (TS 29.228 §6.1.3).
+            let sets = subscriber.into_iter().flat_map(|subscriber| &subscriber.sets);
+            let served = sets.filter(|set| registration.state(set).is_some());
+            let identities =
+                served.flat_map(|set| &set.identities).map(|i| i.uri.clone()).collect();
             let what =
-                What::Termination { rtr: rtr(Vec::new(), code, info), sets: all(registration) };
+                What::Termination { rtr: rtr(identities, code, info), sets: all(registration) };
             registration.is_served().then(|| to(registration, what)).flatten()
         }
         Task::Operation(OperationKind::Written { mut before }) => {
