@@ -3,13 +3,15 @@
 
 use std::net::IpAddr;
 
+use base::redact::Secret;
 use base::time::Duration;
 use engine::sim::Weather;
+use hss::Subscriber;
 use hss::profile::FilterCriteria;
 use strowger::plan::Role;
 use strowger::provision::{Ask, Refusal};
 use strowger_tests::Network;
-use strowger_tests::network::{Phone, msisdn, sim_subscriber};
+use strowger_tests::network::{DOMAIN, Phone, msisdn, sim_subscriber};
 use strowger_tests::server::{Manner, SAW};
 use ue::{UeOrder, What};
 
@@ -292,5 +294,26 @@ fn an_scscf_that_was_down_learns_it_later() {
             let new = format!("tel:+{}", msisdn(71));
             assert_eq!(call(&mut network, bob, &new), ANSWERED);
         }
+    }
+}
+
+/// The S-CSCF, which keeps H(A1) for further challenges, learns that it is another one.
+#[test]
+fn an_old_password_is_good_for_nothing() {
+    for mut network in networks() {
+        let alice = network.password_phone(1, |_| {});
+        network.register(alice);
+        network.run(Duration::from_secs(2));
+        let password = Secret::new("another one".to_owned());
+        let subscriber = Subscriber::with_password("user1", &password, &[msisdn(1)], DOMAIN);
+        network.replace(subscriber.expect("a legal subscriber"));
+        network.run(Duration::from_secs(1));
+        network.order(alice, UeOrder::Register);
+        let status = network.until(Duration::from_secs(10), |_, report| match &report.what {
+            What::Registered { .. } => Some(ANSWERED),
+            What::RegistrationFailed { status, .. } => Some(*status),
+            _ => None,
+        });
+        assert_eq!(status, Some(403));
     }
 }

@@ -11,7 +11,7 @@ use diameter::dictionary::PUBLIC_IDENTITY;
 use diameter::{ExperimentalCode, Fault, Outcome, ResultCode, Writer};
 use serde::{Deserialize, Serialize};
 
-use crate::subscriber::{ImplicitSet, Subscriber};
+use crate::subscriber::{Credential, ImplicitSet, Subscriber};
 use crate::user_data::user_data;
 
 /// What the HSS remembers of a subscription's registration.
@@ -363,11 +363,17 @@ pub(crate) fn charging(subscriber: &Subscriber) -> Option<ChargingInformation> {
     (charging != ChargingInformation::default()).then_some(charging)
 }
 
-/// A digest (FNV-1a) of all that an S-CSCF is told of a set, whose document this is: two that differ
-/// are worth a PPR.
+/// A digest (FNV-1a) of all that an S-CSCF is told of a set, whose document this is, and of the H(A1)
+/// that it may keep: two that differ are worth a PPR.
 pub(crate) fn digest(subscriber: &Subscriber, document: &str) -> u64 {
     let charging = charging(subscriber).map(|charging| format!("{charging:?}"));
-    let bytes = document.bytes().chain(charging.iter().flat_map(|text| text.bytes()));
+    let hashes = match &subscriber.credential {
+        Credential::Digest { ha1, name_ha1, .. } => vec![Some(ha1), name_ha1.as_ref()],
+        Credential::Aka { .. } => Vec::new(),
+    };
+    let hashes = hashes.into_iter().flatten().flat_map(|hash| hash.reveal().bytes());
+    let told = document.bytes().chain(charging.iter().flat_map(|text| text.bytes()));
+    let bytes = told.chain(hashes);
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })

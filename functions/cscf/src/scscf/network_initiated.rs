@@ -87,6 +87,8 @@ impl Scscf {
             Outcome::from(ExperimentalCode::ERROR_NOT_SUPPORTED_USER_DATA)
         })?;
         user.contacts = old.contacts;
+        // The password may be another one, too: the next REGISTER has the HSS asked.
+        self.challenges.forget(&user.impi);
         let text = format!("{} has another profile", user.impi);
         let save = self.users.save(now, user);
         self.outputs.extend(save);

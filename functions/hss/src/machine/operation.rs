@@ -10,7 +10,8 @@
 //! | the subscriber, or an implicit set, is gone | RTR, PERMANENT_TERMINATION |
 //! | all identities of a set are barred: nobody may register it | RTR, PERMANENT_TERMINATION |
 //! | other identities, barring, criteria or charging functions | PPR with the whole set (§6.5.2.1) |
-//! | another key or password | nothing: it counts from the next authentication |
+//! | another password | PPR with the profile that it has: it may keep H(A1), and asks for the new one |
+//! | another key of a SIM | nothing: it counts from the next authentication |
 //!
 //! An S-CSCF that is not there is told when it connects again, as long as this process remembers.
 
