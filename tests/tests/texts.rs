@@ -16,13 +16,16 @@ use sms::tpdu::{DeliverReport, Parameters, Submit, SubmitReport, Tpdu};
 use sms::{Address, Number, Reference, ShortMessage, Status};
 use strowger_tests::network::DOMAIN;
 use strowger_tests::{Network, Phone};
-use ue::What;
+use ue::{UeOrder, What};
 
 const GATEWAY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 254, 0, 1));
 
 /// What a phone's texts go by.
 const CRITERION: &str = "sip:10.254.0.1 when method=MESSAGE and \
                          header:Content-Type=application/vnd.3gpp.sms and case=originating";
+
+/// What the gateway learns of a phone that is back by, TS 24.229 §5.4.1.7.
+const REGISTRATION: &str = "sip:10.254.0.1 when method=REGISTER";
 
 fn gateway(random: Random) -> FunctionSpec {
     let icscf = format!("icscf.{DOMAIN}");
@@ -123,6 +126,32 @@ fn who_is_not_there_gets_his_text_later() {
     let Some(Ok(Tpdu::Deliver(deliver))) = delivered.tpdu() else { panic!("{delivered:?}") };
     assert_eq!((*host, deliver.user_data.text().as_deref()), (bob.host, Some("call me")));
     ack(&mut network, bob, 1, delivered.reference());
+    assert_eq!(get(&mut network, 300), [], "it does not come again");
+}
+
+/// Long before the gateway would try again by itself.
+#[test]
+fn who_registers_gets_what_waits_at_once() {
+    let (mut network, _) = network();
+    let alice = network.served_phone(1, &[CRITERION], |_| {});
+    let bob = network.served_phone(2, &[CRITERION, REGISTRATION], |_| {});
+    network.register(alice);
+    for number in 1..=2 {
+        let text = ShortMessage::from_text(&format!("text {number}")).expect("a short text");
+        let submit = submit(bob, number as u8, text);
+        send(&mut network, alice, number, &Rpdu::submit(number as u8, None, &submit));
+        assert_eq!(get(&mut network, 2).len(), 1, "it is accepted");
+    }
+    network.run(Duration::from_secs(600));
+    network.order(bob, UeOrder::Register);
+    for number in 1..=2 {
+        let got = get(&mut network, 2);
+        let [(host, delivered)] = &got[..] else { panic!("{got:?}") };
+        let Some(Ok(Tpdu::Deliver(deliver))) = delivered.tpdu() else { panic!("{delivered:?}") };
+        let text = format!("text {number}");
+        assert_eq!((*host, deliver.user_data.text()), (bob.host, Some(text)));
+        ack(&mut network, bob, number, delivered.reference());
+    }
     assert_eq!(get(&mut network, 300), [], "it does not come again");
 }
 
