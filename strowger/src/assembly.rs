@@ -12,7 +12,7 @@ use cscf::scscf::config::ScscfConfig;
 use diameter::node::{NodeConfig, PeerConfig};
 use engine::{FunctionSpec, Listener, Place};
 
-use crate::plan::{Plan, Role};
+use crate::plan::{Plan, Role, SERVICE_CENTRE};
 
 /// How long the HSS may take to answer.
 const CX_TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,7 +31,7 @@ pub fn function(plan: &Plan, role: Role, random: Random) -> FunctionSpec {
             let config = hss::HssConfig {
                 node: node(plan, role),
                 scscfs: vec![scscf_uri(plan)],
-                criteria: plan.criteria.clone(),
+                criteria: plan.shared_criteria(),
             };
             Box::new(hss::Hss::new(config, random))
         }
@@ -41,6 +41,21 @@ pub fn function(plan: &Plan, role: Role, random: Random) -> FunctionSpec {
                 ..media::MediaConfig::new(plan.media.iter().copied())
             };
             Box::new(media::Media::new(config, random))
+        }
+        Role::IpSmGw => {
+            tables = &[ipsmgw::TABLE];
+            let config = ipsmgw::IpSmGwConfig {
+                host: plan.host(role),
+                port: port_in_uris(plan, role),
+                icscf: name(plan, Role::Icscf),
+                service_centre: service_centre(plan),
+                zone: sms::time_stamp::Zone::UTC,
+                dialling: None,
+                trust: trust(plan),
+                limits: ipsmgw::Limits::default(),
+                patience: ipsmgw::Patience::default(),
+            };
+            Box::new(ipsmgw::IpSmGw::new(config, random))
         }
         Role::Pcscf => {
             tables = &[cscf::pcscf::TABLE];
@@ -119,6 +134,12 @@ pub fn topology(plan: &Plan) -> Vec<(String, Service, Vec<Place>)> {
         }
     }
     out
+}
+
+/// The configuration takes nothing else than a number.
+fn service_centre(plan: &Plan) -> sms::Number {
+    let default = || sms::Number::international(SERVICE_CENTRE).expect("these are digits");
+    sms::Number::international(&plan.service_centre).unwrap_or_else(|_| default())
 }
 
 /// The URI that the HSS knows the S-CSCF by.

@@ -41,6 +41,8 @@ pub struct Config {
     pub trusted: Vec<(IpAddr, u8)>,
     /// Filter criteria that all subscribers share, those for SMS over IP last.
     pub criteria: Vec<FilterCriteria>,
+    /// The number of the service centre.
+    pub service_centre: Option<String>,
     /// Addresses of the media relay.
     pub media: Option<Vec<IpAddr>>,
     /// Its ports.
@@ -110,11 +112,11 @@ impl Config {
     pub fn plan(&self, roles: Option<&BTreeSet<Role>>, loopback: &[IpAddr]) -> Plan {
         let here: BTreeSet<Role> = match roles.or(self.roles.as_ref()) {
             Some(roles) => roles.clone(),
-            None => Role::ALL.into_iter().filter(|role| !self.at.contains_key(role)).collect(),
+            None => Role::USUAL.into_iter().filter(|role| !self.at.contains_key(role)).collect(),
         };
         let door = [Role::Pcscf, Role::Icscf, Role::Scscf].into_iter().find(|r| here.contains(r));
         let listeners = |role: Role| -> Vec<SocketAddr> {
-            let inner = matches!(role, Role::Pcscf | Role::Icscf | Role::Scscf);
+            let inner = matches!(role, Role::Pcscf | Role::Icscf | Role::Scscf | Role::IpSmGw);
             match self.listen.get(&role) {
                 Some(listen) => listen.clone(),
                 None if inner && door != Some(role) => Vec::new(),
@@ -127,6 +129,9 @@ impl Config {
         plan.here = here.into_iter().map(|role| (role, listeners(role))).collect();
         plan.trusted.clone_from(&self.trusted);
         plan.criteria.clone_from(&self.criteria);
+        if let Some(number) = &self.service_centre {
+            plan.service_centre.clone_from(number);
+        }
         if let Some(media) = &self.media {
             plan.media.clone_from(media);
         }

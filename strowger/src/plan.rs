@@ -20,11 +20,17 @@ pub enum Role {
     Pcscf,
     /// Media relay with the NG protocol.
     Media,
+    /// IP-SM-GW with a service centre, TS 24.341 §5.3.3.
+    IpSmGw,
 }
 
 impl Role {
     /// All of them, in the order in which they are started.
-    pub const ALL: [Role; 5] = [Role::Hss, Role::Media, Role::Scscf, Role::Icscf, Role::Pcscf];
+    pub const ALL: [Role; 6] =
+        [Role::Hss, Role::Media, Role::Scscf, Role::Icscf, Role::Pcscf, Role::IpSmGw];
+
+    /// What makes a call: those that run unless others are asked for.
+    pub const USUAL: [Role; 5] = [Role::Hss, Role::Media, Role::Scscf, Role::Icscf, Role::Pcscf];
 
     /// The word for it on the command line and in the configuration.
     pub const fn as_str(self) -> &'static str {
@@ -34,6 +40,7 @@ impl Role {
             Role::Scscf => "scscf",
             Role::Pcscf => "pcscf",
             Role::Media => "media",
+            Role::IpSmGw => "ipsmgw",
         }
     }
 
@@ -46,7 +53,7 @@ impl Role {
     pub const fn service(self) -> Service {
         match self {
             Role::Hss => Service::Diameter,
-            Role::Icscf | Role::Scscf | Role::Pcscf => Service::Sip,
+            Role::Icscf | Role::Scscf | Role::Pcscf | Role::IpSmGw => Service::Sip,
             Role::Media => Service::Ng,
         }
     }
@@ -85,6 +92,9 @@ pub struct Seam {
     pub address: SocketAddr,
 }
 
+/// The number of a service centre that nobody gave one: no country has it.
+pub const SERVICE_CENTRE: &str = "999000";
+
 /// Everything that is needed to build a process.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Plan {
@@ -100,6 +110,8 @@ pub struct Plan {
     pub trusted: Vec<(IpAddr, u8)>,
     /// Filter criteria that all subscribers share.
     pub criteria: Vec<FilterCriteria>,
+    /// The number of the service centre, E.164 digits.
+    pub service_centre: String,
     /// Addresses that media is relayed on, the preferred one first.
     pub media: Vec<IpAddr>,
     /// The relay's UDP ports.
@@ -117,10 +129,11 @@ impl Plan {
     pub fn all_in_one(domain: &str) -> Plan {
         Plan {
             domain: domain.to_owned(),
-            here: Role::ALL.into_iter().map(|role| (role, Vec::new())).collect(),
+            here: Role::USUAL.into_iter().map(|role| (role, Vec::new())).collect(),
             elsewhere: BTreeMap::new(),
             trusted: Vec::new(),
             criteria: Vec::new(),
+            service_centre: SERVICE_CENTRE.to_owned(),
             media: vec![IpAddr::from([127, 0, 0, 1])],
             media_ports: 30_000..=30_999,
             max_expires: 600_000,
@@ -135,9 +148,10 @@ impl Plan {
             Role::Hss => vec![Role::Icscf, Role::Scscf],
             Role::Media if self.anchor_media => vec![Role::Scscf],
             Role::Media => Vec::new(),
-            Role::Icscf => vec![Role::Pcscf, Role::Scscf],
-            Role::Scscf => vec![Role::Pcscf, Role::Icscf],
+            Role::Icscf => vec![Role::Pcscf, Role::Scscf, Role::IpSmGw],
+            Role::Scscf => vec![Role::Pcscf, Role::Icscf, Role::IpSmGw],
             Role::Pcscf => vec![Role::Scscf],
+            Role::IpSmGw => vec![Role::Scscf],
         }
     }
 
@@ -149,10 +163,27 @@ impl Plan {
             Role::Icscf => vec![Role::Hss, Role::Scscf],
             Role::Scscf if self.anchor_media => vec![Role::Hss, Role::Icscf, Role::Media],
             Role::Scscf => vec![Role::Hss, Role::Icscf],
+            Role::IpSmGw => vec![Role::Icscf],
             Role::Hss | Role::Media => Vec::new(),
         };
         let told = |role: &Role| self.here.contains_key(role) || self.elsewhere.contains_key(role);
         self.here.keys().flat_map(needs).filter(|role| !told(role)).collect()
+    }
+
+    /// The filter criteria that all subscribers share: with an IP-SM-GW also those that send texts and
+    /// registrations to it, TS 24.341 §5.3.3.
+    pub fn shared_criteria(&self) -> Vec<FilterCriteria> {
+        let mut criteria = self.criteria.clone();
+        let gateway = Role::IpSmGw;
+        if self.here.contains_key(&gateway) || self.elsewhere.contains_key(&gateway) {
+            let uri = format!("sip:{}", self.host(gateway));
+            let own = [FilterCriteria::sms_over_ip(&uri), FilterCriteria::registrations(&uri)];
+            for mut own in own {
+                own.priority = criteria.iter().map(|other| other.priority + 1).max().unwrap_or(0);
+                criteria.push(own);
+            }
+        }
+        criteria
     }
 
     /// The host name of a function.

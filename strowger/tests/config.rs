@@ -23,6 +23,9 @@ listen = []
 addresses = ["192.0.2.9", "2001:db8::9"]
 ports = "40000-41000"
 anchor = false
+[ipsmgw]
+listen = []
+service_centre = "+493099"
 [scscf]
 listen = "127.0.0.1:5062"
 [icscf]
@@ -152,6 +155,7 @@ fn everything_wrong_is_told_with_advice() {
         ("[hss]\nifc = \"as.example.org\"", "expected the application server's SIP URI"),
         ("[hss]\nifc = [\"sip:a\", \"sip:b priority=0\"]", "another one has the same priority"),
         ("[hss]\nsms_over_ims = \"smsc\"", "must be a SIP URI"),
+        ("[ipsmgw]\nservice_centre = \"centre\"", "\"centre\" is not a telephone number"),
         ("[hss]\nsms_over_ims = 1", "expected a text, found integer"),
         ("[media]\naddresses = [\"0.0.0.0\"]", "unspecified"),
         ("[media]\naddresses = []", "needs an address"),

@@ -70,18 +70,24 @@ pub struct Network {
 impl Network {
     /// A network without phones. All functions of the core run in one process.
     pub fn new(seed: u64, weather: Weather) -> Network {
+        Network::new_with(seed, weather, |_| {})
+    }
+
+    /// The same, after `change` was applied to its plan.
+    pub fn new_with(seed: u64, weather: Weather, change: impl Fn(&mut Plan) + 'static) -> Network {
         let mut sim = Simulation::new(seed, weather).framing(strowger::framing::framings);
-        let core = sim.host("core", ip(0), |mut boot| {
+        let core = sim.host("core", ip(0), move |mut boot| {
             let mut plan = Plan::all_in_one(DOMAIN);
             plan.here.insert(Role::Pcscf, boot.ips.iter().map(|ip| (*ip, 5060).into()).collect());
             plan.media.clone_from(&boot.ips);
             plan.media_ports = 20_000..=59_999;
+            change(&mut plan);
             let mut functions = strowger::assembly::functions(&plan, &mut boot.random);
             functions.push(provisioner());
             let relay = Some(packet_path(&plan));
             Process { functions, relay }
         });
-        let hosts = Role::ALL.into_iter().map(|role| (role, core)).collect();
+        let hosts = Role::USUAL.into_iter().map(|role| (role, core)).collect();
         let unheard = Vec::new();
         Network { sim, core, hosts, fault: None, proxy: ip(0), orders: 0, unheard }
     }
@@ -357,7 +363,7 @@ fn share(group: &[Role], address: impl Fn(Role) -> IpAddr) -> Plan {
     let at = |role: Role| SocketAddr::new(address(role), role.default_port());
     // I-CSCF and P-CSCF use the same port; they never share a host here.
     plan.here = group.iter().map(|role| (*role, vec![at(*role)])).collect();
-    for role in Role::ALL.into_iter().filter(|role| !group.contains(role)) {
+    for role in Role::USUAL.into_iter().filter(|role| !group.contains(role)) {
         let seam = |transport: &Transport| Seam { transport: *transport, address: at(role) };
         plan.elsewhere.insert(role, role.transports().iter().map(seam).collect());
     }

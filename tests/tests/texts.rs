@@ -14,6 +14,7 @@ use sms::rp::{Cause, Rpdu};
 use sms::time_stamp::Zone;
 use sms::tpdu::{DeliverReport, Parameters, Submit, SubmitReport, Tpdu};
 use sms::{Address, Number, Reference, ShortMessage, Status};
+use strowger::plan::Role;
 use strowger_tests::network::DOMAIN;
 use strowger_tests::{Network, Phone};
 use ue::{UeOrder, What};
@@ -153,6 +154,31 @@ fn who_registers_gets_what_waits_at_once() {
         ack(&mut network, bob, number, delivered.reference());
     }
     assert_eq!(get(&mut network, 300), [], "it does not come again");
+}
+
+/// With the role in the configuration nobody needs filter criteria of his own.
+#[test]
+fn a_gateway_in_the_same_process_serves_everybody() {
+    let mut network = Network::new_with(7, Weather::CALM, |plan| {
+        plan.here.insert(Role::IpSmGw, Vec::new());
+    });
+    let [alice, bob] = [1, 2].map(|number| network.sim_phone(number, |_| {}));
+    network.register(alice);
+    let submit = submit(bob, 1, ShortMessage::from_text("are you there?").expect("a short text"));
+    send(&mut network, alice, 1, &Rpdu::submit(1, None, &submit));
+    assert!(matches!(get(&mut network, 2)[..], [(host, Rpdu::Ack { .. })] if host == alice.host));
+    network.run(Duration::from_secs(600));
+    network.order(bob, UeOrder::Register);
+    let got = get(&mut network, 2);
+    let [(host, delivered)] = &got[..] else { panic!("{got:?}") };
+    let Some(Ok(Tpdu::Deliver(deliver))) = delivered.tpdu() else { panic!("{delivered:?}") };
+    let said = (*host, deliver.user_data.text(), deliver.originator.clone());
+    let expected = Some("are you there?".to_owned());
+    assert_eq!(said, (bob.host, expected, Address::Number(number_of(alice))));
+    ack(&mut network, bob, 1, delivered.reference());
+    assert_eq!(get(&mut network, 300), [], "it does not come again");
+    let census = network.census(network.core, "ipsmgw");
+    assert_eq!(census.alive().collect::<Vec<_>>(), [], "nothing is left");
 }
 
 #[test]

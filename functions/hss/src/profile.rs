@@ -189,6 +189,26 @@ impl FilterCriteria {
         }
     }
 
+    /// Criteria that tell a server who registers, TS 24.229 §5.4.1.7.
+    pub fn registrations(server: &str) -> FilterCriteria {
+        let spt = Spt {
+            negated: false,
+            groups: vec![0],
+            condition: Condition::Method("REGISTER".to_owned()),
+            registration_types: Vec::new(),
+        };
+        FilterCriteria {
+            priority: 0,
+            trigger: Some(TriggerPoint { form: Form::Cnf, spts: vec![spt] }),
+            server: ApplicationServer {
+                // The answer names all identities that are registered.
+                include_register_response: true,
+                ..ApplicationServer::new(server)
+            },
+            part: None,
+        }
+    }
+
     /// Whether these criteria may do something for somebody who is not registered: they belong to
     /// that part, and their triggers do not all ask for another session case.
     pub fn serves_unregistered(&self) -> bool {

@@ -31,6 +31,8 @@ pub enum Kind {
     Criteria,
     /// A SIP URI.
     SipUri,
+    /// A telephone number with its country code.
+    Msisdn,
     /// `udp:address:port`.
     Collector,
     /// A number of 32 bits.
@@ -81,6 +83,18 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
             key("addresses", Kind::Addresses, "Addresses of the relay, the preferred one first."),
             key("ports", Kind::Ports, "The relay's UDP ports."),
             key("anchor", Kind::Switch, "Whether calls go through the relay."),
+        ],
+    ),
+    (
+        "ipsmgw",
+        &[
+            LISTEN,
+            AT,
+            key(
+                "service_centre",
+                Kind::Number,
+                "The service centre's number, with its country code.",
+            ),
         ],
     ),
     ("scscf", &[LISTEN, AT]),
@@ -144,6 +158,7 @@ fn of_kind(key: &Key) -> Value {
     let text = || json!({ "type": "string" });
     let mut schema = match key.kind {
         Kind::Domain | Kind::Path => text(),
+        Kind::Msisdn => json!({ "type": "string", "pattern": "^\\+?[0-9]{1,15}$" }),
         Kind::SipUri => json!({ "type": "string", "pattern": "^sips?:" }),
         Kind::Roles => some(json!({ "enum": Role::ALL.map(Role::as_str) })),
         Kind::Listen | Kind::Seams | Kind::Addresses | Kind::Networks | Kind::Criteria => {

@@ -92,6 +92,7 @@ impl Reader {
                 self.sms =
                     self.text(value).map(|uri| (FilterCriteria::sms_over_ip(&uri), value.span()));
             }
+            ("ipsmgw", "service_centre") => self.service_centre(value),
             ("trust", "networks") => self.networks(value),
             ("registration", "min_expires") => self.config.min_expires = self.seconds(value),
             ("registration", "max_expires") => self.config.max_expires = self.seconds(value),
@@ -336,6 +337,17 @@ impl Reader {
             Err(error) => {
                 let help = "write the server as \"sip:as.example.org:5060\", each priority once";
                 self.wrong(span, error.to_string(), help);
+            }
+        }
+    }
+
+    fn service_centre(&mut self, value: &Value<'_>) {
+        let Some(text) = self.text(value) else { return };
+        match base::identity::Msisdn::new(&text) {
+            Ok(number) => self.config.service_centre = Some(number.to_string()),
+            Err(_) => {
+                let help = "digits with the country code, such as \"+493099\"";
+                self.wrong(value.span(), format!("{text:?} is not a telephone number"), help);
             }
         }
     }

@@ -91,7 +91,7 @@ impl Stage {
             None => spec,
         };
         let mut functions = Vec::new();
-        for role in Role::ALL {
+        for role in Role::USUAL {
             let spec = alter(crate::assembly::function(&plan, role, random.fork()));
             functions.push((role, live.add(spec).map_err(|e| failed(&e))?));
         }

@@ -61,7 +61,7 @@ impl Split {
         tcpdump.says("listening on");
         let program = program.to_owned();
         let mut split = Split { program, sip, functions: Vec::new(), tcpdump, bridge };
-        for role in Role::ALL {
+        for role in Role::USUAL {
             split.run(role);
         }
         for [imsi, number, k, opc] in SIMS {
@@ -83,7 +83,7 @@ impl Split {
             text += &format!("addresses = [\"{}\"]\n", self.bridge.address("media"));
             text += &format!("ports = \"{MEDIA_PORTS}\"\n");
         }
-        for other in Role::ALL.into_iter().filter(|other| *other != role) {
+        for other in Role::USUAL.into_iter().filter(|other| *other != role) {
             let transport = match other.transports() {
                 [only] => *only,
                 _ => self.sip,
@@ -140,7 +140,7 @@ impl Split {
     fn remembered(&self) -> Vec<Record> {
         let merged = self.bridge.middle().folder().join("merged.jsonl");
         let mut merge = vec!["trace".to_owned(), "--to".to_owned(), merged.display().to_string()];
-        for role in Role::ALL {
+        for role in Role::USUAL {
             let file = self.bridge.host(role.as_str()).folder().join("trace.jsonl");
             let to = file.display().to_string();
             self.command(role.as_str(), &["trace", "--to", &to]).succeeds();
