@@ -142,9 +142,10 @@ impl Plan {
         }
     }
 
-    /// The functions that send requests to a function.
+    /// The functions that send requests to a function. A network need not have an IP-SM-GW: one
+    /// counts that is here or whose place is told.
     pub fn users(&self, role: Role) -> Vec<Role> {
-        match role {
+        let mut users = match role {
             Role::Hss => vec![Role::Icscf, Role::Scscf],
             Role::Media if self.anchor_media => vec![Role::Scscf],
             Role::Media => Vec::new(),
@@ -152,7 +153,13 @@ impl Plan {
             Role::Scscf => vec![Role::Pcscf, Role::Icscf, Role::IpSmGw],
             Role::Pcscf => vec![Role::Scscf],
             Role::IpSmGw => vec![Role::Scscf],
-        }
+        };
+        users.retain(|user| {
+            Role::USUAL.contains(user)
+                || self.here.contains_key(user)
+                || self.elsewhere.contains_key(user)
+        });
+        users
     }
 
     /// The functions that those of this process send requests to at their start, and whose place nobody told: they
