@@ -11,10 +11,12 @@ mod request;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 pub use request::{Request, Wrong};
+
+use crate::places::Places;
 
 /// Connections at a time.
 pub const CONNECTIONS: usize = 32;
@@ -152,7 +154,7 @@ impl Drop for Server {
 }
 
 fn accept(listener: &TcpListener, ended: &AtomicBool, handler: &Handler) {
-    let open = Arc::new(AtomicUsize::new(0));
+    let places = Places::new(CONNECTIONS);
     loop {
         let accepted = listener.accept();
         if ended.load(Ordering::Relaxed) {
@@ -163,14 +165,13 @@ fn accept(listener: &TcpListener, ended: &AtomicBool, handler: &Handler) {
             std::thread::sleep(REST);
             continue;
         };
-        let place = Place::take(&open);
-        if place.0.load(Ordering::Relaxed) > CONNECTIONS {
+        let Some(place) = places.take() else {
             // It fits into the socket's buffer: nobody is waited for.
             let _ = stream.set_nonblocking(true);
             let busy = Response::text(503, "too many connections; try again\n").bytes(false);
             let _ = (&stream).write(&busy);
             continue;
-        }
+        };
         let handler = Arc::clone(handler);
         let serve = move || {
             let _place = place;
@@ -178,22 +179,6 @@ fn accept(listener: &TcpListener, ended: &AtomicBool, handler: &Handler) {
             let _ = serve(&stream, &handler);
         };
         let _ = std::thread::Builder::new().name("http-request".into()).spawn(serve);
-    }
-}
-
-/// The place of one connection, which is free again when this is dropped.
-struct Place(Arc<AtomicUsize>);
-
-impl Place {
-    fn take(open: &Arc<AtomicUsize>) -> Place {
-        open.fetch_add(1, Ordering::Relaxed);
-        Place(Arc::clone(open))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

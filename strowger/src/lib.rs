@@ -19,6 +19,7 @@ pub mod http;
 pub mod log;
 pub mod observe;
 pub mod phones;
+mod places;
 pub mod plan;
 pub mod provision;
 pub mod recorder;

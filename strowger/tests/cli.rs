@@ -1,37 +1,20 @@
 //! The program as a person starts it: child processes, real files, free ports.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod folder;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// A folder of its own, which is the current one of all programs that it starts.
-struct Folder(PathBuf);
+use folder::Folder;
 
 impl Folder {
-    fn new() -> Folder {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path =
-            std::env::temp_dir().join(format!("strowger-cli-{}-{number}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir(&path).unwrap();
-        Folder(path)
-    }
-
-    fn command(&self, args: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_strowger"));
-        command.args(args.split_whitespace()).current_dir(&self.0).env_remove("STROWGER_CONFIG");
-        command.env_remove("STATE_DIRECTORY").stdin(Stdio::null());
-        command
-    }
-
     fn output(&self, args: &str) -> Output {
         self.command(args).output().unwrap()
     }
@@ -78,12 +61,6 @@ impl Folder {
         }
         let output = child.wait_with_output().unwrap();
         panic!("{}", String::from_utf8_lossy(&output.stderr));
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -180,7 +157,7 @@ fn subscribers(folder: &Folder) {
 
 #[test]
 fn subscribers_without_a_process() {
-    let folder = Folder::new();
+    let folder = Folder::empty();
     folder.write("strowger.toml", FREE);
     subscribers(&folder);
     let nobody = folder.fails("sub deregister user001", 1);
@@ -192,7 +169,7 @@ fn subscribers_without_a_process() {
 
 #[test]
 fn subscribers_of_a_running_process() {
-    let folder = Folder::new();
+    let folder = Folder::empty();
     folder.write("strowger.toml", FREE);
     let running = folder.run("");
     let door = folder.0.join("s/x.redb.sock");
@@ -221,7 +198,7 @@ fn subscribers_of_a_running_process() {
 /// A process that runs with another store in the same folder is not asked.
 #[test]
 fn each_store_has_its_own_door() {
-    let folder = Folder::new();
+    let folder = Folder::empty();
     folder.write("strowger.toml", FREE);
     folder.write("other.toml", &FREE.replace("x.redb", "y.redb"));
     let first = folder.run("--role hss");
@@ -261,7 +238,7 @@ fn nonsense(door: &Path) {
 
 #[test]
 fn a_port_in_use_names_its_holder() {
-    let folder = Folder::new();
+    let folder = Folder::empty();
     let other = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let addr = other.local_addr().unwrap();
     folder.write("strowger.toml", &format!("roles = [\"pcscf\"]\n[pcscf]\nlisten = \"{addr}\"\n"));
@@ -272,7 +249,7 @@ fn a_port_in_use_names_its_holder() {
 
 #[test]
 fn a_stale_door_is_no_obstacle() {
-    let folder = Folder::new();
+    let folder = Folder::empty();
     folder.write("strowger.toml", FREE);
     let mut running = folder.run("--role hss");
     running.child.kill().unwrap();
@@ -285,7 +262,7 @@ fn a_stale_door_is_no_obstacle() {
 /// What a running process is told takes effect at once: a telephone that is added is challenged.
 #[test]
 fn a_telephone_that_was_added_while_it_runs_is_challenged() {
-    let folder = Folder::new();
+    let folder = Folder::empty();
     folder.write("strowger.toml", FREE);
     let running = folder.run("");
     folder.works("sub add --name alice --password open");
@@ -331,7 +308,7 @@ fn a_telephone_that_was_added_while_it_runs_is_challenged() {
 
 #[test]
 fn a_signal_ends_it_when_nothing_is_under_way() {
-    let folder = Folder::new();
+    let folder = Folder::empty();
     folder.write("strowger.toml", FREE);
     let mut running = folder.patient("--role scscf");
     let said = running.said.join("\n");
@@ -345,7 +322,7 @@ const OFFER: &str = r#"1 {"command":"offer","call-id":"c","from-tag":"f","sdp":"
 
 #[test]
 fn a_second_signal_ends_it_in_the_middle_of_a_call() {
-    let folder = Folder::new();
+    let folder = Folder::empty();
     folder.write(
         "strowger.toml",
         &FREE.replace("[media]\nlisten = []", "[media]\nlisten = [\"127.0.0.1:0\"]"),
@@ -368,7 +345,7 @@ fn a_second_signal_ends_it_in_the_middle_of_a_call() {
 
 #[test]
 fn configurations() {
-    let folder = Folder::new();
+    let folder = Folder::empty();
     assert!(folder.works("config init here.toml").contains("strowger run -c here.toml"));
     assert!(folder.fails("config init here.toml", 1).contains("--force writes over it"));
     folder.works("config init here.toml --force");
@@ -401,7 +378,7 @@ fn configurations() {
 /// Before anything starts, not after the call.
 #[test]
 fn a_demonstration_that_cannot_write_says_so_at_once() {
-    let folder = Folder::new();
+    let folder = Folder::empty();
     folder.write("file", "");
     for out in ["file", "file/below", "/proc/nowhere", "/proc"] {
         let output = folder.output(&format!("demo --out {out}"));
@@ -416,7 +393,7 @@ fn a_demonstration_that_cannot_write_says_so_at_once() {
 
 #[test]
 fn what_is_not_understood() {
-    let folder = Folder::new();
+    let folder = Folder::empty();
     assert!(folder.works("--help").contains("strowger help COMMAND"));
     assert!(folder.works("help run").contains("Examples:"));
     assert!(folder.fails("ru", 2).contains("'run'"));

@@ -2,18 +2,21 @@
 //! stores that cannot be opened.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod folder;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use base::Bytes;
 use diameter::Message;
 use diameter::dictionary::*;
 use serde_json::Value;
+
+use folder::Folder;
 
 const DOMAIN: &str = "ims.mnc001.mcc001.3gppnetwork.org";
 
@@ -32,8 +35,6 @@ const ENVIRONMENT: [&str; 8] = [
 /// Everything in one process, on ports that are free.
 const ALL: &str = "[pcscf]\nlisten = \"127.0.0.1:0\"\n[hss]\nlisten = []\n[media]\nlisten = []\n";
 
-struct Folder(PathBuf);
-
 struct Told {
     ids: Vec<String>,
     document: Value,
@@ -48,23 +49,6 @@ impl Folder {
             folder.command("sub add --name alice --password secret --state s").output().unwrap();
         assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
         folder
-    }
-
-    fn empty() -> Folder {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("strowger-doctor-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir(&path).unwrap();
-        Folder(path)
-    }
-
-    fn command(&self, args: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_strowger"));
-        command.args(args.split_whitespace()).current_dir(&self.0).env_remove("STROWGER_CONFIG");
-        command.env_remove("STATE_DIRECTORY").stdin(Stdio::null());
-        command
     }
 
     fn doctor(&self, config: &str, args: &str) -> Told {
@@ -86,12 +70,6 @@ impl Folder {
 
     fn store(&self) -> PathBuf {
         self.0.join("s/strowger.redb")
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

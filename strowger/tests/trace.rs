@@ -1,15 +1,17 @@
 //! `strowger trace` as a person uses it: child processes, real files, free ports.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod folder;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+
+use folder::Folder;
 
 const FREE: &str = "store = \"s/x.redb\"\n\
     [pcscf]\nlisten = [\"127.0.0.1:0\"]\n[hss]\nlisten = \"127.0.0.1:0\"\n[media]\nlisten = []\n[scscf]\nlisten = []\n";
@@ -18,26 +20,11 @@ const SIM: &str = "sub add --imsi 001010000000001 --msisdn 491701 \
 const DOMAIN: &str = "ims.mnc001.mcc001.3gppnetwork.org";
 const IMPI: &str = "001010000000001@ims.mnc001.mcc001.3gppnetwork.org";
 
-/// A folder of its own, which is the current one of all programs that it starts.
-struct Folder(PathBuf);
-
 impl Folder {
     fn new() -> Folder {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("strowger-trace-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir(&path).unwrap();
-        fs::write(path.join("strowger.toml"), FREE).unwrap();
-        Folder(path)
-    }
-
-    fn command(&self, args: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_strowger"));
-        command.args(args.split_whitespace()).current_dir(&self.0).env_remove("STROWGER_CONFIG");
-        command.env_remove("STATE_DIRECTORY").stdin(Stdio::null());
-        command
+        let folder = Folder::empty();
+        fs::write(folder.0.join("strowger.toml"), FREE).unwrap();
+        folder
     }
 
     /// Standard output and standard error of a command that works.
@@ -100,12 +87,6 @@ impl Folder {
 
     fn mode(&self, name: &str) -> u32 {
         fs::metadata(self.0.join(name)).unwrap().permissions().mode() & 0o777
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

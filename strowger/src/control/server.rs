@@ -6,11 +6,11 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::wire::{Request, Response};
 use super::{Desk, MAX_LINE, watch};
+use crate::places::Places;
 use crate::recorder::Recorder;
 
 /// Connections at a time.
@@ -62,18 +62,17 @@ impl Door {
         let _ = fs::remove_file(path);
         let listener = bind_private(path).map_err(failed)?;
         let accept = move || {
-            let open = Arc::new(AtomicUsize::new(0));
+            let places = Places::new(CONNECTIONS);
             for stream in listener.incoming() {
                 let Ok(stream) = stream else {
                     // No file descriptor is free, perhaps: one will be.
                     std::thread::sleep(REST);
                     continue;
                 };
-                let place = Place::take(&open);
-                if place.0.load(Ordering::Relaxed) > CONNECTIONS {
+                let Some(place) = places.take() else {
                     let _ = answer(&stream, Err("too many connections; try again".to_owned()));
                     continue;
-                }
+                };
                 let (desk, recorder) = (Arc::clone(&desk), recorder.clone());
                 let serve = move || {
                     let _place = place;
@@ -91,22 +90,6 @@ impl Door {
 impl Drop for Door {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
-    }
-}
-
-/// The place of one connection, which is free again when this is dropped.
-struct Place(Arc<AtomicUsize>);
-
-impl Place {
-    fn take(open: &Arc<AtomicUsize>) -> Place {
-        open.fetch_add(1, Ordering::Relaxed);
-        Place(Arc::clone(open))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
