@@ -17,7 +17,7 @@ use base::{Bytes, Deadline, Event as LogEvent, Flow, Instant, Output, Random};
 use sip::header::{CSeq, HeaderName, NameAddr, delta_seconds};
 use sip::{ClientId, Hop, Message, Method, ServerId, Stack, StackConfig};
 
-pub use checks::{OwnRoute, Refusal, preprocess, take_other_side};
+pub use checks::{OwnRoute, Refusal, loose, preprocess, take_other_side};
 use context::{Branch, Context};
 
 /// Timer C: longer than three minutes, RFC 3261 §16.6 step 11.

@@ -8,7 +8,7 @@ use sip::{Message, Uri};
 
 use super::{Asked, Icscf, Waiting, asks_originating, select::select};
 use crate::cx::Answer;
-use crate::proxy::{OwnRoute, Refusal, Upstream};
+use crate::proxy::{OwnRoute, Refusal, Upstream, loose};
 
 impl Icscf {
     pub(super) fn locate(
@@ -67,7 +67,9 @@ impl Icscf {
             None => select(&self.config.scscfs, lia.capabilities.as_ref())
                 .ok_or(Refusal::new(600, "no S-CSCF has the capabilities that the HSS asks for"))?,
         };
-        let route = loose_route(&scscf, originating);
+        // The S-CSCF is told if we were asked for originating services.
+        let orig = if originating { ";orig" } else { "" };
+        let route = format!("<{}{orig}>", loose(&scscf));
         waiting.request.push_front(HeaderName::Route, route);
         self.forward(now, waiting, &scscf)
     }
@@ -99,14 +101,6 @@ fn served_user(request: &Message) -> Option<String> {
     }
     let asserted = request.list(HeaderName::PAssertedIdentity).next().and_then(NameAddr::parse)?;
     asserted.parsed_uri().map(|uri| uri.aor())
-}
-
-/// The Route to the S-CSCF; `orig` goes with it if we were asked for originating services.
-fn loose_route(scscf: &str, originating: bool) -> String {
-    let orig = if originating { ";orig" } else { "" };
-    let lr =
-        if Uri::parse(scscf).and_then(Uri::sip).is_some_and(|u| u.is_loose()) { "" } else { ";lr" };
-    format!("<{scscf}{lr}{orig}>")
 }
 
 #[cfg(test)]

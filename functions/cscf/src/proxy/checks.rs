@@ -124,6 +124,14 @@ pub fn take_other_side(request: &mut Message, own: &OwnRoute) {
     }
 }
 
+/// A URI for a Route of our own making: whom we address there is a loose router, RFC 3261 §16.4, also
+/// where the URI that we were given does not say so.
+pub fn loose(uri: &str) -> String {
+    let says_so = Uri::parse(uri).and_then(Uri::sip).is_some_and(|uri| uri.is_loose());
+    let lr = if says_so { "" } else { ";lr" };
+    format!("{uri}{lr}")
+}
+
 /// RFC 3261 §16.6 step 6: a strict router ahead of us finds its own URI in the Request-URI, and the
 /// target at the end of the Route.
 pub(super) fn meet_strict_router(request: &mut Message) {
@@ -150,6 +158,14 @@ mod tests {
         Message::request(Method::Invite, "sip:bob@b.test")
             .with(HeaderName::MaxForwards, "70")
             .with(HeaderName::Route, routes)
+    }
+
+    #[test]
+    fn a_route_of_our_own_is_loose() {
+        assert_eq!(loose("sip:as.test"), "sip:as.test;lr");
+        assert_eq!(loose("sip:as.test;lr;x=1"), "sip:as.test;lr;x=1");
+        // Not every parameter that begins so is `lr`.
+        assert_eq!(loose("sip:as.test;lrx=1"), "sip:as.test;lrx=1;lr");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use sip::{Message, ServerId, Stack, Uri};
 use super::Scscf;
 use super::ifc::{ApplicationServer, Case};
 use super::session::{Leg, Pending, Side};
-use crate::proxy::{ContextId, OwnRoute, Refusal, Upstream, take_other_side};
+use crate::proxy::{ContextId, OwnRoute, Refusal, Upstream, loose, take_other_side};
 
 /// A request at an application server.
 #[derive(Clone, Debug)]
@@ -76,8 +76,7 @@ impl Scscf {
         };
         let us = self.config.sent_by_towards(&server.uri);
         request.push_front(HeaderName::Route, format!("<sip:{odi}@{us};lr>"));
-        let lr = if server.uri.contains(";lr") { "" } else { ";lr" };
-        request.push_front(HeaderName::Route, format!("<{}{lr}>", server.uri));
+        request.push_front(HeaderName::Route, format!("<{}>", loose(&server.uri)));
         let case = match pending.side {
             Side::Originating => SessionCase::Originating,
             Side::Terminating => SessionCase::Terminating,
