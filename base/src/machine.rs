@@ -249,6 +249,16 @@ impl Target {
 /// A command of the program to one function; the function says which type it takes.
 pub struct Order(pub Box<dyn Any + Send>);
 
+impl Order {
+    /// The command, if it is of this type; the order itself if it is not.
+    ///
+    /// # Errors
+    /// The order, for whoever takes another type.
+    pub fn take<T: Any>(self) -> Result<T, Order> {
+        self.0.downcast().map(|command| *command).map_err(Order)
+    }
+}
+
 /// A function's message to the program; the function says which type it sends.
 pub struct Report(pub Box<dyn Any + Send>);
 

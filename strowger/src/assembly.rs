@@ -1,8 +1,8 @@
 //! Builds the functions of a plan.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use base::machine::{Function, Name, Target};
+use base::machine::{Function, Name, Order, Target};
 use base::time::Duration;
 use base::trust::Networks;
 use base::{Random, Service};
@@ -10,6 +10,7 @@ use cscf::icscf::config::{IcscfConfig, Scscf as ScscfEntry};
 use cscf::pcscf::config::PcscfConfig;
 use cscf::scscf::config::ScscfConfig;
 use diameter::node::{NodeConfig, PeerConfig};
+use engine::net::Places;
 use engine::{FunctionSpec, Listener, Place};
 
 use crate::plan::{Plan, Role, SERVICE_CENTRE};
@@ -23,28 +24,30 @@ pub fn functions(plan: &Plan, random: &mut Random) -> Vec<FunctionSpec> {
     here.map(|role| function(plan, role, random.fork())).collect()
 }
 
-/// One function of a plan with its listeners.
-pub fn function(plan: &Plan, role: Role, random: Random) -> FunctionSpec {
-    let mut tables: &'static [base::store::Table] = &[];
-    let function: Box<dyn Function> = match role {
-        Role::Hss => {
-            let config = hss::HssConfig {
+/// What a function is built with, and what it takes over while it runs: each takes its own as an order.
+#[derive(Debug)]
+enum Setup {
+    Hss(hss::HssConfig),
+    Media(media::MediaConfig),
+    IpSmGw(ipsmgw::IpSmGwConfig),
+    Pcscf(PcscfConfig),
+    Icscf(IcscfConfig),
+    Scscf(ScscfConfig),
+}
+
+impl Setup {
+    fn of(plan: &Plan, role: Role) -> Setup {
+        match role {
+            Role::Hss => Setup::Hss(hss::HssConfig {
                 node: node(plan, role),
                 scscfs: vec![scscf_uri(plan)],
                 criteria: plan.shared_criteria(),
-            };
-            Box::new(hss::Hss::new(config, random))
-        }
-        Role::Media => {
-            let config = media::MediaConfig {
+            }),
+            Role::Media => Setup::Media(media::MediaConfig {
                 trusted: neighbours(plan),
                 ..media::MediaConfig::new(plan.media.iter().copied())
-            };
-            Box::new(media::Media::new(config, random))
-        }
-        Role::IpSmGw => {
-            tables = &[ipsmgw::TABLE];
-            let config = ipsmgw::IpSmGwConfig {
+            }),
+            Role::IpSmGw => Setup::IpSmGw(ipsmgw::IpSmGwConfig {
                 host: plan.host(role),
                 port: port_in_uris(plan, role),
                 icscf: name(plan, Role::Icscf),
@@ -54,21 +57,14 @@ pub fn function(plan: &Plan, role: Role, random: Random) -> FunctionSpec {
                 trust: trust(plan),
                 limits: ipsmgw::Limits::default(),
                 patience: ipsmgw::Patience::default(),
-            };
-            Box::new(ipsmgw::IpSmGw::new(config, random))
-        }
-        Role::Pcscf => {
-            tables = &[cscf::pcscf::TABLE];
-            let config = PcscfConfig {
+            }),
+            Role::Pcscf => Setup::Pcscf(PcscfConfig {
                 port: port_in_uris(plan, role),
                 network: plan.domain.clone(),
                 trust: trust(plan),
                 ..PcscfConfig::new(plan.host(role), name(plan, Role::Icscf))
-            };
-            Box::new(cscf::pcscf::Pcscf::new(config, random))
-        }
-        Role::Icscf => {
-            let config = IcscfConfig {
+            }),
+            Role::Icscf => Setup::Icscf(IcscfConfig {
                 host: plan.host(role),
                 port: port_in_uris(plan, role),
                 home_domain: plan.domain.clone(),
@@ -77,31 +73,67 @@ pub fn function(plan: &Plan, role: Role, random: Random) -> FunctionSpec {
                 diameter: node(plan, role),
                 diameter_realm: plan.domain.clone(),
                 cx_timeout: CX_TIMEOUT,
-            };
-            Box::new(cscf::icscf::Icscf::new(config, random))
+            }),
+            Role::Scscf => {
+                let listen = plan.here.get(&role).into_iter().flatten().copied();
+                let told = |a: &SocketAddr| !a.ip().is_unspecified() && a.port() != 0;
+                Setup::Scscf(ScscfConfig {
+                    host: plan.host(role),
+                    port: port_in_uris(plan, role),
+                    addresses: listen.filter(told).collect(),
+                    home_domain: plan.domain.clone(),
+                    icscf: name(plan, Role::Icscf),
+                    relay: plan.anchor_media.then(|| name(plan, Role::Media)),
+                    trust: trust(plan),
+                    diameter: node(plan, role),
+                    diameter_realm: plan.domain.clone(),
+                    cx_timeout: CX_TIMEOUT,
+                    min_expires: plan.min_expires,
+                    max_expires: plan.max_expires,
+                    await_auth: Duration::from_secs(240),
+                    max_contacts: 8,
+                })
+            }
         }
-        Role::Scscf => {
-            tables = &[cscf::scscf::TABLE];
-            let listen = plan.here.get(&role).into_iter().flatten().copied();
-            let config = ScscfConfig {
-                host: plan.host(role),
-                port: port_in_uris(plan, role),
-                addresses: listen.filter(|a| !a.ip().is_unspecified() && a.port() != 0).collect(),
-                home_domain: plan.domain.clone(),
-                icscf: name(plan, Role::Icscf),
-                trust: trust(plan),
-                diameter: node(plan, role),
-                diameter_realm: plan.domain.clone(),
-                cx_timeout: CX_TIMEOUT,
-                min_expires: plan.min_expires,
-                max_expires: plan.max_expires,
-                await_auth: Duration::from_secs(240),
-                max_contacts: 8,
-            };
-            let relay = plan.anchor_media.then(|| name(plan, Role::Media));
-            Box::new(cscf::scscf::Scscf::new(config, relay, random))
+    }
+
+    fn build(self, random: Random) -> Box<dyn Function> {
+        match self {
+            Setup::Hss(config) => Box::new(hss::Hss::new(config, random)),
+            Setup::Media(config) => Box::new(media::Media::new(config, random)),
+            Setup::IpSmGw(config) => Box::new(ipsmgw::IpSmGw::new(config, random)),
+            Setup::Pcscf(config) => Box::new(cscf::pcscf::Pcscf::new(config, random)),
+            Setup::Icscf(config) => Box::new(cscf::icscf::Icscf::new(config, random)),
+            Setup::Scscf(config) => Box::new(cscf::scscf::Scscf::new(config, random)),
         }
-    };
+    }
+}
+
+/// The order to a running function of this role to work as the plan says from now on. What names the
+/// function, where it listens and its Diameter peers are to be as it was built.
+pub fn order(plan: &Plan, role: Role) -> Order {
+    Order(match Setup::of(plan, role) {
+        Setup::Hss(config) => Box::new(config),
+        Setup::Media(config) => Box::new(config),
+        Setup::IpSmGw(config) => Box::new(config),
+        Setup::Pcscf(config) => Box::new(config),
+        Setup::Icscf(config) => Box::new(config),
+        Setup::Scscf(config) => Box::new(config),
+    })
+}
+
+/// The tables of the store that belong to a function.
+fn tables(role: Role) -> &'static [base::store::Table] {
+    match role {
+        Role::Hss | Role::Media | Role::Icscf => &[],
+        Role::IpSmGw => &[ipsmgw::TABLE],
+        Role::Pcscf => &[cscf::pcscf::TABLE],
+        Role::Scscf => &[cscf::scscf::TABLE],
+    }
+}
+
+/// One function of a plan with its listeners.
+pub fn function(plan: &Plan, role: Role, random: Random) -> FunctionSpec {
     let listeners = plan.here.get(&role).into_iter().flatten().flat_map(|addr| {
         let listener = |transport| Listener { service: role.service(), transport, addr: *addr };
         role.transports().iter().copied().map(listener)
@@ -114,23 +146,23 @@ pub fn function(plan: &Plan, role: Role, random: Random) -> FunctionSpec {
     FunctionSpec {
         name: role.as_str().to_owned(),
         hosts,
-        function,
+        function: Setup::of(plan, role).build(random),
         listeners: listeners.collect(),
-        tables,
+        tables: tables(role),
     }
 }
 
 /// Names of functions in other processes and their places, for the engine's topology.
-pub fn topology(plan: &Plan) -> Vec<(String, Service, Vec<Place>)> {
+pub fn topology(plan: &Plan) -> Vec<Places> {
     let mut out = Vec::new();
     for (role, seams) in &plan.elsewhere {
         let target = |seam: &crate::plan::Seam| {
             Place::At(Target { transport: seam.transport, endpoint: seam.address.into() })
         };
         let places: Vec<Place> = seams.iter().map(target).collect();
-        out.push((plan.host(*role), role.service(), places.clone()));
+        out.push((plan.host(*role), Some(role.service()), places.clone()));
         if *role == Role::Icscf {
-            out.push((plan.domain.clone(), role.service(), places));
+            out.push((plan.domain.clone(), Some(role.service()), places));
         }
     }
     out

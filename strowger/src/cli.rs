@@ -5,6 +5,7 @@
 mod config;
 mod demo;
 mod doctor;
+mod reload;
 mod run;
 mod sub;
 mod trace;
@@ -48,6 +49,7 @@ enum Command {
     Run(run::Args),
     Config(config::Args),
     Doctor(doctor::Args),
+    Reload(reload::Args),
     Sub(sub::Args),
     Trace(trace::Args),
     Ue(Box<ue::Args>),
@@ -123,6 +125,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args, begin),
         Command::Config(args) => config::run(args),
         Command::Doctor(args) => return exit(doctor::run(&args)),
+        Command::Reload(args) => reload::run(&args),
         Command::Sub(args) => sub::run(args),
         Command::Trace(args) => trace::run(&args),
         Command::Ue(args) => ue::run(*args),

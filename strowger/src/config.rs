@@ -3,6 +3,7 @@
 //! [`Config::parse`] reads it and tells everything that is wrong at once; [`Config::plan`] says which
 //! functions a process runs. The keys are listed in [`keys`].
 
+mod change;
 pub mod keys;
 mod problem;
 mod read;
@@ -11,6 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+pub use change::Changes;
+use change::Said;
 use hss::profile::FilterCriteria;
 pub use problem::{Problem, nearest};
 pub(crate) use read::role_help;
@@ -55,6 +58,8 @@ pub struct Config {
     pub min_expires: Option<u32>,
     /// The longest registration in seconds.
     pub max_expires: Option<u32>,
+    /// What the file says, to be compared with what it says later.
+    pub(crate) said: Said,
 }
 
 /// Why there is no configuration.

@@ -8,6 +8,12 @@
 //! {"ok":{"subscribers":[…],"more":false}}   {"error":"there is no subscriber …"}
 //! ```
 //!
+//! The configuration is read anew; the keys that changed are told.
+//!
+//! ```json
+//! {"reload":{}}   {"reloaded":{"live":["trust.networks"],"restart":["pcscf.listen"]}}
+//! ```
+//!
 //! One request is answered with many lines: messages that crossed, as [`ladder::json`] writes them.
 //!
 //! ```json
@@ -25,7 +31,7 @@ mod wire;
 
 pub use client::{Client, ClientError, Told, Watching};
 pub use desk::{Asked, Desk};
-pub use server::{Door, DoorError};
+pub use server::{Behind, Door, DoorError};
 pub use watch::Watch;
 
 /// The longest line in bytes: a full page of subscribers with long filter criteria fits.

@@ -24,6 +24,7 @@ pub mod plan;
 pub mod provision;
 pub mod recorder;
 pub mod relay;
+pub mod reload;
 pub mod run;
 pub mod state;
 

@@ -7,28 +7,25 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base::{Event, Report, Severity};
-use engine::net::{ListenError, NOTICES, Notice, notices};
+use engine::net::{Clock, ListenError, NOTICES, Notice, notices};
 use engine::shard::{Crossing, Store, Tap};
 use engine::{FunctionId, FunctionSpec, Handle, Listener, Live, LiveConfig, RelayConfig};
 
 use crate::assembly;
-use crate::control::{Desk, Door, DoorError};
+use crate::control::{Behind, Desk, Door, DoorError};
 use crate::framing::framings;
-use crate::http;
 use crate::log::Log;
 use crate::observe::counts::Counting;
-use crate::observe::{Counts, Observe, Sources, Survey, hep};
+use crate::observe::{Counts, Observe, ShowError, Shown, Sources, Survey};
 use crate::plan::{Plan, Role};
 use crate::provision::{Provisioner, Started};
 use crate::recorder::{LIMITS, Recorder};
 use crate::relay::RtpForward;
-
-/// What the listener for metrics is called in errors.
-pub const METRICS: &str = "metrics";
+use crate::reload::{Reload, Reloadable};
 
 /// Why a process does not start.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +33,9 @@ pub enum StartError {
     /// A listener cannot be opened.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// Metrics or HEP cannot be shown.
+    #[error(transparent)]
+    Show(#[from] ShowError),
     /// The control door cannot be opened.
     #[error(transparent)]
     Door(#[from] DoorError),
@@ -55,34 +55,38 @@ pub struct Process {
     recorder: Recorder,
     survey: Arc<Survey>,
     counts: Arc<Counts>,
+    shown: Arc<Mutex<Shown>>,
+    /// What functions are built by, should one have to be built again.
+    plan: Arc<Mutex<Plan>>,
     log: Log,
     door: Option<Door>,
-    pages: Vec<http::Server>,
     started: Option<Box<dyn FnOnce() + Send>>,
     listen: Option<Listen>,
 }
 
 impl Process {
-    /// Takes in the functions of a plan and opens their listeners.
+    /// Takes in the functions of a plan and opens their listeners; `file` is the store's file.
     ///
     /// # Errors
     /// With advice for a person.
     pub fn build(
         plan: &Plan,
         store: impl Store + Send + 'static,
+        file: Option<PathBuf>,
         log: Log,
     ) -> Result<Process, StartError> {
         let mut live = Live::new(LiveConfig { framings, ..LiveConfig::default() })?;
         live.store(store);
         for (name, service, places) in assembly::topology(plan) {
-            live.topology(&name, Some(service), places);
+            live.topology(&name, service, places);
         }
+        let current = Arc::new(Mutex::new(plan.clone()));
         let mut functions = BTreeMap::new();
         for role in Role::ALL.into_iter().filter(|role| plan.here.contains_key(role)) {
             let spec = assembly::function(plan, role, live.random());
             let id = live.add(spec)?;
-            let (plan, mut random) = (plan.clone(), live.random());
-            let rebuild = move || assembly::function(&plan, role, random.fork()).function;
+            let (current, mut random) = (Arc::clone(&current), live.random());
+            let rebuild = move || assembly::function(&lock(&current), role, random.fork()).function;
             live.rebuild(id, Box::new(rebuild));
             functions.insert(role, id);
         }
@@ -104,16 +108,26 @@ impl Process {
         let recorder = Recorder::start(LIMITS)?;
         let asked = functions.iter().map(|(role, id)| (*role, *id)).collect();
         let survey = Arc::new(Survey::new(live.handle(), asked));
+        let counts = Arc::<Counts>::default();
+        let shown = Shown::nothing(Sources {
+            handle: live.handle(),
+            survey: Arc::clone(&survey),
+            counts: Arc::clone(&counts),
+            recorder: recorder.clone(),
+            store: file,
+            since: live.now(),
+        });
         Ok(Process {
             live,
             functions,
             desk,
             recorder,
             survey,
-            counts: Arc::default(),
+            counts,
+            shown: Arc::new(Mutex::new(shown)),
+            plan: current,
             log,
             door: None,
-            pages: Vec::new(),
             started: None,
             listen: None,
         })
@@ -153,44 +167,48 @@ impl Process {
         self.live.listening().iter().map(|(id, listener)| (name(*id), *listener)).collect()
     }
 
-    /// Opens the control door.
+    /// Opens the control door; `reload` is asked when the configuration is to be read anew.
     ///
     /// # Errors
     /// With advice.
-    pub fn door(&mut self, path: &std::path::Path) -> Result<(), StartError> {
-        self.door = Some(Door::open(path, self.desk(), self.recorder())?);
+    pub fn door(
+        &mut self,
+        path: &std::path::Path,
+        reload: Option<Arc<Reload>>,
+    ) -> Result<(), StartError> {
+        let behind = Behind { desk: self.desk(), recorder: self.recorder(), reload };
+        self.door = Some(Door::open(path, behind)?);
         Ok(())
     }
 
-    /// Begins to show what happens, as the configuration says; `store` is the store's file.
+    /// Begins to show what happens, as the configuration says.
     ///
     /// # Errors
     /// With advice: a listener that cannot be opened, or what else the system refuses.
-    pub fn observe(&mut self, observe: &Observe, store: Option<PathBuf>) -> Result<(), StartError> {
-        let hep = match observe.hep {
-            Some(collector) => Some(hep::start(collector, observe.hep_id, &self.recorder)?),
-            None => None,
-        };
-        for address in &observe.metrics {
-            let page = http::Server::bind(*address).map_err(|error| refused(*address, error))?;
-            let sources = Sources {
-                handle: self.handle(),
-                survey: Arc::clone(&self.survey),
-                counts: Arc::clone(&self.counts),
-                recorder: self.recorder(),
-                store: store.clone(),
-                hep: hep.clone(),
-                since: self.live.now(),
-            };
-            page.serve(sources.handler())?;
-            self.pages.push(page);
-        }
-        Ok(())
+    pub fn observe(&mut self, observe: &Observe) -> Result<(), StartError> {
+        Ok(lock(&self.shown).show(observe)?)
     }
 
     /// Where metrics are to be had, with the real ports.
     pub fn pages(&self) -> Vec<SocketAddr> {
-        self.pages.iter().map(http::Server::local).collect()
+        lock(&self.shown).pages()
+    }
+
+    /// What of this process follows its configuration.
+    pub fn reloadable(&self) -> Reloadable {
+        Reloadable {
+            handle: self.handle(),
+            functions: self.functions.clone(),
+            plan: Arc::clone(&self.plan),
+            shown: Arc::clone(&self.shown),
+            log: self.log,
+            clock: self.clock(),
+        }
+    }
+
+    /// The time of log lines.
+    pub fn clock(&self) -> Clock {
+        self.live.clock()
     }
 
     /// What is to happen once all functions are started.
@@ -208,7 +226,7 @@ impl Process {
     /// # Errors
     /// If the system no longer tells of events.
     pub fn run(self, mut tap: impl Tap) -> io::Result<()> {
-        let Process { live, desk, recorder, survey, counts, log, door, pages, .. } = self;
+        let Process { live, desk, recorder, survey, counts, log, door, shown, .. } = self;
         let (console, receiver) = notices(NOTICES);
         let console = Counting::new(console, Arc::clone(&counts));
         let answers = Answers { desk: Arc::clone(&desk), survey: Arc::clone(&survey), counts };
@@ -222,7 +240,9 @@ impl Process {
             tap.message(now, crossing);
         };
         let result = live.run(both, console);
-        drop((door, pages));
+        drop(door);
+        // What is left is shown to nobody.
+        let _ = lock(&shown).show(&Observe::default());
         recorder.close();
         desk.close();
         survey.close();
@@ -231,16 +251,8 @@ impl Process {
     }
 }
 
-/// The system's refusal to open a listener of ours.
-fn refused(addr: SocketAddr, error: io::Error) -> ListenError {
-    let (name, transport) = (METRICS.to_owned(), base::Transport::Tcp);
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            let holder = engine::net::holder(transport, addr);
-            ListenError::InUse { name, transport, addr, holder }
-        }
-        _ => ListenError::Refused { name, transport, addr, error },
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Who waits for reports.

@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod folder;
+mod running;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -9,35 +10,12 @@ use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use folder::Folder;
+use running::Running;
 
 impl Folder {
-    fn output(&self, args: &str) -> Output {
-        self.command(args).output().unwrap()
-    }
-
-    /// Standard output of a command that works.
-    fn works(&self, args: &str) -> String {
-        let output = self.output(args);
-        assert!(output.status.success(), "{args}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// Standard error of a command that fails.
-    fn fails(&self, args: &str, code: i32) -> String {
-        let output = self.output(args);
-        let text = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(code), "{args}: {text}");
-        text
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.0.join(name), text).unwrap();
-    }
-
     /// A running process with these functions on free ports, once it is ready.
     fn run(&self, args: &str) -> Running {
         self.start(&format!("run --grace 0 {args}"))
@@ -46,42 +24,6 @@ impl Folder {
     /// A running process that takes its time to end.
     fn patient(&self, args: &str) -> Running {
         self.start(&format!("run --grace 600 {args}"))
-    }
-
-    fn start(&self, args: &str) -> Running {
-        let mut child =
-            self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut said = Vec::new();
-        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
-            let line = line.unwrap();
-            said.push(line.clone());
-            if line.starts_with("ready in ") {
-                return Running { child, said };
-            }
-        }
-        let output = child.wait_with_output().unwrap();
-        panic!("{}", String::from_utf8_lossy(&output.stderr));
-    }
-}
-
-struct Running {
-    child: Child,
-    said: Vec<String>,
-}
-
-impl Running {
-    fn terminate(&self) {
-        let kill = format!("kill -TERM {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
-    }
-
-    /// Ends it as a service manager does; what it wrote to standard error.
-    fn end(self) -> String {
-        self.terminate();
-        let output = self.child.wait_with_output().unwrap();
-        let log = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.success(), "{:?}: {log}", output.status);
-        log
     }
 }
 

@@ -273,9 +273,9 @@ fn the_check_tells_which_diameter_application_is_down() {
 fn a_function_that_does_not_answer_is_down_and_nobody_waits_long() {
     let log = Log { format: Format::Human, least: base::Severity::Error };
     let plan = Plan::all_in_one("ims.test");
-    let mut process = Process::build(&plan, MemoryStore::default(), log).unwrap();
+    let mut process = Process::build(&plan, MemoryStore::default(), None, log).unwrap();
     let metrics = vec!["127.0.0.1:0".parse().unwrap()];
-    process.observe(&Observe { metrics, ..Observe::default() }, None).unwrap();
+    process.observe(&Observe { metrics, ..Observe::default() }).unwrap();
     let (at, media) = (process.pages()[0], process.functions()[&Role::Media]);
     let handle = process.handle();
     let running = std::thread::spawn(move || process.run(()));

@@ -115,7 +115,7 @@ impl Network {
         let mut plans: Vec<Plan> = groups.iter().map(|group| share(group, address)).collect();
         plans.iter_mut().for_each(change);
         for (name, service, places) in plans.iter().flat_map(strowger::assembly::topology) {
-            sim.name(&name, Some(service), places);
+            sim.name(&name, service, places);
         }
         let mut hosts = BTreeMap::new();
         for (group, plan) in groups.iter().zip(plans) {

@@ -130,6 +130,9 @@ pub enum HandleError {
     Ended,
 }
 
+/// A name, the service (or all of them) and where it is.
+pub type Places = (String, Option<Service>, Vec<Place>);
+
 /// Talks to a running loop from other threads.
 #[derive(Clone)]
 pub struct Handle {
@@ -141,6 +144,7 @@ pub struct Handle {
 enum Command {
     Order(FunctionId, Order),
     StopFunction(FunctionId),
+    Change { places: Vec<Places>, orders: Vec<(FunctionId, Order)> },
     Drain(Duration),
     Stop,
 }
@@ -152,6 +156,19 @@ impl Handle {
     /// If too many orders wait, or the loop has ended.
     pub fn order(&self, function: FunctionId, order: Order) -> Result<(), HandleError> {
         self.send(Command::Order(function, order))
+    }
+
+    /// Changes where names are and gives functions orders, all in one step: nobody sees a part of it.
+    /// Connections that are open stay.
+    ///
+    /// # Errors
+    /// As for [`order`](Handle::order).
+    pub fn change(
+        &self,
+        places: Vec<Places>,
+        orders: Vec<(FunctionId, Order)>,
+    ) -> Result<(), HandleError> {
+        self.send(Command::Change { places, orders })
     }
 
     /// Takes one function away; the others live on.
@@ -245,6 +262,11 @@ impl Live {
         self.clock.now()
     }
 
+    /// The clock that functions' time comes from.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
     /// Takes a function in and opens its listeners.
     ///
     /// # Errors
@@ -277,7 +299,7 @@ impl Live {
         &self.listening
     }
 
-    /// The places of a name, for one service or all.
+    /// The places of a name, for one service or all; without any it is asked for in DNS.
     pub fn topology(&mut self, name: &str, service: Option<Service>, places: Vec<Place>) {
         self.shard.topology().place(name, service, places);
     }
@@ -359,6 +381,14 @@ impl Live {
                             shard.stop(now, function, outside);
                             Progress::Idle
                         });
+                    }
+                    Command::Change { places, orders } => {
+                        for (name, service, places) in places {
+                            self.topology(&name, service, places);
+                        }
+                        for (function, order) in orders {
+                            self.shard.input(function, Input::Order(order));
+                        }
                     }
                     Command::Drain(grace) => {
                         self.shard.drain();

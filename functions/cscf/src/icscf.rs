@@ -74,6 +74,13 @@ impl Icscf {
         }
     }
 
+    /// Takes over another configuration, which is also the order that an I-CSCF takes. Names, ports
+    /// and Diameter peers are to be those that it was built with.
+    pub fn configure(&mut self, config: IcscfConfig) {
+        self.cx.node.trust(config.diameter.trusted.clone());
+        self.config = config;
+    }
+
     /// How many things are alive.
     pub fn census(&self) -> Census {
         let (client, server) = self.proxy.stack.transactions();
@@ -215,6 +222,11 @@ impl Function for Icscf {
             Input::Timeout => self.proxy.timeout(now),
             Input::Order(order) if census::Ask::is(&order) => {
                 self.outputs.push_back(self.census().into());
+            }
+            Input::Order(order) => {
+                if let Ok(config) = order.take() {
+                    self.configure(config);
+                }
             }
             Input::Drain => self.draining = true,
             _ => {}

@@ -81,6 +81,12 @@ impl Pcscf {
         }
     }
 
+    /// Takes over another configuration, which is also the order that a P-CSCF takes. Name, port and
+    /// timers are to be those that it was built with.
+    pub fn configure(&mut self, config: PcscfConfig) {
+        self.config = config;
+    }
+
     /// Phones that are registered.
     pub fn registered(&self) -> usize {
         self.bindings.len()
@@ -278,6 +284,11 @@ impl Function for Pcscf {
             }
             Input::Order(order) if census::Ask::is(&order) => {
                 self.outputs.push_back(self.census().into());
+            }
+            Input::Order(order) => {
+                if let Ok(config) = order.take() {
+                    self.configure(config);
+                }
             }
             Input::Drain => self.draining = true,
             _ => {}

@@ -89,12 +89,8 @@ pub struct Scscf {
 }
 
 impl Scscf {
-    /// An S-CSCF without users. `relay` is where the media relay is found; `None` leaves media alone.
-    pub fn new(
-        config: ScscfConfig,
-        relay: Option<base::machine::Name>,
-        mut random: Random,
-    ) -> Scscf {
+    /// An S-CSCF without users.
+    pub fn new(config: ScscfConfig, mut random: Random) -> Scscf {
         let stack = StackConfig { sent_by: Some(config.sent_by()), ..StackConfig::default() };
         Scscf {
             proxy: Proxy::new(stack, random.fork()),
@@ -109,13 +105,22 @@ impl Scscf {
             challenges: Challenges::default(),
             watchers: Watchers::default(),
             third_party: ThirdParty::default(),
-            anchor: Anchor::new(relay, random.fork()),
+            anchor: Anchor::new(config.relay.clone(), random.fork()),
             random,
             draining: false,
             tally: Tally::of(&[ACCEPTED, REFUSED]),
             outputs: VecDeque::new(),
             config,
         }
+    }
+
+    /// Takes over another configuration, which is also the order that an S-CSCF takes. Names, ports
+    /// and Diameter peers are to be those that it was built with. Calls keep the media relay that they
+    /// have.
+    pub fn configure(&mut self, config: ScscfConfig) {
+        self.cx.node.trust(config.diameter.trusted.clone());
+        self.anchor.configure(config.relay.clone());
+        self.config = config;
     }
 
     /// Users with at least one contact.
@@ -310,6 +315,11 @@ impl Function for Scscf {
             Some(Input::Order(order)) if census::Ask::is(&order) => {
                 self.outputs.push_back(self.tally.clone().into());
                 self.outputs.push_back(self.census().into());
+            }
+            Some(Input::Order(order)) => {
+                if let Ok(config) = order.take() {
+                    self.configure(config);
+                }
             }
             Some(Input::Drain) => self.draining = true,
             _ => {}

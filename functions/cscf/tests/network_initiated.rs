@@ -56,6 +56,7 @@ impl Server {
             addresses: Vec::new(),
             home_domain: "test".to_owned(),
             icscf: Name { service: Service::Sip, host: "test".into(), port: None, transport: None },
+            relay: None,
             trust: Networks::default(),
             diameter,
             diameter_realm: "test".to_owned(),
@@ -65,7 +66,7 @@ impl Server {
             await_auth: Duration::from_secs(240),
             max_contacts: 8,
         };
-        let scscf = Scscf::new(config, None, Random::from_u64(1));
+        let scscf = Scscf::new(config, Random::from_u64(1));
         let now = Instant::from_unix_micros(1_000_000);
         let (answers, changes) = (Vec::new(), Vec::new());
         let mut server = Server { scscf, now, hop: 0, answers, changes };

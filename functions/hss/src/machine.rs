@@ -3,6 +3,7 @@
 //! an operator did, of which the S-CSCF is told (`operation`).
 
 mod operation;
+mod refresh;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -20,6 +21,7 @@ use diameter::{ExperimentalCode, Fault, Message, Node, Outcome, ResultCode, Writ
 
 use operation::{Debts, Push, Task};
 pub use operation::{Operation, OperationKind};
+use refresh::Refresh;
 
 use crate::authentication::{self, Refusal, Wanted};
 use crate::profile::FilterCriteria;
@@ -60,6 +62,7 @@ pub struct Hss {
     /// Jobs that wait for an S-CSCF's answer.
     pushed: BTreeMap<RequestId, u64>,
     debts: Debts,
+    refresh: Refresh,
     outputs: VecDeque<Output>,
 }
 
@@ -139,6 +142,7 @@ impl Hss {
             registrations: BTreeMap::new(),
             pushed: BTreeMap::new(),
             debts: Debts::default(),
+            refresh: Refresh::default(),
             outputs: VecDeque::new(),
         }
     }
@@ -473,7 +477,7 @@ impl Hss {
             if let Some(handle) = job.handle.clone() {
                 self.node.refuse(now, handle, fault);
             }
-            self.unlock(&job);
+            self.unlock(id, &job);
         }
     }
 
@@ -482,11 +486,13 @@ impl Hss {
             if let Some(handle) = job.handle.clone() {
                 self.node.answer(now, handle, outcome, avps);
             }
-            self.unlock(&job);
+            self.unlock(id, &job);
         }
     }
 
-    fn unlock(&mut self, job: &Job) {
+    /// A job is over: the next of its private identity gets its turn.
+    fn unlock(&mut self, id: u64, job: &Job) {
+        self.looked_at(id);
         let Some(impi) = job.impi.as_ref().filter(|_| job.locked) else { return };
         let mut queue = self.busy.remove(impi).unwrap_or_default();
         if let Some(next) = queue.pop_front() {
@@ -527,11 +533,15 @@ impl Function for Hss {
             Some(Input::Order(order)) if census::Ask::is(&order) => {
                 self.outputs.push_back(self.census().into());
             }
-            Some(Input::Order(order)) => {
-                if let Ok(operations) = order.0.downcast::<Vec<Operation>>() {
-                    operations.into_iter().for_each(|operation| self.operate(operation));
+            Some(Input::Order(order)) => match order.take::<Vec<Operation>>() {
+                Ok(operations) => operations.into_iter().for_each(|one| self.operate(one)),
+                Err(order) => {
+                    if let Ok(config) = order.take() {
+                        self.configure(config);
+                    }
                 }
-            }
+            },
+            Some(Input::Scanned { load, keys }) => self.scanned(load, keys),
             Some(Input::Loaded { load, value }) => self.loaded(now, load.0, value),
             Some(Input::Committed { commit, result }) => self.committed(now, commit.0, result),
             _ => {}

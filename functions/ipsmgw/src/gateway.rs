@@ -67,6 +67,12 @@ impl IpSmGw {
         }
     }
 
+    /// Takes over another configuration, which is also the order that a gateway takes. Name and port
+    /// are to be those that it was built with.
+    pub fn configure(&mut self, config: IpSmGwConfig) {
+        self.config = config;
+    }
+
     /// How many things are alive.
     pub fn census(&self) -> Census {
         let (client, server) = self.stack.transactions();
@@ -207,6 +213,11 @@ impl Function for IpSmGw {
             Input::Order(order) if census::Ask::is(&order) => {
                 let census = self.census();
                 self.output(census.into());
+            }
+            Input::Order(order) => {
+                if let Ok(config) = order.take() {
+                    self.configure(config);
+                }
             }
             Input::Drain => self.draining = true,
             _ => {}

@@ -97,6 +97,12 @@ impl Media {
         }
     }
 
+    /// Takes over another configuration, which is also the order that a relay's control takes. Calls
+    /// keep the ports that they have.
+    pub fn configure(&mut self, config: MediaConfig) {
+        self.config = config;
+    }
+
     /// How many calls there are.
     pub fn sessions(&self) -> usize {
         self.calls.len()
@@ -433,6 +439,11 @@ impl Function for Media {
             Input::Timeout => self.timeout(),
             Input::Order(order) if census::Ask::is(&order) => {
                 self.outputs.push_back(self.census().into());
+            }
+            Input::Order(order) => {
+                if let Ok(config) = order.take() {
+                    self.configure(config);
+                }
             }
             Input::Drain => self.draining = true,
             _ => {}

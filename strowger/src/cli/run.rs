@@ -2,20 +2,22 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base::{Event, Severity, Transport};
 use engine::net::HandleError;
 use ladder::text::span;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::{Failure, Place, print};
 use crate::config::{loopback, role_help};
 use crate::log::{Format, Log};
-use crate::observe::Observe;
+use crate::observe::{Observe, ShowError};
 use crate::plan::{Plan, Role};
-use crate::run::{METRICS, Process, StartError};
+use crate::reload::{Reload, Source};
+use crate::run::{Process, StartError};
 
 /// Run the network, or some of its functions
 ///
@@ -23,7 +25,8 @@ use crate::run::{METRICS, Process, StartError};
 /// relay's NG protocol on 2223. Functions of one process speak to each other without the network.
 /// A function that is neither here nor in the configuration is looked up in DNS.
 ///
-/// SIGTERM or SIGINT ends it gently, a second one at once.
+/// SIGTERM or SIGINT ends it gently, a second one at once; SIGHUP, like `strowger reload`, has it take
+/// over its changed configuration.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     strowger run\n  \
@@ -59,41 +62,52 @@ fn seconds(text: &str) -> Result<f64, String> {
 
 pub(super) fn run(args: &Args, begin: Instant) -> Result<(), Failure> {
     // From here on a signal is heard; before, it just ends the program.
-    let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(Failure::new)?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(Failure::new)?;
     let (config, file) = args.place.load()?;
     let roles: BTreeSet<Role> = args.roles.iter().copied().collect();
-    let plan = config.plan((!roles.is_empty()).then_some(&roles), &loopback());
+    let (roles, loopback) = ((!roles.is_empty()).then_some(roles), loopback());
+    let plan = config.plan(roles.as_ref(), &loopback);
     let state = args.place.state(&config)?;
     let store = state.open()?;
     let least = if args.verbose { Severity::Debug } else { Severity::Info };
     let log = Log { format: args.log, least };
-    let mut process = Process::build(&plan, store, log).map_err(|error| refused(&error))?;
-    process.door(&state.door).map_err(|error| refused(&error))?;
-    let shown = process.observe(&config.observe, Some(state.store.clone()));
-    shown.map_err(|error| refused(&error))?;
+    let process = Process::build(&plan, store, Some(state.store.clone()), log);
+    let mut process = process.map_err(|error| refused(&error))?;
+    let place = args.place.clone();
+    let load = move || place.load().map(|(config, _)| config).map_err(|Failure(text)| text);
+    let source = Source { load: Box::new(load), roles, loopback };
+    let reload = Arc::new(Reload::new(source, config.clone(), process.reloadable()));
+    process.door(&state.door, Some(Arc::clone(&reload))).map_err(|error| refused(&error))?;
+    process.observe(&config.observe).map_err(|error| refused(&error))?;
     print(&overview(&plan, &process, file.as_deref(), &state.store))?;
     print(&watchers(&process, &config.observe))?;
     process.on_started(move || {
         let _ = print(&format!("ready in {} ms\n", begin.elapsed().as_millis()));
     });
     let (handle, grace) = (process.handle(), Duration::from_secs_f64(args.grace));
-    let (now, then) = (process.live().now(), Instant::now());
+    let clock = process.clock();
     let listen = move || {
-        for (count, _) in signals.forever().enumerate() {
+        let mut ends = 0;
+        for signal in signals.forever() {
+            if signal == SIGHUP {
+                // The log tells what came of it.
+                let _ = reload.reload();
+                continue;
+            }
+            ends += 1;
             let mut asked = handle.drain(grace);
-            while asked == Err(HandleError::Full) && count == 0 {
+            while asked == Err(HandleError::Full) && ends == 1 {
                 std::thread::sleep(Duration::from_millis(10));
                 asked = handle.drain(grace);
             }
-            if count > 0 || asked.is_err() {
+            if ends > 1 || asked.is_err() {
                 std::process::exit(1);
             }
             let text = format!(
                 "ends with the last call, within {}; a second signal ends it at once",
                 span(grace)
             );
-            let at = now + then.elapsed();
-            log.write(at, "strowger", &Event::new(Severity::Info, "strowger.end", text));
+            log.write(clock.now(), "strowger", &Event::new(Severity::Info, "strowger.end", text));
         }
     };
     std::thread::Builder::new().name("signals".into()).spawn(listen).map_err(Failure::new)?;
@@ -103,13 +117,9 @@ pub(super) fn run(args: &Args, begin: Instant) -> Result<(), Failure> {
 fn refused(error: &StartError) -> Failure {
     use engine::net::ListenError;
     match error {
-        StartError::Listen(ListenError::InUse { name, .. } | ListenError::Refused { name, .. })
-            if name == METRICS =>
-        {
-            Failure::new(format!(
-                "{error}\n  help: set another address of this machine: [observe] metrics = \"…\""
-            ))
-        }
+        StartError::Show(ShowError::Listen(_)) => Failure::new(format!(
+            "{error}\n  help: set another address of this machine: [observe] metrics = \"…\""
+        )),
         StartError::Listen(ListenError::InUse { name, .. }) => Failure::new(format!(
             "{error}\n  help: stop that one, or set another address: [{name}] listen = [\"…\"]; \
              `strowger doctor` shows all that is wrong"

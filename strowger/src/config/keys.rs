@@ -48,20 +48,28 @@ pub struct Key {
     pub kind: Kind,
     /// What it says.
     pub doc: &'static str,
+    /// Whether a running process takes a change over; otherwise it needs a restart.
+    pub live: bool,
 }
 
+/// A key that a running process takes over.
 const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Key {
-    Key { name, kind, doc }
+    Key { name, kind, doc, live: true }
 }
 
-const LISTEN: Key = key("listen", Kind::Listen, "Addresses to listen on; [] is none.");
+/// A key that is read at the start only.
+const fn fixed(name: &'static str, kind: Kind, doc: &'static str) -> Key {
+    Key { name, kind, doc, live: false }
+}
+
+const LISTEN: Key = fixed("listen", Kind::Listen, "Addresses to listen on; [] is none.");
 const AT: Key = key("at", Kind::Seams, "Where this function is, if it runs in another process.");
 
 /// The keys outside of all sections.
 pub const TOP: &[Key] = &[
-    key("domain", Kind::Domain, "The home network's domain, TS 23.003 §13.2."),
-    key("store", Kind::Path, "The file that keeps subscribers and registrations."),
-    key("roles", Kind::Roles, "The functions that this process runs."),
+    fixed("domain", Kind::Domain, "The home network's domain, TS 23.003 §13.2."),
+    fixed("store", Kind::Path, "The file that keeps subscribers and registrations."),
+    fixed("roles", Kind::Roles, "The functions that this process runs."),
 ];
 
 /// The sections and their keys.
@@ -81,7 +89,7 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
             LISTEN,
             AT,
             key("addresses", Kind::Addresses, "Addresses of the relay, the preferred one first."),
-            key("ports", Kind::Ports, "The relay's UDP ports."),
+            fixed("ports", Kind::Ports, "The relay's UDP ports."),
             key("anchor", Kind::Switch, "Whether calls go through the relay."),
         ],
     ),
@@ -92,7 +100,7 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
             AT,
             key(
                 "service_centre",
-                Kind::Number,
+                Kind::Msisdn,
                 "The service centre's number, with its country code.",
             ),
         ],
@@ -137,6 +145,11 @@ pub fn section(name: &str) -> Option<&'static [Key]> {
     SECTIONS.iter().find(|(section, _)| *section == name).map(|(_, keys)| *keys)
 }
 
+/// A key by its section and name.
+pub fn find(section_name: &str, name: &str) -> Option<&'static Key> {
+    section(section_name)?.iter().find(|key| key.name == name)
+}
+
 /// The JSON schema (draft 2020-12) of the configuration, for editors.
 pub fn schema() -> Value {
     let object = |properties: Map<String, Value>| json!({ "type": "object", "additionalProperties": false, "properties": properties });
@@ -170,6 +183,7 @@ fn of_kind(key: &Key) -> Value {
         Kind::Number => json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX }),
         Kind::Switch => json!({ "type": "boolean" }),
     };
-    schema["description"] = json!(key.doc);
+    let when = if key.live { "with a reload" } else { "with a restart" };
+    schema["description"] = json!(format!("{} A change takes effect {when}.", key.doc));
     schema
 }

@@ -77,6 +77,8 @@ impl Reader {
 
     fn key(&mut self, section: &str, name: &str, span: Range<usize>, value: &Value<'_>) {
         let role = Role::parse(section);
+        let said = super::change::form(value.get_ref());
+        self.config.said.insert((section.to_owned(), name.to_owned()), said);
         match (section, name) {
             ("", "domain") => self.config.domain = self.domain(value),
             ("", "store") => self.config.store = self.text(value).map(PathBuf::from),

@@ -10,7 +10,8 @@ use serde::Deserialize;
 
 use super::MAX_LINE;
 use super::watch::{Remark, Watch};
-use super::wire::{Request, Response};
+use super::wire::{OTHER, Request, Response};
+use crate::config::Changes;
 use crate::provision::{Ask, Found};
 
 /// How long an answer may take.
@@ -62,15 +63,26 @@ impl Client {
     /// # Errors
     /// Why there is no answer.
     pub fn ask(&mut self, ask: &Ask) -> Result<Found, ClientError> {
-        let mut line = serde_json::to_vec(&Request::of(ask)).map_err(io::Error::from)?;
+        self.request(&Request::of(ask))?.found().map_err(ClientError::Refused)
+    }
+
+    /// Has the process read its configuration anew.
+    ///
+    /// # Errors
+    /// Why there is no answer, or why everything stays as it is.
+    pub fn reload(&mut self) -> Result<Changes, ClientError> {
+        self.request(&Request::Reload {})?.reloaded().map_err(ClientError::Refused)
+    }
+
+    fn request(&mut self, request: &Request) -> Result<Response, ClientError> {
+        let mut line = serde_json::to_vec(request).map_err(io::Error::from)?;
         line.push(b'\n');
         self.stream.get_mut().write_all(&line)?;
         line.clear();
         if self.stream.by_ref().take(MAX_LINE + 1).read_until(b'\n', &mut line)? == 0 {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
-        let response: Response = serde_json::from_slice(&line).map_err(io::Error::from)?;
-        response.found().map_err(ClientError::Refused)
+        Ok(serde_json::from_slice(&line).map_err(io::Error::from)?)
     }
 
     /// Asks for messages that crossed.
@@ -148,9 +160,7 @@ impl Watching {
                 Line::Remark(Remark::Following {}) => Ok(Told::Following),
                 Line::Remark(Remark::Lost(count)) => Ok(Told::Lost(count)),
                 Line::Response(Response::Error(text)) => Err(ClientError::Refused(text)),
-                Line::Response(Response::Ok { .. }) => {
-                    Err(ClientError::Refused("it answers something else".to_owned()))
-                }
+                Line::Response(_) => Err(ClientError::Refused(OTHER.to_owned())),
             };
         }
         let record = ladder::json::parse(&line).map_err(io::Error::other)?;

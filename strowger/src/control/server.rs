@@ -12,6 +12,7 @@ use super::wire::{Request, Response};
 use super::{Desk, MAX_LINE, watch};
 use crate::places::Places;
 use crate::recorder::Recorder;
+use crate::reload::Reload;
 
 /// Connections at a time.
 const CONNECTIONS: usize = 16;
@@ -19,6 +20,17 @@ const CONNECTIONS: usize = 16;
 const REST: Duration = Duration::from_millis(100);
 /// How long a client may be silent.
 const IDLE: Duration = Duration::from_secs(60);
+
+/// What is behind the door.
+#[derive(Clone)]
+pub struct Behind {
+    /// The provisioner.
+    pub desk: Arc<Desk>,
+    /// What crossed.
+    pub recorder: Recorder,
+    /// Who reads the configuration anew, if there is one.
+    pub reload: Option<Arc<Reload>>,
+}
 
 /// The open door. It is taken away when this is dropped.
 #[derive(Debug)]
@@ -52,7 +64,7 @@ impl Door {
     ///
     /// # Errors
     /// With advice.
-    pub fn open(path: &Path, desk: Arc<Desk>, recorder: Recorder) -> Result<Door, DoorError> {
+    pub fn open(path: &Path, behind: Behind) -> Result<Door, DoorError> {
         let named = || path.display().to_string();
         let failed = |error| DoorError::Io { path: named(), error };
         if UnixStream::connect(path).is_ok() {
@@ -70,14 +82,14 @@ impl Door {
                     continue;
                 };
                 let Some(place) = places.take() else {
-                    let _ = answer(&stream, Err("too many connections; try again".to_owned()));
+                    let _ = answer(&stream, &Response::error("too many connections; try again"));
                     continue;
                 };
-                let (desk, recorder) = (Arc::clone(&desk), recorder.clone());
+                let behind = behind.clone();
                 let serve = move || {
                     let _place = place;
                     // A connection that breaks is its client's business.
-                    let _ = serve(&stream, &desk, &recorder);
+                    let _ = serve(&stream, &behind);
                 };
                 let _ = std::thread::Builder::new().name("control".into()).spawn(serve);
             }
@@ -109,7 +121,7 @@ fn bind_private(path: &Path) -> io::Result<UnixListener> {
     bound
 }
 
-fn serve(stream: &UnixStream, desk: &Desk, recorder: &Recorder) -> io::Result<()> {
+fn serve(stream: &UnixStream, behind: &Behind) -> io::Result<()> {
     stream.set_read_timeout(Some(IDLE))?;
     stream.set_write_timeout(Some(IDLE))?;
     let mut reader = BufReader::new(stream);
@@ -120,24 +132,34 @@ fn serve(stream: &UnixStream, desk: &Desk, recorder: &Recorder) -> io::Result<()
             return Ok(());
         }
         if length as u64 > MAX_LINE {
-            return answer(stream, Err("the request is too long".to_owned()));
+            return answer(stream, &Response::error("the request is too long"));
         }
-        let request = serde_json::from_slice::<Request>(&line)
-            .map_err(|error| format!("not a request: {error}"));
-        if let Ok(Request::Trace(watch)) = &request {
-            watch::tell(stream, recorder, watch)?;
-            continue;
+        match serde_json::from_slice(&line) {
+            Ok(Request::Trace(watch)) => watch::tell(stream, &behind.recorder, &watch)?,
+            Ok(Request::Reload {}) => answer(stream, &reload(behind))?,
+            Ok(request) => {
+                let asked = request.ask();
+                let found =
+                    asked.and_then(|ask| behind.desk.ask(ask).map_err(|error| error.to_string()));
+                (&*stream).write_all(&Response::line(found, MAX_LINE))?;
+            }
+            Err(error) => answer(stream, &Response::error(format!("not a request: {error}")))?,
         }
-        let result = request
-            .and_then(Request::ask)
-            .and_then(|ask| desk.ask(ask).map_err(|error| error.to_string()));
-        answer(stream, result)?;
     }
 }
 
-fn answer(
-    mut stream: &UnixStream,
-    result: Result<crate::provision::Found, String>,
-) -> io::Result<()> {
-    stream.write_all(&Response::line(result, MAX_LINE))
+fn reload(behind: &Behind) -> Response {
+    match &behind.reload {
+        Some(reload) => match reload.reload() {
+            Ok(changes) => Response::Reloaded(changes),
+            Err(error) => Response::error(error.to_string()),
+        },
+        None => Response::error("this process has no configuration that could be read anew"),
+    }
+}
+
+fn answer(mut stream: &UnixStream, response: &Response) -> io::Result<()> {
+    let mut line = serde_json::to_vec(response).map_err(io::Error::other)?;
+    line.push(b'\n');
+    stream.write_all(&line)
 }

@@ -7,7 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::watch::Watch;
+use crate::config::Changes;
 use crate::provision::{Ask, Found};
+
+/// The answer is one to another request.
+pub(super) const OTHER: &str = "it answers something else";
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -41,6 +45,7 @@ pub(super) enum Request {
         after: Option<String>,
     },
     Trace(Watch),
+    Reload {},
 }
 
 #[derive(Serialize, Deserialize)]
@@ -55,6 +60,7 @@ pub(super) struct Item {
 #[serde(rename_all = "snake_case")]
 pub(super) enum Response {
     Ok { subscribers: Vec<Value>, more: bool },
+    Reloaded(Changes),
     Error(String),
 }
 
@@ -96,12 +102,18 @@ impl Request {
             }
             Request::Show { names } => Ask::Show(names),
             Request::List { after } => Ask::List { after },
-            Request::Trace(_) => return Err("the provisioner knows no messages".to_owned()),
+            Request::Trace(_) | Request::Reload {} => {
+                return Err("the provisioner knows subscribers only".to_owned());
+            }
         })
     }
 }
 
 impl Response {
+    pub(super) fn error(text: impl Into<String>) -> Response {
+        Response::Error(text.into())
+    }
+
     /// The answer as a line. A page that is too long for one ends early: there is more.
     pub(super) fn line(mut result: Result<Found, String>, longest: u64) -> Vec<u8> {
         loop {
@@ -137,6 +149,15 @@ impl Response {
                 Ok(Found { subscribers: subscribers?, more })
             }
             Response::Error(text) => Err(text),
+            Response::Reloaded(_) => Err(OTHER.to_owned()),
+        }
+    }
+
+    pub(super) fn reloaded(self) -> Result<Changes, String> {
+        match self {
+            Response::Reloaded(changes) => Ok(changes),
+            Response::Error(text) => Err(text),
+            Response::Ok { .. } => Err(OTHER.to_owned()),
         }
     }
 }

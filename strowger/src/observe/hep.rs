@@ -7,7 +7,7 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use base::{Service, Transport};
@@ -38,26 +38,46 @@ impl Sent {
     }
 }
 
-/// Sends from now on, until the recorder ends; `agent` is the capture agent id.
+/// A thread that sends, until this is dropped or the recorder ends.
+#[derive(Debug)]
+pub struct Exporter {
+    sent: Arc<Sent>,
+    ended: Arc<AtomicBool>,
+}
+
+impl Exporter {
+    /// How much was sent.
+    pub fn sent(&self) -> Arc<Sent> {
+        Arc::clone(&self.sent)
+    }
+}
+
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        self.ended.store(true, Relaxed);
+    }
+}
+
+/// Sends from now on; `agent` is the capture agent id.
 ///
 /// # Errors
 /// If the system has no socket or thread for it.
-pub fn start(collector: SocketAddr, agent: u32, recorder: &Recorder) -> io::Result<Arc<Sent>> {
+pub fn start(collector: SocketAddr, agent: u32, recorder: &Recorder) -> io::Result<Exporter> {
     let any = match collector {
         SocketAddr::V4(_) => SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0),
         SocketAddr::V6(_) => SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0),
     };
     let socket = UdpSocket::bind(any)?;
     socket.set_nonblocking(true)?;
-    let Ok(following) = recorder.follow(Filter::default()) else { return Ok(Arc::default()) };
-    let sent = Arc::new(Sent::default());
-    let counts = Arc::clone(&sent);
+    let exporter = Exporter { sent: Arc::default(), ended: Arc::default() };
+    let Ok(following) = recorder.follow(Filter::default()) else { return Ok(exporter) };
+    let (counts, ended) = (exporter.sent(), Arc::clone(&exporter.ended));
     let send = move || {
         let mut sender = Sender { socket, collector, agent, addresses: Addresses::default() };
-        while let Ok(()) = sender.some(&following, &counts) {}
+        while !ended.load(Relaxed) && sender.some(&following, &counts).is_ok() {}
     };
     std::thread::Builder::new().name("hep".into()).spawn(send)?;
-    Ok(sent)
+    Ok(exporter)
 }
 
 struct Sender {

@@ -56,7 +56,7 @@ fn main() {
         hss = hss.or(is_hss.then_some(id));
     }
     for (name, service, places) in strowger::assembly::topology(&plan) {
-        live.topology(&name, Some(service), places);
+        live.topology(&name, service, places);
     }
     live.relay(RelayConfig::default(), Box::<strowger::relay::RtpForward>::default())
         .expect("a relay");

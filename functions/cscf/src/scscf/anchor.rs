@@ -100,6 +100,10 @@ impl Step {
 #[derive(Debug)]
 pub(super) struct Anchor {
     client: Option<Client>,
+    /// New calls go through it.
+    active: bool,
+    /// What the client's first number comes from.
+    seed: u64,
     waiting: BTreeMap<RequestId, Then>,
     done: VecDeque<Done>,
     /// Calls with an offer in a response, and the tag of who made it.
@@ -108,11 +112,23 @@ pub(super) struct Anchor {
 
 impl Anchor {
     pub(super) fn new(relay: Option<Name>, mut random: Random) -> Anchor {
-        Anchor {
-            client: relay.map(|name| Client::new(name, ID_BASE, random.u64())),
+        let mut anchor = Anchor {
+            client: None,
+            active: false,
+            seed: random.u64(),
             waiting: BTreeMap::new(),
             done: VecDeque::new(),
             late: BTreeMap::new(),
+        };
+        anchor.configure(relay);
+        anchor
+    }
+
+    /// Where new calls go through from now on; those that are under way keep the relay that they have.
+    pub(super) fn configure(&mut self, relay: Option<Name>) {
+        self.active = relay.is_some();
+        if let (None, Some(name)) = (&self.client, relay) {
+            self.client = Some(Client::new(name, ID_BASE, self.seed));
         }
     }
 
@@ -121,8 +137,13 @@ impl Anchor {
         self.waiting.len() + self.late.len()
     }
 
-    /// Whether there is a relay.
+    /// Whether new calls go through a relay.
     pub(super) fn is_active(&self) -> bool {
+        self.active
+    }
+
+    /// Whether there is a relay for calls that go through it already.
+    pub(super) fn is_there(&self) -> bool {
         self.client.is_some()
     }
 

@@ -25,6 +25,8 @@ pub struct ScscfConfig {
     pub home_domain: String,
     /// The I-CSCF that requests to users of the home network go to.
     pub icscf: Name,
+    /// The media relay that calls go through; `None` leaves media alone.
+    pub relay: Option<Name>,
     /// Whose assertions are believed.
     pub trust: Networks,
     /// The Diameter side.

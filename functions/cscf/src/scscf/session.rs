@@ -186,7 +186,7 @@ impl Scscf {
     ) -> Result<(), Refusal> {
         let own = self.past_servers(&mut request, own);
         let hop = proxy::onward(&request).ok_or(Refusal::new(404, "no way onward"))?;
-        let anchored = own.user.ends_with(".a") && self.anchor.is_active();
+        let anchored = own.user.ends_with(".a") && self.anchor.is_there();
         if request.method().is_some_and(Method::refreshes_target) && !own.user.is_empty() {
             let route = format!("<sip:{}@{};lr>", own.user, self.config.sent_by());
             request.push_front(HeaderName::RecordRoute, route);
@@ -213,7 +213,7 @@ impl Scscf {
     pub(super) fn relay_ack(&mut self, now: Instant, mut ack: Message, own: &OwnRoute) {
         let own = self.past_servers(&mut ack, own);
         let Some(hop) = proxy::onward(&ack) else { return };
-        let anchored = own.user.ends_with(".a") && self.anchor.is_active();
+        let anchored = own.user.ends_with(".a") && self.anchor.is_there();
         let call_id = ack.get(HeaderName::CallId).unwrap_or("");
         self.anchor.confirmed(call_id);
         let step = (anchored && has_sdp(&ack)).then(|| Step::late_answer(call_id, &ack));

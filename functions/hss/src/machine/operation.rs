@@ -113,15 +113,18 @@ impl Hss {
         self.begin_task(operation.impi, Task::Operation(operation.kind));
     }
 
-    fn begin_task(&mut self, impi: String, task: Task) {
+    /// Begins a job; its number, unless too much is under way.
+    pub(super) fn begin_task(&mut self, impi: String, task: Task) -> Option<u64> {
         if self.jobs.len() >= MAX_OPERATIONS {
             let text = format!(
                 "{impi}: too much is under way; his S-CSCF is not told of the change: repeat it"
             );
-            return self.note(Severity::Error, "hss.not_told", &impi, text);
+            self.note(Severity::Error, "hss.not_told", &impi, text);
+            return None;
         }
         let id = self.new_job(Job::new(None, Command::Task(task), Vec::new(), Some(impi)));
         self.lock(id);
+        Some(id)
     }
 
     /// Everything is at hand: the next request to the S-CSCF, until none is needed.
@@ -146,7 +149,7 @@ impl Hss {
         {
             self.registrations.remove(impi);
         }
-        self.unlock(&job);
+        self.unlock(id, &job);
     }
 
     fn send_push(&mut self, now: Instant, id: u64, mut push: Push) {

@@ -10,6 +10,7 @@ use diameter::cx::{self, Body};
 use diameter::dictionary::*;
 use diameter::header::{Flags, Header};
 use diameter::{Message, NodeConfig, Outcome, Writer};
+use hss::profile::FilterCriteria;
 use hss::subscriber::OperatorKey;
 use hss::{Hss, HssConfig, Subscriber};
 
@@ -58,13 +59,16 @@ pub(crate) fn flow() -> Flow {
     }
 }
 
-fn hss(seed: u64) -> Hss {
-    let config = HssConfig {
+pub(crate) fn config(criteria: Vec<FilterCriteria>) -> HssConfig {
+    HssConfig {
         node: NodeConfig::new("hss.example", "example"),
         scscfs: vec![SCSCF.to_owned()],
-        criteria: Vec::new(),
-    };
-    Hss::new(config, Random::from_u64(seed))
+        criteria,
+    }
+}
+
+fn hss(seed: u64) -> Hss {
+    Hss::new(config(Vec::new()), Random::from_u64(seed))
 }
 
 impl Bench {
@@ -190,6 +194,17 @@ impl Bench {
                             Ok(self.store.get(&(table, key)).cloned())
                         };
                         inputs.push(Input::Loaded { load, value });
+                    }
+                    Output::Scan { load, table, after, limit } => {
+                        let start = (table, after.clone().unwrap_or_default());
+                        let keys = self.store.range(start..).map(|(key, _)| key.clone());
+                        let keys = keys.take_while(|(of, _)| *of == table).map(|(_, key)| key);
+                        let keys = keys.filter(|key| Some(key) != after.as_ref()).take(limit);
+                        let keys = match self.broken_loads == Some(table) {
+                            true => Err(StoreError::Failed),
+                            false => Ok(keys.collect()),
+                        };
+                        inputs.push(Input::Scanned { load, keys });
                     }
                     Output::Store { durability, changes, commit } => {
                         assert_eq!(commit.is_some(), durability == Durability::Before);

@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use base::machine::{Deadline, Input, OpenId, Output, QueryId, Target};
 use base::time::{Duration, Instant};
 use base::timer::Timers;
+use base::trust::Networks;
 use base::{Flow, FlowError, FlowId, Random, Service, Severity};
 use bytes::Bytes;
 
@@ -236,6 +237,11 @@ impl Node {
     /// What the node was told.
     pub fn config(&self) -> &NodeConfig {
         &self.config
+    }
+
+    /// Who may connect from now on. Connections that are open stay.
+    pub fn trust(&mut self, trusted: Networks) {
+        self.config.trusted = trusted;
     }
 
     /// Requests that wait for an answer: ours, and those of others.

@@ -60,7 +60,7 @@ fn resolve(names: Vec<Name>, plan: &Plan) -> Found {
     let count = names.len();
     let Ok(mut live) = Live::new(LiveConfig::default()) else { return found };
     for (name, service, places) in assembly::topology(plan) {
-        live.topology(&name, Some(service), places);
+        live.topology(&name, service, places);
     }
     let spec = FunctionSpec {
         name: "doctor".to_owned(),

@@ -1,0 +1,176 @@
+//! What differs between two configurations, and what of it a running process takes over.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use toml::de::DeValue;
+
+use super::{Config, keys};
+use crate::plan::Role;
+
+/// Keys as they stand in the file, such as `trust.networks`.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct Changes {
+    /// What a running process takes over.
+    pub live: Vec<String>,
+    /// What the next start takes over.
+    pub restart: Vec<String>,
+}
+
+/// What a file says, in one form for equal values: the value by section and key.
+pub(crate) type Said = BTreeMap<(String, String), String>;
+
+/// A value in its one form.
+pub(super) fn form(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => format!("{text:?}"),
+        DeValue::Integer(integer) => {
+            let number = i128::from_str_radix(integer.as_str(), integer.radix());
+            number.map_or_else(|_| integer.to_string(), |number| number.to_string())
+        }
+        DeValue::Float(float) => float.to_string(),
+        DeValue::Boolean(boolean) => boolean.to_string(),
+        DeValue::Datetime(time) => time.to_string(),
+        DeValue::Array(list) => {
+            let items: Vec<String> = list.iter().map(|item| form(item.get_ref())).collect();
+            // One text and a list of one text mean the same.
+            if let [one] = &items[..] { one.clone() } else { format!("[{}]", items.join(", ")) }
+        }
+        DeValue::Table(table) => {
+            let items = table
+                .iter()
+                .map(|(key, value)| format!("{:?} = {}", key.get_ref(), form(value.get_ref())));
+            format!("{{{}}}", items.collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+impl Config {
+    /// What a process that runs with this configuration works with once `new` is loaded: `new`, but for
+    /// the keys that need a restart. `roles` and `loopback` are those of [`Config::plan`].
+    pub fn take_over(
+        &self,
+        new: Config,
+        roles: Option<&BTreeSet<Role>>,
+        loopback: &[IpAddr],
+    ) -> (Config, Changes) {
+        let here = |config: &Config| -> Vec<Role> {
+            config.plan(roles, loopback).here.into_keys().collect()
+        };
+        let mut next = Config {
+            domain: self.domain.clone(),
+            store: self.store.clone(),
+            roles: self.roles.clone(),
+            listen: self.listen.clone(),
+            media_ports: self.media_ports,
+            ..new
+        };
+        // Where no roles are named, the place of a function says whether it runs here.
+        let moves = here(self) != here(&next);
+        if moves {
+            next.at.clone_from(&self.at);
+        }
+        let keys: BTreeSet<_> = self.said.keys().chain(next.said.keys()).cloned().collect();
+        let mut changes = Changes::default();
+        for key in keys {
+            let (before, after) = (self.said.get(&key).cloned(), next.said.get(&key));
+            if before.as_ref() == after {
+                continue;
+            }
+            let (section, name) = &key;
+            let full = if section.is_empty() { name.clone() } else { format!("{section}.{name}") };
+            let live = keys::find(section, name).is_some_and(|key| key.live);
+            if live && !(moves && name == "at") {
+                changes.live.push(full);
+                continue;
+            }
+            changes.restart.push(full);
+            // What is not taken over is still different the next time.
+            match before {
+                Some(before) => next.said.insert(key, before),
+                None => next.said.remove(&key),
+            };
+        }
+        (next, changes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Config {
+        Config::parse(text).unwrap_or_else(|problems| panic!("{problems:?}"))
+    }
+
+    #[test]
+    fn what_needs_a_restart_stays_as_it_is_and_is_told_again() {
+        let before = read("domain = \"a.test\"\n[pcscf]\nlisten = \"127.0.0.1:5060\"\n");
+        let text = "domain = \"b.test\"\n[pcscf]\nlisten = [\"127.0.0.1:5061\"]\n\
+                    [registration]\nmax_expires = 600\n[trust]\nnetworks = \"10.0.0.0/8\"\n";
+        let (next, changes) = before.take_over(read(text), None, &[]);
+        assert_eq!(changes.live, ["registration.max_expires", "trust.networks"]);
+        assert_eq!(changes.restart, ["domain", "pcscf.listen"]);
+        assert_eq!((next.domain(), &next.listen), ("a.test", &before.listen));
+        assert_eq!((next.max_expires, next.trusted.len()), (Some(600), 1));
+        let (_, again) = next.take_over(read(text), None, &[]);
+        assert_eq!(again, Changes { live: Vec::new(), restart: changes.restart });
+    }
+
+    #[test]
+    fn other_words_for_the_same_are_no_change() {
+        let before = read("[registration]\nmax_expires = 600\n[pcscf]\nlisten = [\"[::1]:0\"]\n");
+        let same =
+            read("[pcscf]\nlisten = '[::1]:0' # here\n[registration]\nmax_expires = 0x258\n");
+        let (next, changes) = before.take_over(same, None, &[]);
+        assert_eq!((next, changes), (before, Changes::default()));
+    }
+
+    #[test]
+    fn a_function_moves_with_a_restart_but_changes_its_place_at_once() {
+        let before = read("[hss]\nat = \"10.0.0.1:3868\"\n");
+        let other = read("[hss]\nat = \"10.0.0.2:3868\"\n");
+        let (next, changes) = before.take_over(other.clone(), None, &[]);
+        assert_eq!((changes.live, next.at), (vec!["hss.at".to_owned()], other.at));
+        let (next, changes) = before.take_over(read(""), None, &[]);
+        assert_eq!((changes.restart, next.at), (vec!["hss.at".to_owned()], before.at.clone()));
+    }
+
+    /// Whoever adds a key says when it takes effect, and this file does as he says.
+    #[test]
+    fn every_key_is_taken_over_when_it_says() {
+        let value = |key: &keys::Key| match key.kind {
+            keys::Kind::Domain => "\"x.test\"",
+            keys::Kind::Path => "\"x.redb\"",
+            keys::Kind::Roles => "\"hss\"",
+            keys::Kind::Listen => "\"127.0.0.1:7\"",
+            keys::Kind::Seams => "\"127.0.0.2:7\"",
+            keys::Kind::Addresses => "\"127.0.0.3\"",
+            keys::Kind::Ports => "\"2000-2999\"",
+            keys::Kind::Networks => "\"10.0.0.0/8\"",
+            keys::Kind::Seconds | keys::Kind::Number => "4711",
+            keys::Kind::Switch => "false",
+            keys::Kind::Criteria => "\"sip:as.test\"",
+            keys::Kind::SipUri => "\"sip:as.test\"",
+            keys::Kind::Msisdn => "\"4930\"",
+            keys::Kind::Collector => "\"127.0.0.1:9060\"",
+        };
+        let all = keys::SECTIONS.iter().flat_map(|(section, keys)| {
+            keys.iter().map(move |key| (format!("[{section}]\n"), format!("{section}."), key))
+        });
+        let top = keys::TOP.iter().map(|key| (String::new(), String::new(), key));
+        // So that the place of a function says nothing of where it runs.
+        let roles: BTreeSet<Role> = [Role::Pcscf].into();
+        for (section, prefix, key) in all.chain(top) {
+            let new = read(&format!("{section}{} = {}\n", key.name, value(key)));
+            let (next, changes) = Config::default().take_over(new.clone(), Some(&roles), &[]);
+            let name = format!("{prefix}{}", key.name);
+            let (live, restart) =
+                if key.live { (vec![name], vec![]) } else { (vec![], vec![name]) };
+            assert_eq!(changes, Changes { live, restart });
+            let expected = if key.live { new } else { Config::default() };
+            assert_eq!(next, expected, "{prefix}{}", key.name);
+        }
+    }
+}
