@@ -18,6 +18,7 @@ use hss::profile::FilterCriteria;
 pub use problem::{Problem, nearest};
 pub(crate) use read::role_help;
 
+use crate::api::ApiConfig;
 use crate::observe::Observe;
 use crate::plan::{Plan, Role, Seam};
 
@@ -54,6 +55,8 @@ pub struct Config {
     pub anchor_media: Option<bool>,
     /// What is shown to other programs, and where.
     pub observe: Observe,
+    /// The HTTP API.
+    pub api: ApiConfig,
     /// The shortest registration in seconds.
     pub min_expires: Option<u32>,
     /// The longest registration in seconds.
@@ -79,7 +82,7 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Reads a file. A relative path of the store starts at the file's folder.
+    /// Reads a file. Relative paths start at the file's folder.
     ///
     /// # Errors
     /// With everything that is wrong, for a person.
@@ -90,8 +93,9 @@ impl Config {
         let mut config = Config::parse(&text).map_err(|problems| {
             ConfigError::Wrong(problems.iter().map(|problem| problem.show(&file, &text)).collect())
         })?;
-        if let (Some(store), Some(folder)) = (&mut config.store, path.parent()) {
-            *store = folder.join(&*store);
+        let folder = path.parent().unwrap_or(Path::new(""));
+        for path in config.store.iter_mut().chain(&mut config.api.token) {
+            *path = folder.join(&*path);
         }
         Ok(config)
     }

@@ -6,6 +6,7 @@
 //!
 //! Not done: persistent connections, `Transfer-Encoding` of requests, `Expect`, TLS.
 
+mod listeners;
 mod request;
 
 use std::io::{self, Read, Write};
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+pub use listeners::Listeners;
 pub use request::{Request, Wrong};
 
 use crate::places::Places;
@@ -87,7 +89,8 @@ impl Response {
     }
 }
 
-const fn reason(status: u16) -> &'static str {
+/// The reason phrase of a status, RFC 9110 §15.
+pub(crate) const fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
         201 => "Created",
@@ -185,7 +188,10 @@ fn accept(listener: &TcpListener, ended: &AtomicBool, handler: &Handler) {
 fn serve(stream: &TcpStream, handler: &Handler) -> io::Result<()> {
     let mut timed = Timed { stream, end: Instant::now() + PATIENCE };
     let (response, head_only) = match Request::read(&mut timed) {
-        Ok(request) => (handler(&request), request.method == "HEAD"),
+        Ok(mut request) => {
+            request.from = stream.peer_addr().ok();
+            (handler(&request), request.method == "HEAD")
+        }
         Err(Wrong::Gone) => return Ok(()),
         Err(wrong) => (Response::text(wrong.status(), format!("{wrong}\n")), false),
     };

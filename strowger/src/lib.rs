@@ -8,6 +8,7 @@
 //! [`http`] and HEP, [`phones`] test phones for any server, [`log`] what is written down, [`doctor`] what
 //! would stop a call, and [`demo`] a call that proves itself.
 
+pub mod api;
 pub mod assembly;
 pub mod cli;
 pub mod config;

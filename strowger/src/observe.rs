@@ -12,20 +12,19 @@ pub mod hep;
 pub mod metrics;
 mod survey;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use base::{Instant, Transport};
+use base::Instant;
 use engine::Handle;
 use engine::net::ListenError;
 
 pub use counts::Counts;
 pub use survey::{Answer, Answers, Survey};
 
-use crate::http::{self, Request, Response};
+use crate::http::{Handler, Listeners, Request, Response};
 use crate::recorder::Recorder;
 use metrics::Scrape;
 
@@ -69,8 +68,7 @@ pub struct Sources {
 pub struct Shown {
     page: Arc<Page>,
     observe: Observe,
-    /// By the address that was asked for.
-    servers: BTreeMap<SocketAddr, http::Server>,
+    listeners: Listeners,
     hep: Option<hep::Exporter>,
 }
 
@@ -90,7 +88,7 @@ impl Shown {
     pub fn nothing(sources: Sources) -> Shown {
         let page = Arc::new(Page { sources, hep: Mutex::default() });
         let observe = Observe::default();
-        Shown { page, observe, servers: BTreeMap::new(), hep: None }
+        Shown { page, observe, listeners: Listeners::default(), hep: None }
     }
 
     /// Shows what is asked for now, and nothing else any more.
@@ -98,40 +96,24 @@ impl Shown {
     /// # Errors
     /// With advice; then everything is shown as before.
     pub fn show(&mut self, observe: &Observe) -> Result<(), ShowError> {
-        let mut servers = BTreeMap::new();
-        for address in observe.metrics.iter().filter(|a| !self.servers.contains_key(a)) {
-            let server = http::Server::bind(*address).map_err(|error| refused(*address, error))?;
-            let page = Arc::clone(&self.page);
-            server.serve(Arc::new(move |request| page.answer(request)))?;
-            servers.insert(*address, server);
-        }
-        if (observe.hep, observe.hep_id) != (self.observe.hep, self.observe.hep_id) {
-            let recorder = &self.page.sources.recorder;
-            let start = |collector| hep::start(collector, observe.hep_id, recorder);
-            self.hep = observe.hep.map(start).transpose()?;
+        let recorder = &self.page.sources.recorder;
+        let start = |collector| hep::start(collector, observe.hep_id, recorder);
+        let changed = (observe.hep, observe.hep_id) != (self.observe.hep, self.observe.hep_id);
+        let exporter = observe.hep.filter(|_| changed).map(start).transpose()?;
+        let page = Arc::clone(&self.page);
+        let handler: Handler = Arc::new(move |request| page.answer(request));
+        self.listeners.listen(METRICS, &observe.metrics, &handler)?;
+        if changed {
+            self.hep = exporter;
             *self.page.hep() = self.hep.as_ref().map(hep::Exporter::sent);
         }
-        self.servers.retain(|address, _| observe.metrics.contains(address));
-        self.servers.append(&mut servers);
         self.observe = observe.clone();
         Ok(())
     }
 
     /// Where the pages are, with the real ports.
     pub fn pages(&self) -> Vec<SocketAddr> {
-        self.servers.values().map(http::Server::local).collect()
-    }
-}
-
-/// The system's refusal to open a listener.
-fn refused(addr: SocketAddr, error: io::Error) -> ListenError {
-    let (name, transport) = (METRICS.to_owned(), Transport::Tcp);
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            let holder = engine::net::holder(transport, addr);
-            ListenError::InUse { name, transport, addr, holder }
-        }
-        _ => ListenError::Refused { name, transport, addr, error },
+        self.listeners.local()
     }
 }
 

@@ -11,6 +11,7 @@ use base::{Event, Severity};
 use engine::net::{Clock, HandleError, Places};
 use engine::{FunctionId, Handle};
 
+use crate::api::{Api, ApiError};
 use crate::assembly;
 use crate::config::{Changes, Config};
 use crate::log::Log;
@@ -44,6 +45,8 @@ pub struct Reloadable {
     pub plan: Arc<Mutex<Plan>>,
     /// Metrics and HEP.
     pub shown: Arc<Mutex<Shown>>,
+    /// The HTTP API.
+    pub api: Arc<Mutex<Api>>,
     /// Where it is told what changed.
     pub log: Log,
     /// When.
@@ -59,6 +62,9 @@ pub enum ReloadError {
     /// A listener or the like.
     #[error(transparent)]
     Show(#[from] ShowError),
+    /// A listener, or the token.
+    #[error(transparent)]
+    Api(#[from] ApiError),
     /// The process has too much to do, or ends.
     #[error("{0}; nothing was changed, try again")]
     Busy(#[from] HandleError),
@@ -99,19 +105,26 @@ impl Reload {
         let Source { roles, loopback, .. } = &self.source;
         let (config, changes) = running.take_over(new, roles.as_ref(), loopback);
         let plan = config.plan(roles.as_ref(), loopback);
-        let mut current = lock(&self.process.plan);
-        let mut shown = lock(&self.process.shown);
-        shown.show(&config.observe)?;
         let orders = self.process.functions.iter();
         let orders = orders.map(|(role, id)| (*id, assembly::order(&plan, *role))).collect();
-        if let Err(error) = self.process.handle.change(places(&current, &plan), orders) {
-            // It was shown like that before.
-            let _ = shown.show(&running.observe);
-            return Err(error.into());
+        let mut current = lock(&self.process.plan);
+        let changed = self
+            .listen(&config)
+            .and_then(|()| Ok(self.process.handle.change(places(&current, &plan), orders)?));
+        if let Err(error) = changed {
+            // What was listening a moment ago can again.
+            let _ = self.listen(&running);
+            return Err(error);
         }
         *current = plan;
         *running = config;
         Ok(changes)
+    }
+
+    /// What listens beside the functions.
+    fn listen(&self, config: &Config) -> Result<(), ReloadError> {
+        lock(&self.process.shown).show(&config.observe)?;
+        Ok(lock(&self.process.api).open(&config.api)?)
     }
 }
 

@@ -15,6 +15,7 @@ use engine::net::{Clock, ListenError, NOTICES, Notice, notices};
 use engine::shard::{Crossing, Store, Tap};
 use engine::{FunctionId, FunctionSpec, Handle, Listener, Live, LiveConfig, RelayConfig};
 
+use crate::api::{self, Api, ApiConfig, ApiError};
 use crate::assembly;
 use crate::control::{Behind, Desk, Door, DoorError};
 use crate::framing::framings;
@@ -26,6 +27,7 @@ use crate::provision::{Provisioner, Started};
 use crate::recorder::{LIMITS, Recorder};
 use crate::relay::RtpForward;
 use crate::reload::{Reload, Reloadable};
+use crate::state::State;
 
 /// Why a process does not start.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +38,9 @@ pub enum StartError {
     /// Metrics or HEP cannot be shown.
     #[error(transparent)]
     Show(#[from] ShowError),
+    /// There can be no API.
+    #[error(transparent)]
+    Api(#[from] ApiError),
     /// The control door cannot be opened.
     #[error(transparent)]
     Door(#[from] DoorError),
@@ -56,6 +61,7 @@ pub struct Process {
     survey: Arc<Survey>,
     counts: Arc<Counts>,
     shown: Arc<Mutex<Shown>>,
+    api: Arc<Mutex<Api>>,
     /// What functions are built by, should one have to be built again.
     plan: Arc<Mutex<Plan>>,
     log: Log,
@@ -65,14 +71,15 @@ pub struct Process {
 }
 
 impl Process {
-    /// Takes in the functions of a plan and opens their listeners; `file` is the store's file.
+    /// Takes in the functions of a plan and opens their listeners; `files` are those of the store, if it
+    /// has any.
     ///
     /// # Errors
     /// With advice for a person.
     pub fn build(
         plan: &Plan,
         store: impl Store + Send + 'static,
-        file: Option<PathBuf>,
+        files: Option<&State>,
         log: Log,
     ) -> Result<Process, StartError> {
         let mut live = Live::new(LiveConfig { framings, ..LiveConfig::default() })?;
@@ -114,9 +121,18 @@ impl Process {
             survey: Arc::clone(&survey),
             counts: Arc::clone(&counts),
             recorder: recorder.clone(),
-            store: file,
+            store: files.map(|files| files.store.clone()),
             since: live.now(),
         });
+        let sources = api::Sources {
+            desk: Arc::clone(&desk),
+            recorder: recorder.clone(),
+            domain: plan.domain.clone(),
+            log,
+            clock: live.clock(),
+        };
+        let token = files.map_or(PathBuf::from("strowger.token"), |files| files.token.clone());
+        let api = Api::closed(sources, token, live.random());
         Ok(Process {
             live,
             functions,
@@ -125,6 +141,7 @@ impl Process {
             survey,
             counts,
             shown: Arc::new(Mutex::new(shown)),
+            api: Arc::new(Mutex::new(api)),
             plan: current,
             log,
             door: None,
@@ -194,6 +211,19 @@ impl Process {
         lock(&self.shown).pages()
     }
 
+    /// Opens the HTTP API, if the configuration asks for it.
+    ///
+    /// # Errors
+    /// With advice: a listener that cannot be opened, a token that cannot be had.
+    pub fn api(&mut self, config: &ApiConfig) -> Result<(), StartError> {
+        Ok(lock(&self.api).open(config)?)
+    }
+
+    /// Where the API is to be had, with the real ports.
+    pub fn api_listening(&self) -> Vec<SocketAddr> {
+        lock(&self.api).local()
+    }
+
     /// What of this process follows its configuration.
     pub fn reloadable(&self) -> Reloadable {
         Reloadable {
@@ -201,6 +231,7 @@ impl Process {
             functions: self.functions.clone(),
             plan: Arc::clone(&self.plan),
             shown: Arc::clone(&self.shown),
+            api: Arc::clone(&self.api),
             log: self.log,
             clock: self.clock(),
         }
@@ -226,7 +257,7 @@ impl Process {
     /// # Errors
     /// If the system no longer tells of events.
     pub fn run(self, mut tap: impl Tap) -> io::Result<()> {
-        let Process { live, desk, recorder, survey, counts, log, door, shown, .. } = self;
+        let Process { live, desk, recorder, survey, counts, log, door, shown, api, .. } = self;
         let (console, receiver) = notices(NOTICES);
         let console = Counting::new(console, Arc::clone(&counts));
         let answers = Answers { desk: Arc::clone(&desk), survey: Arc::clone(&survey), counts };
@@ -243,6 +274,7 @@ impl Process {
         drop(door);
         // What is left is shown to nobody.
         let _ = lock(&shown).show(&Observe::default());
+        let _ = lock(&api).open(&ApiConfig::default());
         recorder.close();
         desk.close();
         survey.close();

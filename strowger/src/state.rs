@@ -22,6 +22,8 @@ pub struct State {
     pub store: PathBuf,
     /// The control door, a Unix domain socket.
     pub door: PathBuf,
+    /// The token of the HTTP API, if the configuration names no other file.
+    pub token: PathBuf,
 }
 
 /// Why the files cannot be had.
@@ -49,11 +51,15 @@ impl State {
         State::of_store(folder.join("strowger.redb"))
     }
 
-    /// A store and its door, which nobody else's store in the same folder has: `x.redb.sock`.
+    /// A store and what is beside it, which nobody else's store in the same folder has: `x.redb.sock`,
+    /// `x.redb.token`.
     fn of_store(store: PathBuf) -> State {
-        let mut door = store.clone().into_os_string();
-        door.push(".sock");
-        State { store, door: door.into() }
+        let beside = |ending: &str| {
+            let mut path = store.clone().into_os_string();
+            path.push(ending);
+            path.into()
+        };
+        State { door: beside(".sock"), token: beside(".token"), store }
     }
 
     /// The files that the command line, the configuration and the environment lead to, in this

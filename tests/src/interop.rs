@@ -36,6 +36,17 @@ pub const DOMAIN: &str = "ims.test";
 /// How long a condition may take to come true.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A program of the Python environment that `cargo xtask peers` fills.
+///
+/// # Panics
+/// If it is not there.
+pub fn python(program: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the root folder");
+    let path = root.join("target/peers/bin").join(program);
+    assert!(path.exists(), "{program} is missing: run cargo xtask peers");
+    path.display().to_string()
+}
+
 /// Plays a scenario in a fresh namespace; what fails is tried once more, and that is said.
 pub fn scenario(name: &str, play: impl Fn(&Namespace)) {
     twice(name, || play(&Namespace::new()));

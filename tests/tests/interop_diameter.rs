@@ -1,19 +1,9 @@
 //! python-diameter asks our HSS over Cx, and is told by it what an operator changes.
 #![cfg(feature = "interop")]
 
-use std::path::Path;
-
-use strowger_tests::interop::{DOMAIN, HERE, Peer, Process, Spec, peer_file, scenario};
+use strowger_tests::interop::{DOMAIN, HERE, Peer, Process, Spec, peer_file, python, scenario};
 
 const NETWORK: &str = env!("CARGO_BIN_EXE_network");
-
-/// Where `cargo xtask peers` installs python-diameter.
-fn python() -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the root folder");
-    let python = root.join("target/peers/bin/python3");
-    assert!(python.exists(), "python-diameter is missing: run cargo xtask peers");
-    python.display().to_string()
-}
 
 #[test]
 fn python_diameter_asks_the_hss() {
@@ -26,7 +16,7 @@ fn python_diameter_asks_the_hss() {
         let impi = format!("001010000000001@{DOMAIN}");
         let scscf = format!("sip:scscf.{DOMAIN}");
         let args = [&script, HERE, "3868", DOMAIN, &hss, &impi, &scscf];
-        let mut peer = Peer::start(namespace, &python(), args);
+        let mut peer = Peer::start(namespace, &python("python3"), args);
         let mut operator = |order: &str| {
             network.order(&format!("operator {order}"));
             network.hears(order, |report| (report["what"] == "done").then_some(()));

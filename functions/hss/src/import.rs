@@ -1,6 +1,7 @@
-//! Subscribers from elsewhere: Open5GS documents and CSV rows.
+//! Subscribers from elsewhere: Open5GS documents, CSV rows, and documents of our own API.
 
 mod csv;
+mod form;
 mod open5gs;
 
 use auth::hex;
@@ -13,6 +14,7 @@ use crate::records::{records, sqn_record};
 use crate::subscriber::{OperatorKey, Subscriber, SubscriberError};
 
 pub use csv::{COLUMNS, CsvHeader, csv_export, csv_export_header, csv_header, csv_row};
+pub use form::form;
 pub use open5gs::open5gs;
 
 /// The AMF when none is given: the separation bit of TS 33.102 Annex H.

@@ -12,6 +12,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::{Failure, Place, print};
+use crate::api::ApiError;
 use crate::config::{loopback, role_help};
 use crate::log::{Format, Log};
 use crate::observe::{Observe, ShowError};
@@ -71,7 +72,7 @@ pub(super) fn run(args: &Args, begin: Instant) -> Result<(), Failure> {
     let store = state.open()?;
     let least = if args.verbose { Severity::Debug } else { Severity::Info };
     let log = Log { format: args.log, least };
-    let process = Process::build(&plan, store, Some(state.store.clone()), log);
+    let process = Process::build(&plan, store, Some(&state), log);
     let mut process = process.map_err(|error| refused(&error))?;
     let place = args.place.clone();
     let load = move || place.load().map(|(config, _)| config).map_err(|Failure(text)| text);
@@ -79,6 +80,7 @@ pub(super) fn run(args: &Args, begin: Instant) -> Result<(), Failure> {
     let reload = Arc::new(Reload::new(source, config.clone(), process.reloadable()));
     process.door(&state.door, Some(Arc::clone(&reload))).map_err(|error| refused(&error))?;
     process.observe(&config.observe).map_err(|error| refused(&error))?;
+    process.api(&config.api).map_err(|error| refused(&error))?;
     print(&overview(&plan, &process, file.as_deref(), &state.store))?;
     print(&watchers(&process, &config.observe))?;
     process.on_started(move || {
@@ -117,6 +119,10 @@ pub(super) fn run(args: &Args, begin: Instant) -> Result<(), Failure> {
 fn refused(error: &StartError) -> Failure {
     use engine::net::ListenError;
     match error {
+        StartError::Api(ApiError::Listen(_)) => Failure::new(format!(
+            "{error}\n  help: set another address of this machine: [api] listen = \"…\""
+        )),
+        StartError::Api(error) => Failure::new(error),
         StartError::Show(ShowError::Listen(_)) => Failure::new(format!(
             "{error}\n  help: set another address of this machine: [observe] metrics = \"…\""
         )),
@@ -170,6 +176,9 @@ fn watchers(process: &Process, observe: &Observe) -> String {
     let mut out = String::new();
     for page in process.pages() {
         let _ = writeln!(out, "metrics are at http://{page}/metrics");
+    }
+    for page in process.api_listening() {
+        let _ = writeln!(out, "the API is at http://{page}/v1/openapi.json");
     }
     if let Some(collector) = observe.hep {
         let _ = writeln!(out, "HEP goes to udp:{collector}");

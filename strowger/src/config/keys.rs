@@ -129,6 +129,13 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
         ],
     ),
     (
+        "api",
+        &[
+            key("listen", Kind::Listen, "Addresses of the HTTP API; without one there is none."),
+            key("token", Kind::Path, "The file of the API's token; beside the store unless told."),
+        ],
+    ),
+    (
         "registration",
         &[
             key("min_expires", Kind::Seconds, "The shortest registration in seconds."),

@@ -98,7 +98,9 @@ impl Reader {
             ("trust", "networks") => self.networks(value),
             ("registration", "min_expires") => self.config.min_expires = self.seconds(value),
             ("registration", "max_expires") => self.config.max_expires = self.seconds(value),
-            ("observe", "metrics") => self.metrics(value),
+            ("observe", "metrics") => self.config.observe.metrics = self.pages(value),
+            ("api", "listen") => self.config.api.listen = self.pages(value),
+            ("api", "token") => self.config.api.token = self.text(value).map(PathBuf::from),
             ("observe", "hep") => self.collector(value),
             ("observe", "hep_id") => self.hep_id(value),
             (_, "listen") if role.is_some() => {
@@ -236,10 +238,11 @@ impl Reader {
         self.config.listen.insert(role, found.into_iter().map(|(addr, _)| addr).collect());
     }
 
-    fn metrics(&mut self, value: &Value<'_>) {
+    /// Addresses of something that is spoken HTTP to.
+    fn pages(&mut self, value: &Value<'_>) -> Vec<SocketAddr> {
         let help = "an IP address and a port, such as \"127.0.0.1:9090\"; names are not looked up";
         let found = self.parsed::<SocketAddr>(value, "an address to listen on", help);
-        self.config.observe.metrics = found.into_iter().map(|(addr, _)| addr).collect();
+        found.into_iter().map(|(addr, _)| addr).collect()
     }
 
     fn collector(&mut self, value: &Value<'_>) {

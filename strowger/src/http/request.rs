@@ -1,6 +1,7 @@
 //! One request, read from a stream within bounds.
 
 use std::io::{self, Read};
+use std::net::SocketAddr;
 
 use super::{BODY, HEAD};
 
@@ -20,6 +21,8 @@ pub struct Request {
     pub fields: Vec<(String, String)>,
     /// The content.
     pub body: Vec<u8>,
+    /// Who sent it.
+    pub from: Option<SocketAddr>,
 }
 
 /// Why there is no request.
@@ -127,7 +130,7 @@ impl Request {
             return Err(Wrong::Malformed);
         }
         let [method, path, query] = [method, path, query].map(str::to_owned);
-        Ok(Request { method, path, query, fields, body: Vec::new() })
+        Ok(Request { method, path, query, fields, ..Request::default() })
     }
 
     /// RFC 9112 §6: how long the content is.

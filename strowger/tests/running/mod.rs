@@ -1,7 +1,7 @@
 //! The program as a person starts it: commands that end, and a process that runs.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Output, Stdio};
 
 use crate::folder::Folder;
@@ -60,11 +60,20 @@ impl Running {
     }
 
     /// Ends it as a service manager does; what it wrote to standard error.
-    pub(crate) fn end(self) -> String {
+    pub(crate) fn end(mut self) -> String {
         self.terminate();
-        let output = self.child.wait_with_output().unwrap();
-        let log = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.success(), "{:?}: {log}", output.status);
+        let mut log = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{status:?}: {log}");
         log
+    }
+}
+
+/// A test that fails leaves nothing behind.
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
