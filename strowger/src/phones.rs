@@ -73,7 +73,18 @@ pub enum Work {
         to: Vec<String>,
         /// The text.
         text: String,
+        /// As SMS over IP; otherwise as a SIP MESSAGE of its own.
+        sms: Option<Sms>,
     },
+}
+
+/// How a text goes as SMS over IP.
+#[derive(Clone, Debug)]
+pub struct Sms {
+    /// The service centre's number.
+    pub centre: String,
+    /// How long to wait for the status report; `None` asks for none.
+    pub report: Option<Duration>,
 }
 
 /// What happens in a call from the answer on.

@@ -38,7 +38,8 @@ impl Network {
         // Tests run at the same time: each has ports of its own.
         let first = 32_000 + (std::process::id() % 50) * 500 + number * 50;
         let text = format!(
-            "store = \"s/x.redb\"\n[pcscf]\nlisten = [{listen}]\n[hss]\nlisten = []\n\
+            "store = \"s/x.redb\"\nroles = [\"hss\", \"media\", \"scscf\", \"icscf\", \"pcscf\", \
+             \"ipsmgw\"]\n[pcscf]\nlisten = [{listen}]\n[hss]\nlisten = []\n\
              [scscf]\nlisten = []\n[media]\nlisten = []\naddresses = [{addresses}]\n\
              ports = \"{first}-{}\"\n",
             first + 49
@@ -304,6 +305,27 @@ fn digits_hold_texts_and_an_end_from_outside() {
     assert_eq!(report["calls"][0]["digits"], "12#");
     assert_eq!(report["messages"][0]["text"], "hello");
     assert_eq!((&report["interrupted"], &report["ok"]), (&true.into(), &true.into()));
+}
+
+#[test]
+fn a_short_message_goes_through_the_service_centre_and_waits_there() {
+    let network = Network::start();
+    let sms =
+        |text: &str, more: &str| format!("message +15550102 {text} --sms {more} {ALICE} {KEYS}");
+    let waits = network.works(&sms("early", ""));
+    assert_eq!(waits["messages"][0]["reason"], "the service centre has it");
+    let mut answering = network.answering(BOB);
+    answering.hears("text from +15550101: early");
+    let long = "0123456789".repeat(30);
+    let delivered = network.works(&sms(&long, "--report"));
+    assert_eq!(delivered["messages"][0]["reason"], "short message received by the SME");
+    answering.hears(&format!("text from +15550101: {long}"));
+    answering.interrupt();
+    assert_eq!(answering.report()["messages"][1]["text"], long);
+    let absent = network.fails(&sms("late", "--report 0.1 -q"), 1);
+    assert!(text(&absent.stderr).contains("no status report came"), "{}", text(&absent.stderr));
+    let name = network.fails(&format!("message bob hi --sms {ALICE} {KEYS} -q"), 1);
+    assert!(text(&name.stderr).contains("bob is not a telephone number"));
 }
 
 #[test]

@@ -17,7 +17,7 @@ use sms::{Address, Number, Reference, ShortMessage, Status};
 use strowger::plan::Role;
 use strowger_tests::network::DOMAIN;
 use strowger_tests::{Network, Phone};
-use ue::{UeOrder, What};
+use ue::{UeConfig, UeOrder, What};
 
 const GATEWAY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 254, 0, 1));
 
@@ -96,9 +96,14 @@ fn ack(network: &mut Network, phone: Phone, number: u32, reference: u8) {
     send(network, phone, number, &Rpdu::deliver_report(reference, &report, Cause::PROTOCOL_ERROR));
 }
 
+/// Such a phone leaves it to the test to answer the service centre.
+fn by_hand(config: &mut UeConfig) {
+    config.options.raw_sms = true;
+}
+
 /// Alice and Bob with their phones.
 fn two(network: &mut Network) -> (Phone, Phone) {
-    let mut phone = |number| network.served_phone(number, &[CRITERION], |_| {});
+    let mut phone = |number| network.served_phone(number, &[CRITERION], by_hand);
     (phone(1), phone(2))
 }
 
@@ -134,8 +139,8 @@ fn who_is_not_there_gets_his_text_later() {
 #[test]
 fn who_registers_gets_what_waits_at_once() {
     let (mut network, _) = network();
-    let alice = network.served_phone(1, &[CRITERION], |_| {});
-    let bob = network.served_phone(2, &[CRITERION, REGISTRATION], |_| {});
+    let alice = network.served_phone(1, &[CRITERION], by_hand);
+    let bob = network.served_phone(2, &[CRITERION, REGISTRATION], by_hand);
     network.register(alice);
     for number in 1..=2 {
         let text = ShortMessage::from_text(&format!("text {number}")).expect("a short text");
@@ -162,7 +167,7 @@ fn a_gateway_in_the_same_process_serves_everybody() {
     let mut network = Network::new_with(7, Weather::CALM, |plan| {
         plan.here.insert(Role::IpSmGw, Vec::new());
     });
-    let [alice, bob] = [1, 2].map(|number| network.sim_phone(number, |_| {}));
+    let [alice, bob] = [1, 2].map(|number| network.sim_phone(number, by_hand));
     network.register(alice);
     let submit = submit(bob, 1, ShortMessage::from_text("are you there?").expect("a short text"));
     send(&mut network, alice, 1, &Rpdu::submit(1, None, &submit));
@@ -218,4 +223,100 @@ fn a_long_text_arrives_whole_and_is_reported() {
     assert_eq!(get(&mut network, 300), [], "nothing comes again");
     let census = network.census(gateway, "ipsmgw");
     assert_eq!(census.alive().collect::<Vec<_>>(), [], "nothing is left");
+}
+
+// ---- phones that do it all themselves
+
+const CENTRE: &str = "+999000";
+
+/// A network whose core has a gateway, and two phones that are registered.
+fn talkers() -> (Network, Phone, Phone) {
+    let mut network = Network::new_with(7, Weather::CALM, |plan| {
+        plan.here.insert(Role::IpSmGw, Vec::new());
+    });
+    let [alice, bob] = [1, 2].map(|number| network.sim_phone(number, |_| {}));
+    network.register(alice);
+    network.register(bob);
+    (network, alice, bob)
+}
+
+fn write(network: &mut Network, from: Phone, to: &str, text: &str, token: u64) {
+    let (to, text, centre) = (to.to_owned(), text.to_owned(), CENTRE.to_owned());
+    let order = UeOrder::ShortMessage { to, text, centre, status_report: true, token };
+    network.order(from, order);
+}
+
+/// What phones tell of texts within so many seconds, in order.
+fn told(network: &mut Network, seconds: u64) -> Vec<(HostId, What)> {
+    let reports = network.run(Duration::from_secs(seconds)).into_iter();
+    let of_texts = reports.filter(|(_, report)| {
+        matches!(
+            report.what,
+            What::ShortMessageResult { .. }
+                | What::ShortMessageStatus { .. }
+                | What::ShortMessageReceived { .. }
+        )
+    });
+    of_texts.map(|(host, report)| (host, report.what)).collect()
+}
+
+#[test]
+fn a_text_of_many_parts_goes_from_phone_to_phone() {
+    let (mut network, alice, bob) = talkers();
+    let text = "Ёлочка 🎄 ".repeat(20);
+    write(&mut network, alice, &bob.tel(), &text, 5);
+    let told = told(&mut network, 10);
+    let status = Status::RECEIVED.name();
+    for expected in [
+        (alice.host, What::ShortMessageResult { token: 5, refused: None }),
+        (alice.host, What::ShortMessageStatus { token: 5, delivered: true, status }),
+    ] {
+        assert!(told.contains(&expected), "{told:?}");
+    }
+    let from = alice.tel().trim_start_matches("tel:").to_owned();
+    let received = What::ShortMessageReceived { from, text: Some(text) };
+    assert_eq!(told.iter().filter(|one| **one == (bob.host, received.clone())).count(), 1);
+    assert_eq!(told.len(), 3, "{told:?}");
+    let census = network.census(network.core, "ipsmgw");
+    assert_eq!(census.alive().collect::<Vec<_>>(), [], "nothing is left");
+}
+
+#[test]
+fn what_cannot_be_delivered_is_told() {
+    let (mut network, alice, _) = talkers();
+    write(&mut network, alice, "bob", "hello", 1);
+    let told_now = told(&mut network, 1);
+    let [(_, What::ShortMessageResult { token: 1, refused: Some(why) })] = &told_now[..] else {
+        panic!("{told_now:?}")
+    };
+    assert_eq!(why, "bob is not a telephone number");
+    // Nobody has this number: the centre finds out when it tries.
+    write(&mut network, alice, "+15559999", "hello", 2);
+    let told = told(&mut network, 10);
+    let status = Status::NOT_OBTAINABLE.name();
+    let last = What::ShortMessageStatus { token: 2, delivered: false, status };
+    assert_eq!(told.last(), Some(&(alice.host, last)), "{told:?}");
+}
+
+#[test]
+fn a_full_phone_gets_its_text_when_it_has_memory_again() {
+    let (mut network, alice, bob) = talkers();
+    network.order(bob, UeOrder::Memory { full: true, centre: CENTRE.to_owned() });
+    write(&mut network, alice, &bob.tel(), "hello", 1);
+    let accepted = told(&mut network, 5);
+    let result = (alice.host, What::ShortMessageResult { token: 1, refused: None });
+    assert_eq!(accepted, [result]);
+    network.order(bob, UeOrder::Memory { full: false, centre: CENTRE.to_owned() });
+    // Long before the centre would try again by itself.
+    let told = told(&mut network, 2);
+    assert!(
+        matches!(&told[0], (host, What::ShortMessageReceived { text: Some(text), .. })
+        if *host == bob.host && text == "hello"),
+        "{told:?}"
+    );
+    assert!(
+        matches!(told[1], (host, What::ShortMessageStatus { delivered: true, .. })
+        if host == alice.host),
+        "{told:?}"
+    );
 }

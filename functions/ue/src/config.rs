@@ -122,6 +122,8 @@ pub struct Options {
     pub instance: Option<String>,
     /// `+g.3gpp.smsip`, TS 24.341.
     pub smsip: bool,
+    /// What comes as SMS over IP is reported as it is, and nobody answers the service centre.
+    pub raw_sms: bool,
 }
 
 impl Default for Options {
@@ -136,6 +138,7 @@ impl Default for Options {
             same_flow: true,
             instance: None,
             smsip: true,
+            raw_sms: false,
         }
     }
 }

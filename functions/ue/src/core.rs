@@ -36,6 +36,8 @@ pub(crate) enum TimerKey {
     Parting,
     /// An accepted INVITE gets no more 2xx.
     Forget(ClientId),
+    /// The service centre's answer to a short message.
+    ShortMessage,
     /// A call's.
     Call(Slot, CallTimer),
 }
@@ -74,6 +76,7 @@ impl TimerKey {
             TimerKey::Subscribe => "ue subscription",
             TimerKey::Parting => "ue last NOTIFY",
             TimerKey::Forget(_) => "ue 2xx wait",
+            TimerKey::ShortMessage => "ue TR1M",
             TimerKey::Call(_, timer) => match timer {
                 CallTimer::Cancel => "ue cancel",
                 CallTimer::Ring => "ue ring",
@@ -99,6 +102,10 @@ pub(crate) enum Purpose {
     Message {
         token: u64,
     },
+    /// A part of a short message, by its RP-Message-Reference.
+    ShortMessage {
+        reference: u8,
+    },
     Options {
         token: u64,
     },
@@ -107,7 +114,8 @@ pub(crate) enum Purpose {
     Change(Slot),
     Prack(Slot),
     Bye(Slot),
-    /// The BYE of a dialog that nobody wanted.
+    /// Nobody waits for the response: the BYE of a dialog that nobody wanted, an answer to the service
+    /// centre.
     Orphan,
 }
 

@@ -36,6 +36,9 @@ impl Ue {
 
     /// A text came.
     pub(crate) fn message_received(&mut self, now: Instant, server: ServerId, request: &Message) {
+        if request.content_type() == sms::CONTENT_TYPE && !self.core.config.options.raw_sms {
+            return self.rpdu_received(now, server, request);
+        }
         let from = sender(request);
         let (content_type, body) = (request.content_type(), request.body().clone());
         self.core.reply(now, server, request, 200);

@@ -47,6 +47,26 @@ pub enum UeOrder {
         /// Comes back in [`crate::What::MessageResult`].
         token: u64,
     },
+    /// Send a text as SMS over IP, TS 24.341.
+    ShortMessage {
+        /// A number, international with a plus sign, or a `tel:` URI.
+        to: String,
+        /// The text, of any length.
+        text: String,
+        /// The service centre's number.
+        centre: String,
+        /// Whether to ask for a status report: [`crate::What::ShortMessageStatus`].
+        status_report: bool,
+        /// Comes back in [`crate::What::ShortMessageResult`].
+        token: u64,
+    },
+    /// There is memory for short messages, or there is none.
+    Memory {
+        /// There is none.
+        full: bool,
+        /// The service centre's number: it is told when there is memory again.
+        centre: String,
+    },
     /// Ask what somebody can, RFC 3261 §11.
     Options {
         /// As in a call.

@@ -18,6 +18,7 @@ use crate::order::UeOrder;
 use crate::reg_event::Subscription;
 use crate::registration::Registration;
 use crate::report::What;
+use crate::short_message::ShortMessages;
 
 /// Requests remembered at most to recognise merged ones.
 const MOST_RECENT: usize = 256;
@@ -29,6 +30,7 @@ pub struct Ue {
     pub(crate) core: Core,
     pub(crate) registration: Registration,
     pub(crate) subscription: Subscription,
+    pub(crate) short_messages: ShortMessages,
     calls: Slots<Option<Box<Call>>>,
     /// Call-ID, From tag and CSeq of requests without a To tag, RFC 3261 §8.2.2.2.
     recent: VecDeque<(Instant, String)>,
@@ -42,6 +44,7 @@ impl Ue {
             core: Core::new(config, random),
             registration: Registration::default(),
             subscription: Subscription::default(),
+            short_messages: ShortMessages::default(),
             calls: Slots::default(),
             recent: VecDeque::new(),
             draining: false,
@@ -99,6 +102,10 @@ impl Ue {
                 self.put(now, slot, call);
             }
             UeOrder::Message { to, text, token } => self.send_message(now, &to, &text, token),
+            UeOrder::ShortMessage { to, text, centre, status_report, token } => {
+                self.send_short_message(now, (&to, &text), &centre, status_report, token);
+            }
+            UeOrder::Memory { full, centre } => self.set_memory(now, &centre, full),
             UeOrder::Options { to, token } => self.send_options(now, &to, token),
             UeOrder::Answer(id) => self.call_order(now, id.slot(), |c, core| c.answer(core, now)),
             UeOrder::Reject { call, status } => {
@@ -365,6 +372,9 @@ impl Ue {
                 let reason = reason(response);
                 self.core.report(now, What::MessageResult { token, status, reason });
             }
+            Purpose::ShortMessage { reference } => {
+                self.short_message_sent(now, reference, status, &reason(response));
+            }
             Purpose::Options { token } => {
                 let allow = response.lines(HeaderName::Allow).collect::<Vec<_>>().join(", ");
                 self.core.report(now, What::OptionsResult { token, status, allow });
@@ -395,6 +405,9 @@ impl Ue {
             Purpose::Subscribe => self.subscribe_failed(now, status),
             Purpose::Message { token } => {
                 self.core.report(now, What::MessageResult { token, status, reason });
+            }
+            Purpose::ShortMessage { reference } => {
+                self.short_message_sent(now, reference, status, &reason);
             }
             Purpose::Options { token } => {
                 let allow = String::new();
@@ -497,6 +510,7 @@ impl Ue {
                 TimerKey::Register => self.register(now),
                 TimerKey::Subscribe => self.refresh_subscription(now),
                 TimerKey::Parting => self.parted(now),
+                TimerKey::ShortMessage => self.short_message_unanswered(now),
                 TimerKey::Forget(client) => {
                     self.core.pending.remove(&client);
                 }

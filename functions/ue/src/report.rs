@@ -159,6 +159,29 @@ pub enum What {
         /// The phrase.
         reason: String,
     },
+    /// What the service centre says to a short message of ours.
+    ShortMessageResult {
+        /// That of the order.
+        token: u64,
+        /// Why it, or a part of it, was not accepted; `None` if all was.
+        refused: Option<String>,
+    },
+    /// What became of a short message of ours, from its status report.
+    ShortMessageStatus {
+        /// That of the order.
+        token: u64,
+        /// The recipient has it.
+        delivered: bool,
+        /// TP-Status, TS 23.040 §9.2.3.15.
+        status: &'static str,
+    },
+    /// A short message arrived, whole.
+    ShortMessageReceived {
+        /// Who sent it: a number or a name.
+        from: String,
+        /// What it says, unless it is no text.
+        text: Option<String>,
+    },
     /// The answer to OPTIONS.
     OptionsResult {
         /// That of the order.

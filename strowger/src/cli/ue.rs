@@ -15,7 +15,7 @@ use ue::Incoming;
 
 use super::{Failure, print};
 use crate::phones::outcome::Outcome;
-use crate::phones::{Phones, PhonesError, Setup, Work};
+use crate::phones::{Phones, PhonesError, Setup, Sms, Work};
 use account::Account;
 use sound::Sound;
 
@@ -112,13 +112,24 @@ struct Answer {
 
 /// Send a text
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  \
-    strowger ue message +15550102 'Hello Bob' --imsi 001010000000001 --k HEX --opc HEX")]
+#[command(after_help = "Examples:\n  \
+    strowger ue message bob 'Hello Bob' --user alice --password secret\n  \
+    strowger ue message +15550102 'Hello Bob' --sms --report --imsi 001010000000001 --k HEX --opc HEX")]
 struct Message {
     /// A sip: or tel: URI, user@host, a number or a name; {N} is the phone's number
     to: String,
     /// The text
     text: String,
+    /// Send it as SMS over IP, through the IP-SM-GW and its service centre: TO is a number
+    #[arg(long)]
+    sms: bool,
+    /// The service centre's number [default: `service_centre` of the configuration, else 999000]
+    #[arg(long, value_name = "NUMBER", requires = "sms")]
+    centre: Option<String>,
+    /// Ask for a status report, and wait so many seconds for it
+    #[arg(long, value_name = "SECONDS", requires = "sms", value_parser = seconds)]
+    #[arg(num_args = 0..=1, default_missing_value = "60")]
+    report: Option<f64>,
     /// Send without registering
     #[arg(long)]
     no_register: bool,
@@ -183,7 +194,13 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         }
         Command::Message(args) => {
             let phones = args.account.phones()?;
-            let work = Work::Message { to: args.account.each(&args.to), text: args.text };
+            let report = args.report.map(Duration::from_secs_f64);
+            let sms = match (args.sms, args.centre) {
+                (false, _) => None,
+                (true, Some(centre)) => Some(Sms { centre, report }),
+                (true, None) => Some(Sms { centre: account::service_centre()?, report }),
+            };
+            let work = Work::Message { to: args.account.each(&args.to), text: args.text, sms };
             let register = !args.no_register;
             play(Setup { phones, register, work, rate: args.account.rate }, &args.tell)
         }

@@ -6,6 +6,7 @@
 //! ```
 
 mod call;
+mod text;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -19,8 +20,8 @@ use engine::{FunctionId, Handle};
 use ladder::text::span;
 use ue::{CallId, UeOrder, What};
 
-use super::outcome::{MessageResult, Outcome, PhoneResult, advice, registration_advice};
-use super::{News, Setup, Work};
+use super::outcome::{Outcome, PhoneResult, registration_advice};
+use super::{News, Setup, Sms, Work};
 use call::Ongoing;
 
 /// How long an order waits that the loop has no room for.
@@ -43,6 +44,8 @@ enum Timer {
     Begin,
     /// It stayed registered long enough.
     Enough,
+    /// The status report should have come.
+    NoReport,
     NoAnswer(CallId),
     Digits(CallId),
     Hold(CallId),
@@ -222,6 +225,7 @@ impl<'a> Driver<'a> {
                 }
             }
             Timer::Enough => self.leave(number),
+            Timer::NoReport => self.no_report(number),
             Timer::Begin => {}
             _ => self.call_timer(number, timer),
         }
@@ -238,9 +242,16 @@ impl<'a> Driver<'a> {
                 let to = to.get(number).cloned().unwrap_or_default();
                 self.order(number, UeOrder::Call { to, token });
             }
-            Work::Message { to, text } => {
-                let to = to.get(number).cloned().unwrap_or_default();
-                self.order(number, UeOrder::Message { to, text: text.clone(), token });
+            Work::Message { to, text, sms } => {
+                let (to, text) = (to.get(number).cloned().unwrap_or_default(), text.clone());
+                let order = match sms {
+                    None => UeOrder::Message { to, text, token },
+                    Some(Sms { centre, report }) => {
+                        let (centre, status_report) = (centre.clone(), report.is_some());
+                        UeOrder::ShortMessage { to, text, centre, status_report, token }
+                    }
+                };
+                self.order(number, order);
             }
         }
     }
@@ -303,25 +314,17 @@ impl<'a> Driver<'a> {
                 self.registration_failed(number, status, &reason);
             }
             What::Deregistered { event } => self.deregistered(number, event),
-            What::MessageResult { status, reason, .. } => {
-                let from = self.phones[number].result.identity.clone();
-                let Work::Message { to, text } = &self.setup.work else { return };
-                let (to, text) = (to.get(number).cloned().unwrap_or_default(), text.clone());
-                let ending =
-                    if status < 300 { String::new() } else { advice(status, &reason, &to) };
-                self.say(number, &format!("text to {to}: {status} {reason}{ending}"));
-                let outgoing = true;
-                let result = MessageResult { outgoing, from, to, status, reason, text };
-                self.outcome.messages.push(result);
-                self.leave(number);
-            }
+            What::MessageResult { status, reason, .. } => self.text_sent(number, status, reason),
             What::MessageReceived { from, body, .. } => {
-                let text = String::from_utf8_lossy(&body).into_owned();
-                self.say(number, &format!("text from {from}: {text}"));
-                let (to, reason) = (self.phones[number].result.identity.clone(), "OK".to_owned());
-                let (outgoing, status) = (false, 200);
-                let result = MessageResult { outgoing, from, to, status, reason, text };
-                self.outcome.messages.push(result);
+                self.text_came(number, from, String::from_utf8_lossy(&body).into_owned());
+            }
+            What::ShortMessageResult { refused, .. } => self.short_message_sent(number, refused),
+            What::ShortMessageStatus { delivered, status, .. } => {
+                self.status_report(number, delivered, status);
+            }
+            What::ShortMessageReceived { from, text } => {
+                let text = text.unwrap_or_else(|| "(no text that can be read)".to_owned());
+                self.text_came(number, from, text);
             }
             What::OrderRefused { call, reason } => self.refused(number, call, reason),
             What::OptionsResult { .. } => {}

@@ -17,6 +17,7 @@ use super::{seconds, wrong};
 use crate::cli::Failure;
 use crate::config::Config;
 use crate::phones::Phone;
+use crate::plan::SERVICE_CENTRE;
 use crate::run::config_file;
 
 /// Many phones differ by their number: the IMSI counts up, and `{n}` in patterns is the number. Help
@@ -156,8 +157,18 @@ fn is_name(host: &str) -> bool {
 
 /// The domain of the network that the configuration here describes.
 fn configured_domain() -> Result<String, Failure> {
+    Ok(configuration()?.domain().to_owned())
+}
+
+/// The number of the service centre of the configuration here, if there is one.
+pub(super) fn service_centre() -> Result<String, Failure> {
+    let number = configuration()?.service_centre;
+    Ok(format!("+{}", number.as_deref().unwrap_or(SERVICE_CENTRE)))
+}
+
+fn configuration() -> Result<Config, Failure> {
     let config = config_file(None).map(|file| Config::load(&file)).transpose()?;
-    Ok(config.unwrap_or_default().domain().to_owned())
+    Ok(config.unwrap_or_default())
 }
 
 /// IPv6 is kept in brackets, as URIs need it.
