@@ -6,6 +6,8 @@ use base::machine::{Function, Name, Target};
 use base::time::Duration;
 use base::trust::Networks;
 use base::{Random, Service};
+use cscf::Door;
+use cscf::ecscf::config::EcscfConfig;
 use cscf::icscf::config::{IcscfConfig, Scscf as ScscfEntry};
 use cscf::pcscf::config::PcscfConfig;
 use cscf::scscf::config::ScscfConfig;
@@ -57,12 +59,22 @@ pub fn function(plan: &Plan, role: Role, random: Random) -> FunctionSpec {
             };
             Box::new(ipsmgw::IpSmGw::new(config, random))
         }
+        Role::Ecscf => {
+            let config = EcscfConfig {
+                door: door(plan, role),
+                centres: plan.centres.iter().cloned().collect(),
+                trust: trust(plan),
+            };
+            Box::new(cscf::ecscf::Ecscf::new(config, random))
+        }
         Role::Pcscf => {
             tables = &[cscf::pcscf::TABLE];
             let config = PcscfConfig {
                 port: port_in_uris(plan, role),
                 network: plan.domain.clone(),
                 trust: trust(plan),
+                ecscf: plan.takes_emergency_calls().then(|| uri(plan, Role::Ecscf)),
+                emergency_numbers: plan.emergency_numbers.clone(),
                 ..PcscfConfig::new(plan.host(role), name(plan, Role::Icscf))
             };
             Box::new(cscf::pcscf::Pcscf::new(config, random))
@@ -82,11 +94,11 @@ pub fn function(plan: &Plan, role: Role, random: Random) -> FunctionSpec {
         }
         Role::Scscf => {
             tables = &[cscf::scscf::TABLE];
-            let listen = plan.here.get(&role).into_iter().flatten().copied();
+            let Door { host, port, addresses } = door(plan, role);
             let config = ScscfConfig {
-                host: plan.host(role),
-                port: port_in_uris(plan, role),
-                addresses: listen.filter(|a| !a.ip().is_unspecified() && a.port() != 0).collect(),
+                host,
+                port,
+                addresses,
                 home_domain: plan.domain.clone(),
                 icscf: name(plan, Role::Icscf),
                 trust: trust(plan),
@@ -142,10 +154,22 @@ fn service_centre(plan: &Plan) -> sms::Number {
     sms::Number::international(&plan.service_centre).unwrap_or_else(|_| default())
 }
 
+/// The names and addresses that a function is known by.
+fn door(plan: &Plan, role: Role) -> Door {
+    let listen = plan.here.get(&role).into_iter().flatten().copied();
+    let addresses = listen.filter(|a| !a.ip().is_unspecified() && a.port() != 0).collect();
+    Door { host: plan.host(role), port: port_in_uris(plan, role), addresses }
+}
+
 /// The URI that the HSS knows the S-CSCF by.
 fn scscf_uri(plan: &Plan) -> String {
-    let host = plan.host(Role::Scscf);
-    match port_in_uris(plan, Role::Scscf) {
+    uri(plan, Role::Scscf)
+}
+
+/// The URI that other functions know a function by.
+fn uri(plan: &Plan, role: Role) -> String {
+    let host = plan.host(role);
+    match port_in_uris(plan, role) {
         Some(port) => format!("sip:{host}:{port}"),
         None => format!("sip:{host}"),
     }

@@ -11,6 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use base::Service;
+use cscf::ecscf::config::Centre;
+use cscf::emergency::EmergencyNumber;
 use hss::profile::FilterCriteria;
 pub use problem::{Problem, nearest};
 pub(crate) use read::role_help;
@@ -43,6 +46,10 @@ pub struct Config {
     pub criteria: Vec<FilterCriteria>,
     /// The number of the service centre.
     pub service_centre: Option<String>,
+    /// What a person dials in an emergency.
+    pub emergency_numbers: Option<Vec<EmergencyNumber>>,
+    /// Who answers emergency calls.
+    pub centres: Vec<Centre>,
     /// Addresses of the media relay.
     pub media: Option<Vec<IpAddr>>,
     /// Its ports.
@@ -105,18 +112,23 @@ impl Config {
     }
 
     /// Which functions run in this process and where the others are. `roles` is the command line's
-    /// choice; without one the file's; without that all functions whose place is not given.
+    /// choice; without one the file's; without that all functions whose place is not given, of those
+    /// that a network need not have only what the file has a use for.
     ///
     /// A function that is told nothing listens on loopback at its protocol's port. Where several
     /// speak SIP, the port is that of the one that others meet first; the rest is reached over wires.
     pub fn plan(&self, roles: Option<&BTreeSet<Role>>, loopback: &[IpAddr]) -> Plan {
         let here: BTreeSet<Role> = match roles.or(self.roles.as_ref()) {
             Some(roles) => roles.clone(),
-            None => Role::USUAL.into_iter().filter(|role| !self.at.contains_key(role)).collect(),
+            None => {
+                let emergency = (!self.centres.is_empty()).then_some(Role::Ecscf);
+                let roles = Role::USUAL.into_iter().chain(emergency);
+                roles.filter(|role| !self.at.contains_key(role)).collect()
+            }
         };
         let door = [Role::Pcscf, Role::Icscf, Role::Scscf].into_iter().find(|r| here.contains(r));
         let listeners = |role: Role| -> Vec<SocketAddr> {
-            let inner = matches!(role, Role::Pcscf | Role::Icscf | Role::Scscf | Role::IpSmGw);
+            let inner = role.service() == Service::Sip;
             match self.listen.get(&role) {
                 Some(listen) => listen.clone(),
                 None if inner && door != Some(role) => Vec::new(),
@@ -132,6 +144,10 @@ impl Config {
         if let Some(number) = &self.service_centre {
             plan.service_centre.clone_from(number);
         }
+        if let Some(numbers) = &self.emergency_numbers {
+            plan.emergency_numbers = numbers.iter().cloned().collect();
+        }
+        plan.centres.clone_from(&self.centres);
         if let Some(media) = &self.media {
             plan.media.clone_from(media);
         }

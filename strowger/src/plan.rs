@@ -5,6 +5,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use base::{Service, Transport};
+use cscf::ecscf::config::Centre;
+use cscf::emergency::EmergencyNumbers;
 use hss::profile::FilterCriteria;
 
 /// A network function, by the name that the standards give it.
@@ -22,12 +24,14 @@ pub enum Role {
     Media,
     /// IP-SM-GW with a service centre, TS 24.341 §5.3.3.
     IpSmGw,
+    /// Emergency CSCF, TS 24.229 §5.11.
+    Ecscf,
 }
 
 impl Role {
     /// All of them, in the order in which they are started.
-    pub const ALL: [Role; 6] =
-        [Role::Hss, Role::Media, Role::Scscf, Role::Icscf, Role::Pcscf, Role::IpSmGw];
+    pub const ALL: [Role; 7] =
+        [Role::Hss, Role::Media, Role::Scscf, Role::Icscf, Role::Ecscf, Role::Pcscf, Role::IpSmGw];
 
     /// What makes a call: those that run unless others are asked for.
     pub const USUAL: [Role; 5] = [Role::Hss, Role::Media, Role::Scscf, Role::Icscf, Role::Pcscf];
@@ -41,6 +45,7 @@ impl Role {
             Role::Pcscf => "pcscf",
             Role::Media => "media",
             Role::IpSmGw => "ipsmgw",
+            Role::Ecscf => "ecscf",
         }
     }
 
@@ -53,7 +58,7 @@ impl Role {
     pub const fn service(self) -> Service {
         match self {
             Role::Hss => Service::Diameter,
-            Role::Icscf | Role::Scscf | Role::Pcscf | Role::IpSmGw => Service::Sip,
+            Role::Icscf | Role::Scscf | Role::Pcscf | Role::IpSmGw | Role::Ecscf => Service::Sip,
             Role::Media => Service::Ng,
         }
     }
@@ -112,6 +117,10 @@ pub struct Plan {
     pub criteria: Vec<FilterCriteria>,
     /// The number of the service centre, E.164 digits.
     pub service_centre: String,
+    /// What a person dials in an emergency.
+    pub emergency_numbers: EmergencyNumbers,
+    /// Who answers emergency calls, in the order in which they are asked.
+    pub centres: Vec<Centre>,
     /// Addresses that media is relayed on, the preferred one first.
     pub media: Vec<IpAddr>,
     /// The relay's UDP ports.
@@ -134,6 +143,8 @@ impl Plan {
             trusted: Vec::new(),
             criteria: Vec::new(),
             service_centre: SERVICE_CENTRE.to_owned(),
+            emergency_numbers: EmergencyNumbers::default(),
+            centres: Vec::new(),
             media: vec![IpAddr::from([127, 0, 0, 1])],
             media_ports: 30_000..=30_999,
             max_expires: 600_000,
@@ -142,8 +153,8 @@ impl Plan {
         }
     }
 
-    /// The functions that send requests to a function. A network need not have an IP-SM-GW: one
-    /// counts that is here or whose place is told.
+    /// The functions that send requests to a function. A network need not have an IP-SM-GW or an E-CSCF:
+    /// one counts that is here or whose place is told.
     pub fn users(&self, role: Role) -> Vec<Role> {
         let mut users = match role {
             Role::Hss => vec![Role::Icscf, Role::Scscf],
@@ -151,8 +162,9 @@ impl Plan {
             Role::Media => Vec::new(),
             Role::Icscf => vec![Role::Pcscf, Role::Scscf, Role::IpSmGw],
             Role::Scscf => vec![Role::Pcscf, Role::Icscf, Role::IpSmGw],
-            Role::Pcscf => vec![Role::Scscf],
+            Role::Pcscf => vec![Role::Scscf, Role::Ecscf],
             Role::IpSmGw => vec![Role::Scscf],
+            Role::Ecscf => vec![Role::Pcscf],
         };
         users.retain(|user| {
             Role::USUAL.contains(user)
@@ -171,7 +183,7 @@ impl Plan {
             Role::Scscf if self.anchor_media => vec![Role::Hss, Role::Icscf, Role::Media],
             Role::Scscf => vec![Role::Hss, Role::Icscf],
             Role::IpSmGw => vec![Role::Icscf],
-            Role::Hss | Role::Media => Vec::new(),
+            Role::Hss | Role::Media | Role::Ecscf => Vec::new(),
         };
         let told = |role: &Role| self.here.contains_key(role) || self.elsewhere.contains_key(role);
         self.here.keys().flat_map(needs).filter(|role| !told(role)).collect()
@@ -191,6 +203,12 @@ impl Plan {
             }
         }
         criteria
+    }
+
+    /// Whether emergency calls can be taken: by an E-CSCF elsewhere, or by one here that has a centre.
+    pub fn takes_emergency_calls(&self) -> bool {
+        let here = self.here.contains_key(&Role::Ecscf) && !self.centres.is_empty();
+        here || self.elsewhere.contains_key(&Role::Ecscf)
     }
 
     /// The host name of a function.

@@ -122,6 +122,10 @@ pub struct Options {
     pub instance: Option<String>,
     /// `+g.3gpp.smsip`, TS 24.341.
     pub smsip: bool,
+    /// Register for emergency calls only, TS 24.229 §5.1.6.2.
+    pub emergency: bool,
+    /// Priority of calls, such as `psap-callback` for an emergency centre (RFC 7090).
+    pub priority: Option<String>,
 }
 
 impl Default for Options {
@@ -136,6 +140,8 @@ impl Default for Options {
             same_flow: true,
             instance: None,
             smsip: true,
+            emergency: false,
+            priority: None,
         }
     }
 }

@@ -33,6 +33,10 @@ pub enum Kind {
     SipUri,
     /// A telephone number with its country code.
     Msisdn,
+    /// Numbers for emergencies, each with its service or without.
+    EmergencyNumbers,
+    /// Emergency centres, each with its service or without.
+    Centres,
     /// `udp:address:port`.
     Collector,
     /// A number of 32 bits.
@@ -99,7 +103,30 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
     ),
     ("scscf", &[LISTEN, AT]),
     ("icscf", &[LISTEN, AT]),
-    ("pcscf", &[LISTEN, AT]),
+    (
+        "pcscf",
+        &[
+            LISTEN,
+            AT,
+            key(
+                "emergency_numbers",
+                Kind::EmergencyNumbers,
+                "What a person dials in an emergency; with \"=\" and a URN for one service (RFC 5031).",
+            ),
+        ],
+    ),
+    (
+        "ecscf",
+        &[
+            LISTEN,
+            AT,
+            key(
+                "centre",
+                Kind::Centres,
+                "Who answers emergency calls, in the order in which they are asked; with a URN and \"=\" for one service.",
+            ),
+        ],
+    ),
     (
         "trust",
         &[key(
@@ -163,6 +190,12 @@ fn of_kind(key: &Key) -> Value {
         Kind::Roles => some(json!({ "enum": Role::ALL.map(Role::as_str) })),
         Kind::Listen | Kind::Seams | Kind::Addresses | Kind::Networks | Kind::Criteria => {
             some(text())
+        }
+        Kind::EmergencyNumbers => some(
+            json!({ "type": "string", "pattern": "^[0-9]{2,15}(=urn:service:sos(\\.[a-z0-9-]+)*)?$" }),
+        ),
+        Kind::Centres => {
+            some(json!({ "type": "string", "pattern": "^(urn:service:sos(\\.[a-z0-9-]+)*=)?sip:" }))
         }
         Kind::Ports => json!({ "type": "string", "pattern": "^[0-9]{1,5}-[0-9]{1,5}$" }),
         Kind::Seconds => json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX }),

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use base::Transport;
+use cscf::ecscf::config::Centre;
+use cscf::emergency::EmergencyNumber;
 use hss::profile::FilterCriteria;
 use hss::subscriber::validate_criteria;
 use toml::Spanned;
@@ -93,6 +95,8 @@ impl Reader {
                     self.text(value).map(|uri| (FilterCriteria::sms_over_ip(&uri), value.span()));
             }
             ("ipsmgw", "service_centre") => self.service_centre(value),
+            ("pcscf", "emergency_numbers") => self.emergency_numbers(value),
+            ("ecscf", "centre") => self.centres(value),
             ("trust", "networks") => self.networks(value),
             ("registration", "min_expires") => self.config.min_expires = self.seconds(value),
             ("registration", "max_expires") => self.config.max_expires = self.seconds(value),
@@ -350,6 +354,20 @@ impl Reader {
                 self.wrong(value.span(), format!("{text:?} is not a telephone number"), help);
             }
         }
+    }
+
+    fn emergency_numbers(&mut self, value: &Value<'_>) {
+        let help = "digits such as \"112\", or with the service that they mean: \
+                    \"110=urn:service:sos.police\"";
+        let found = self.parsed::<EmergencyNumber>(value, "an emergency number", help);
+        self.config.emergency_numbers = Some(found.into_iter().map(|(number, _)| number).collect());
+    }
+
+    fn centres(&mut self, value: &Value<'_>) {
+        let help = "a SIP URI such as \"sip:psap@192.0.2.7\", or for one service only: \
+                    \"urn:service:sos.police=sip:police@192.0.2.7\"";
+        let found = self.parsed::<Centre>(value, "an emergency centre", help);
+        self.config.centres = found.into_iter().map(|(centre, _)| centre).collect();
     }
 
     fn networks(&mut self, value: &Value<'_>) {
