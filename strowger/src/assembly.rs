@@ -7,6 +7,7 @@ use base::time::Duration;
 use base::trust::Networks;
 use base::{Random, Service};
 use cscf::Door;
+use cscf::bgcf::config::BgcfConfig;
 use cscf::ecscf::config::EcscfConfig;
 use cscf::icscf::config::{IcscfConfig, Scscf as ScscfEntry};
 use cscf::pcscf::config::PcscfConfig;
@@ -52,7 +53,7 @@ pub fn function(plan: &Plan, role: Role, random: Random) -> FunctionSpec {
                 icscf: name(plan, Role::Icscf),
                 service_centre: service_centre(plan),
                 zone: sms::time_stamp::Zone::UTC,
-                dialling: None,
+                dialling: plan.dialling.clone(),
                 trust: trust(plan),
                 limits: ipsmgw::Limits::default(),
                 patience: ipsmgw::Patience::default(),
@@ -63,9 +64,31 @@ pub fn function(plan: &Plan, role: Role, random: Random) -> FunctionSpec {
             let config = EcscfConfig {
                 door: door(plan, role),
                 centres: plan.centres.iter().cloned().collect(),
+                bgcf: plan.breaks_out().then(|| uri(plan, Role::Bgcf)),
+                home_domain: plan.domain.clone(),
+                icscf: name(plan, Role::Icscf),
+                from: hosts(
+                    &plan.centres_from,
+                    plan.centres.iter().map(|centre| centre.uri.as_str()),
+                ),
                 trust: trust(plan),
             };
             Box::new(cscf::ecscf::Ecscf::new(config, random))
+        }
+        Role::Bgcf => {
+            let config = BgcfConfig {
+                door: door(plan, role),
+                home_domain: plan.domain.clone(),
+                icscf: name(plan, Role::Icscf),
+                routes: plan.routes.iter().cloned().collect(),
+                dialling: plan.dialling.clone(),
+                trunks: hosts(
+                    &plan.trunks_from,
+                    plan.routes.iter().map(|route| route.trunk.as_str()),
+                ),
+                trust: trust(plan),
+            };
+            Box::new(cscf::bgcf::Bgcf::new(config, random))
         }
         Role::Pcscf => {
             tables = &[cscf::pcscf::TABLE];
@@ -101,6 +124,8 @@ pub fn function(plan: &Plan, role: Role, random: Random) -> FunctionSpec {
                 addresses,
                 home_domain: plan.domain.clone(),
                 icscf: name(plan, Role::Icscf),
+                bgcf: plan.breaks_out().then(|| uri(plan, Role::Bgcf)),
+                dialling: plan.dialling.clone(),
                 trust: trust(plan),
                 diameter: node(plan, role),
                 diameter_realm: plan.domain.clone(),
@@ -214,6 +239,13 @@ fn node(plan: &Plan, role: Role) -> NodeConfig {
 fn trust(plan: &Plan) -> Networks {
     // A relay or an HSS speaks no SIP: whoever sends SIP from its address is not it.
     Networks::new(networks(plan, |role| role.service() == Service::Sip))
+}
+
+/// Others whom one function alone knows: networks, and whoever is told by an address.
+fn hosts<'a>(from: &[(IpAddr, u8)], uris: impl Iterator<Item = &'a str>) -> Networks {
+    let address = |uri| sip::uri::literal(sip::Uri::parse(uri)?.sip()?.host);
+    let hosts = uris.filter_map(address).map(|ip| (ip, if ip.is_ipv4() { 32 } else { 128 }));
+    Networks::new(from.iter().copied().chain(hosts).collect())
 }
 
 /// The hosts of all seams and the configured networks: who may ask the HSS and the relay.

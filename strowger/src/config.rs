@@ -12,6 +12,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use base::Service;
+use base::dialling::Dialling;
+use cscf::bgcf::config::Route;
 use cscf::ecscf::config::Centre;
 use cscf::emergency::EmergencyNumber;
 use hss::profile::FilterCriteria;
@@ -50,6 +52,14 @@ pub struct Config {
     pub emergency_numbers: Option<Vec<EmergencyNumber>>,
     /// Who answers emergency calls.
     pub centres: Vec<Centre>,
+    /// Networks that they send from.
+    pub centres_from: Vec<(IpAddr, u8)>,
+    /// The trunks to the public telephone network.
+    pub routes: Vec<Route>,
+    /// Networks that they send from.
+    pub trunks_from: Vec<(IpAddr, u8)>,
+    /// The country code, and what is dialled before national and international numbers.
+    pub dialling: [Option<String>; 3],
     /// Addresses of the media relay.
     pub media: Option<Vec<IpAddr>>,
     /// Its ports.
@@ -122,7 +132,8 @@ impl Config {
             Some(roles) => roles.clone(),
             None => {
                 let emergency = (!self.centres.is_empty()).then_some(Role::Ecscf);
-                let roles = Role::USUAL.into_iter().chain(emergency);
+                let trunk = (!self.routes.is_empty()).then_some(Role::Bgcf);
+                let roles = Role::USUAL.into_iter().chain(emergency).chain(trunk);
                 roles.filter(|role| !self.at.contains_key(role)).collect()
             }
         };
@@ -148,6 +159,15 @@ impl Config {
             plan.emergency_numbers = numbers.iter().cloned().collect();
         }
         plan.centres.clone_from(&self.centres);
+        plan.centres_from.clone_from(&self.centres_from);
+        plan.routes.clone_from(&self.routes);
+        plan.trunks_from.clone_from(&self.trunks_from);
+        let [country, trunk, international] = self.dialling.clone();
+        plan.dialling = country.map(|country| Dialling {
+            country,
+            trunk: trunk.unwrap_or_default(),
+            international: international.unwrap_or_default(),
+        });
         if let Some(media) = &self.media {
             plan.media.clone_from(media);
         }

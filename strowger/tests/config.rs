@@ -37,6 +37,15 @@ emergency_numbers = ["112", "110=urn:service:sos.police"]
 [ecscf]
 listen = "127.0.0.1:5070"
 centre = ["sip:psap@192.0.2.7", "urn:service:sos.police=sip:police@192.0.2.8;transport=tcp"]
+from = "192.0.2.0/28"
+[bgcf]
+from = ["198.51.100.0/24", "203.0.113.9"]
+at = "192.0.2.4:5080"
+routes = ["+49=sip:trunk.example;transport=tcp", "default=sip:192.0.2.9"]
+[dialling]
+country = "49"
+national = "0"
+international = "00"
 [trust]
 networks = ["10.0.0.0/8", "2001:db8::/32", "192.0.2.7"]
 [observe]
@@ -59,7 +68,7 @@ fn loopback() -> [IpAddr; 1] {
 
 #[test]
 fn the_sample_says_what_the_defaults_are() {
-    assert!(SAMPLE.lines().count() < 30);
+    assert!(SAMPLE.lines().count() < 40);
     let both = [IpAddr::from([127, 0, 0, 1]), "::1".parse().unwrap()];
     let sample = Config::parse(SAMPLE).unwrap().plan(None, &both);
     assert_eq!(sample, Config::default().plan(None, &both));

@@ -5,11 +5,9 @@ use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
-use base::Transport;
-use base::flow::{Endpoint, Service};
-use base::machine::Target;
+use base::flow::Service;
+use base::machine::Name;
 use base::time::Duration;
-use engine::Place;
 use engine::shard::{Crossing, Direction};
 use engine::sim::Weather;
 use sip::header::HeaderName;
@@ -29,23 +27,13 @@ type Heard = Rc<RefCell<Vec<Message>>>;
 fn network(centres: &[&str]) -> (Network, Heard) {
     let centres: Vec<_> = centres.iter().map(|text| text.parse().expect("a centre")).collect();
     let mut network = Network::new_with(1, Weather::CALM, move |plan| {
-        let at = |port| vec![SocketAddr::new(ip(0), port)];
-        plan.here.insert(Role::Ecscf, at(5070));
-        plan.here.insert(Role::Icscf, at(5072));
-        plan.here.insert(Role::Scscf, at(5074));
-        plan.trusted.extend([(CENTRE, 32), (POLICE, 32)]);
+        plan.here.insert(Role::Ecscf, vec![SocketAddr::new(ip(0), 5070)]);
         plan.centres.clone_from(&centres);
         plan.emergency_numbers = ["112", "110=urn:service:sos.police"]
             .map(|text| text.parse().expect("a number"))
             .into_iter()
             .collect();
     });
-    // Centres call back to the home domain, and look up whoever stands in Record-Route.
-    for (name, port) in [(DOMAIN.to_owned(), 5072), (format!("scscf.{DOMAIN}"), 5074)] {
-        let endpoint = Endpoint::Ip(SocketAddr::new(ip(0), port));
-        let place = Place::At(Target { transport: Transport::Udp, endpoint });
-        network.sim.name(&name, Some(Service::Sip), vec![place]);
-    }
     let heard = Heard::default();
     let tap = Rc::clone(&heard);
     network.sim.tap(move |_, _, crossing: &Crossing<'_>| {
@@ -58,8 +46,13 @@ fn network(centres: &[&str]) -> (Network, Heard) {
     (network, heard)
 }
 
+/// A centre, whose own calls go to the E-CSCF.
 fn psap(network: &mut Network, change: impl Fn(&mut UeConfig) + 'static) -> Phone {
-    network.outsider("psap", CENTRE, change)
+    network.outsider("psap", CENTRE, move |config| {
+        let (service, host, port) = (Service::Sip, ip(0).to_string(), Some(5070));
+        config.proxy = Some(Name { service, host, port, transport: None });
+        change(config);
+    })
 }
 
 /// How a call ends that is begun now: answered there, or with a status.
@@ -104,9 +97,7 @@ fn invite(heard: &Heard) -> Message {
 fn a_registered_phone_calls_for_help_and_is_called_back() {
     for ends_by_caller in [true, false] {
         let (mut network, heard) = network(&["sip:psap@10.254.0.7"]);
-        let centre = psap(&mut network, |config| {
-            config.options.priority = Some("psap-callback".to_owned());
-        });
+        let centre = psap(&mut network, |_| {});
         let alice = network.sim_phone(1, |_| {});
         network.register(alice);
         let (caller, called) = call(&mut network, alice, "112", centre).expect("it is answered");
@@ -218,9 +209,7 @@ fn what_no_centre_takes_is_refused_clearly() {
 #[test]
 fn an_emergency_registration_is_for_everybody_and_for_nothing_else() {
     let (mut network, heard) = network(&["sip:psap@10.254.0.7"]);
-    let centre = psap(&mut network, |config| {
-        config.options.priority = Some("psap-callback".to_owned());
-    });
+    let centre = psap(&mut network, |_| {});
     let carol = network.sim_phone(3, |config| config.options.emergency = true);
     let alice = network.sim_phone(1, |_| {});
     network.register(alice);

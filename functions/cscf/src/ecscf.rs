@@ -2,10 +2,10 @@
 //!
 //! A call goes to the centres of its service one after the other, until one takes it. What the phone said
 //! of its place goes with it untouched: Geolocation (RFC 6442) with its bodies, P-Access-Network-Info.
-//! Requests within the call pass by the Record-Route of both its sides.
+//! Requests within the call pass by the Record-Route of both its sides. A centre's call back may come in here,
+//! too, and goes to the I-CSCF like every other.
 //!
-//! Seams left open: LRF and RDF (the location is the centre's to read), EATF, and centres in the
-//! circuit-switched network.
+//! Seams left open: LRF and RDF (the location is the centre's to read), EATF.
 
 pub mod config;
 
@@ -17,9 +17,12 @@ use base::time::Duration;
 use base::{Deadline, Event as LogEvent, Flow, Instant, Output, Random, Severity};
 use sip::header::{HeaderName, NameAddr};
 use sip::transaction::TimerValues;
-use sip::{Message, Method, ServiceUrn, Stack, StackConfig};
+use sip::{Message, Method, ServiceUrn, SipUri, Stack, StackConfig, Uri};
 
+use crate::emergency::CALL_BACK;
+use crate::number;
 use crate::proxy::{self, ContextId, OwnRoute, Proxy, Refusal, Upstream, loose, preprocess};
+use crate::trust_domain::strip_internal;
 use config::EcscfConfig;
 
 /// The user part of our Record-Route.
@@ -34,6 +37,9 @@ struct Kept {
     /// An emergency call: as it came, and the centres that were not asked yet.
     call: Option<Box<(Message, VecDeque<String>)>>,
 }
+
+/// A call on its way.
+type Copy = (Message, sip::Hop);
 
 /// An E-CSCF.
 #[derive(Debug)]
@@ -88,8 +94,12 @@ impl Ecscf {
             self.proxy.respond_once(upstream, upstream.untagged(status));
             return Ok(());
         }
-        if !self.config.trust.includes(&flow) {
-            return Err(Refusal::new(403, "not from the trust domain"));
+        let centre = self.config.from.has(&flow);
+        if !centre && !self.config.trust.includes(&flow) {
+            return Err(Refusal::new(
+                403,
+                "neither a centre (`from` below `[ecscf]`) nor one of us",
+            ));
         }
         if in_dialog(&request) {
             return self.within_dialog(now, upstream, request, own.as_ref());
@@ -100,6 +110,7 @@ impl Ecscf {
         let service = ServiceUrn::parse(request.uri()).filter(ServiceUrn::is_emergency);
         match (request.method(), service) {
             (Some(Method::Invite), Some(service)) => self.call(now, upstream, request, &service),
+            (Some(Method::Invite), None) if centre => self.call_back(now, upstream, request, flow),
             _ => Err(Refusal::new(403, "no emergency call")),
         }
     }
@@ -116,22 +127,67 @@ impl Ecscf {
         request.remove(HeaderName::Route);
         let mut centres: VecDeque<String> = self.config.centres.of(service).into();
         let none = Refusal::new(503, "no emergency centre is configured: `centre` below `[ecscf]`");
-        let centre = centres.pop_front().ok_or(none)?;
+        let (centre, copy) = self.next(&request, &mut centres).ok_or(none)?;
         let text = format!("emergency call for {service} goes to {centre}");
         self.tell(upstream.about(LogEvent::new(Severity::Info, "ecscf.call", text)));
-        let copy = self.towards(&request, &centre)?;
         let kept = Kept { call: Some(Box::new((request, centres))) };
         self.proxy.forward(now, upstream.clone(), vec![copy], kept);
         Ok(())
     }
 
-    /// The call on its way to a centre: the Request-URI stays the service, the Route says who.
-    fn towards(&self, request: &Message, centre: &str) -> Result<(Message, sip::Hop), Refusal> {
-        let hop = Stack::hop(centre).ok_or(Refusal::new(500, "the centre is no SIP URI"))?;
+    /// The next centre that can be asked, and the call on its way there.
+    fn next(&self, request: &Message, centres: &mut VecDeque<String>) -> Option<(String, Copy)> {
+        std::iter::from_fn(|| centres.pop_front()).find_map(|centre| {
+            let copy = self.towards(request, &centre)?;
+            Some((centre, copy))
+        })
+    }
+
+    /// The Request-URI stays the service, the Route says who. A centre in the public telephone network has
+    /// its number in the Request-URI, and the BGCF in Route.
+    fn towards(&self, request: &Message, centre: &str) -> Option<Copy> {
         let mut copy = request.clone();
-        self.config.door.record_route(&mut copy, TOKEN, centre, true);
-        copy.push_front(HeaderName::Route, format!("<{}>", loose(centre)));
-        Ok((copy, hop))
+        let next = if centre.starts_with("tel:") {
+            copy.set_uri(centre);
+            self.config.bgcf.as_deref()?
+        } else {
+            centre
+        };
+        let hop = Stack::hop(next)?;
+        self.config.door.record_route(&mut copy, TOKEN, next, true);
+        copy.push_front(HeaderName::Route, format!("<{}>", loose(next)));
+        Some((copy, hop))
+    }
+
+    /// RFC 7090: a centre, which need not know more than our address, calls somebody back.
+    fn call_back(
+        &mut self,
+        now: Instant,
+        upstream: &Upstream,
+        mut request: Message,
+        flow: Flow,
+    ) -> Result<(), Refusal> {
+        let (door, home) = (&self.config.door, &self.config.home_domain);
+        let ours = |uri: &SipUri<'_>| {
+            let host = uri.host.to_ascii_lowercase();
+            host == *home || door.is_us(&host, uri.port, &flow)
+        };
+        let at_home = |uri: &SipUri<'_>| uri.host.eq_ignore_ascii_case(home);
+        let user = Uri::parse(request.uri()).and_then(Uri::sip).is_some_and(|uri| at_home(&uri));
+        match number::of(request.uri(), ours, None).filter(|number| number.starts_with('+')) {
+            Some(number) => request.set_uri(format!("tel:{number}")),
+            None if user => {}
+            None => return Err(Refusal::new(404, "no emergency call, and nobody of this network")),
+        }
+        request.remove(HeaderName::Route);
+        strip_internal(&mut request);
+        request.set(HeaderName::Priority, CALL_BACK);
+        door.record_route(&mut request, TOKEN, &format!("sip:{}", flow.remote), false);
+        let hop = sip::Hop::Name(self.config.icscf.clone());
+        let text = format!("{} calls {} back", flow.remote, request.uri());
+        self.tell(upstream.about(LogEvent::new(Severity::Info, "ecscf.call_back", text)));
+        self.proxy.forward(now, upstream.clone(), vec![(request, hop)], Kept::default());
+        Ok(())
     }
 
     /// Within a call: along the routes that we were put into.
@@ -156,7 +212,8 @@ impl Ecscf {
     fn ack(&mut self, now: Instant, mut ack: Message, flow: Flow) {
         let door = &self.config.door;
         let own = preprocess(&mut ack, |h, p| door.is_us(h, p, &flow), &[]).ok().flatten();
-        let ours = own.is_some_and(|own| own.user == TOKEN) && self.config.trust.includes(&flow);
+        let known = self.config.from.has(&flow) || self.config.trust.includes(&flow);
+        let ours = known && own.is_some_and(|own| own.user == TOKEN);
         if let Some(hop) = proxy::onward(&ack).filter(|_| ours) {
             self.proxy.stack.send_ack(now, ack, hop);
         }
@@ -171,14 +228,18 @@ impl Ecscf {
     ) {
         let call = self.proxy.kept(context).and_then(|kept| kept.call.as_mut());
         if let Some(call) = call.filter(|_| is_failure(response.status())) {
-            let (request, next) = (call.0.clone(), call.1.pop_front());
+            let (request, mut centres) = (call.0.clone(), call.1.clone());
+            let next = self.next(&request, &mut centres);
+            if let Some(Kept { call: Some(call) }) = self.proxy.kept(context) {
+                call.1 = centres;
+            }
             let (call_id, status) =
                 (request.get(HeaderName::CallId).unwrap_or(""), response.status());
-            let onward = next.as_ref().map_or("there is no other", String::as_str);
+            let onward = next.as_ref().map_or("there is no other", |(centre, _)| centre);
             let text = format!("an emergency centre failed with {status}; next: {onward}");
             let event = LogEvent::new(Severity::Warning, "ecscf.centre_failed", text);
             self.tell(event.call_id(call_id));
-            if let Some(Ok(copy)) = next.map(|centre| self.towards(&request, &centre)) {
+            if let Some((_, copy)) = next {
                 return self.proxy.again(now, context, vec![copy]);
             }
             if flow.is_none() {

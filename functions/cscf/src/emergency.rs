@@ -96,7 +96,7 @@ pub(crate) fn same_contact(a: &str, b: &str) -> bool {
 }
 
 /// The value of Priority by which an emergency centre calls back, RFC 7090 §5.
-const CALL_BACK: &str = "psap-callback";
+pub(crate) const CALL_BACK: &str = "psap-callback";
 
 /// Whether a request says that an emergency centre calls back. That counts only from within the trust
 /// domain: at its border [`strip_call_back`] takes it away.

@@ -35,4 +35,4 @@ pub use message::{Message, ParseError};
 pub use method::Method;
 pub use service_urn::ServiceUrn;
 pub use stack::{ClientId, Event, Failure, Hop, ServerId, Stack, StackConfig};
-pub use uri::Uri;
+pub use uri::{SipUri, Uri};

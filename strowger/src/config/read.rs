@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use base::Transport;
+use cscf::bgcf::config::Route;
 use cscf::ecscf::config::Centre;
 use cscf::emergency::EmergencyNumber;
 use hss::profile::FilterCriteria;
@@ -70,6 +71,7 @@ struct Reader {
     listeners: Vec<(SocketAddr, Role, Range<usize>)>,
     sms: Option<(FilterCriteria, Range<usize>)>,
     expires: Range<usize>,
+    dialling: Option<Range<usize>>,
 }
 
 impl Reader {
@@ -97,7 +99,13 @@ impl Reader {
             ("ipsmgw", "service_centre") => self.service_centre(value),
             ("pcscf", "emergency_numbers") => self.emergency_numbers(value),
             ("ecscf", "centre") => self.centres(value),
-            ("trust", "networks") => self.networks(value),
+            ("bgcf", "routes") => self.routes(value),
+            ("dialling", "country") => self.config.dialling[0] = self.digits(value),
+            ("dialling", "national") => self.config.dialling[1] = self.digits(value),
+            ("dialling", "international") => self.config.dialling[2] = self.digits(value),
+            ("ecscf", "from") => self.config.centres_from = self.networks(value),
+            ("bgcf", "from") => self.config.trunks_from = self.networks(value),
+            ("trust", "networks") => self.config.trusted = self.networks(value),
             ("registration", "min_expires") => self.config.min_expires = self.seconds(value),
             ("registration", "max_expires") => self.config.max_expires = self.seconds(value),
             ("observe", "metrics") => self.metrics(value),
@@ -370,16 +378,36 @@ impl Reader {
         self.config.centres = found.into_iter().map(|(centre, _)| centre).collect();
     }
 
-    fn networks(&mut self, value: &Value<'_>) {
+    fn routes(&mut self, value: &Value<'_>) {
+        let help = "the prefix of numbers and a trunk, such as \"+49=sip:trunk.example;transport=tcp\", or \
+                    \"default=sip:192.0.2.9\"";
+        let found = self.parsed::<Route>(value, "a route to a trunk", help);
+        self.config.routes = found.into_iter().map(|(route, _)| route).collect();
+    }
+
+    fn digits(&mut self, value: &Value<'_>) -> Option<String> {
+        let text = self.text(value)?;
+        let legal = text.len() <= 8 && text.bytes().all(|b| b.is_ascii_digit());
+        if !legal {
+            let help = "digits between quotes, such as \"0\"";
+            self.wrong(value.span(), format!("{text:?} is not what people dial"), help);
+        }
+        self.dialling.get_or_insert(value.span());
+        legal.then_some(text)
+    }
+
+    fn networks(&mut self, value: &Value<'_>) -> Vec<(IpAddr, u8)> {
+        let mut networks = Vec::new();
         for (text, span) in self.texts(value) {
             match network(&text) {
-                Some(network) => self.config.trusted.push(network),
+                Some(network) => networks.push(network),
                 None => {
                     let help = "an address and a number of bits: \"10.0.0.0/8\", \"2001:db8::/32\"";
                     self.wrong(span, format!("{text:?} is not a network"), help);
                 }
             }
         }
+        networks
     }
 
     fn seconds(&mut self, value: &Value<'_>) -> Option<u32> {
@@ -410,6 +438,10 @@ impl Reader {
                 let help = format!("take `{role}` out of `roles`, or this line away");
                 self.wrong(span, format!("`{role}` is in `roles` and elsewhere too"), help);
             }
+        }
+        if let Some(span) = self.dialling.take().filter(|_| self.config.dialling[0].is_none()) {
+            let help = "write `country = \"49\"` below `[dialling]`, with your own country code";
+            self.wrong(span, "a prefix without the country that it stands for", help);
         }
         let plan = Plan::all_in_one("x");
         let min = self.config.min_expires.unwrap_or(plan.min_expires);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use base::machine::Name;
 use base::trust::Networks;
 use sip::{ServiceUrn, Uri};
 
@@ -15,7 +16,15 @@ pub struct EcscfConfig {
     pub door: Door,
     /// Who answers emergency calls.
     pub centres: Centres,
-    /// Whose requests are taken: P-CSCFs, and the centres within a call.
+    /// The BGCF's URI, for centres in the public telephone network.
+    pub bgcf: Option<String>,
+    /// The home network's domain.
+    pub home_domain: String,
+    /// The I-CSCF that a centre's call back goes to.
+    pub icscf: Name,
+    /// Where centres send from.
+    pub from: Networks,
+    /// Whose emergency calls are taken: those of P-CSCFs.
     pub trust: Networks,
 }
 
@@ -24,7 +33,7 @@ pub struct EcscfConfig {
 pub struct Centre {
     /// What is asked for.
     pub service: ServiceUrn,
-    /// The centre's `sip:` URI.
+    /// The centre's `sip:` URI, or `tel:` in the public telephone network.
     pub uri: String,
 }
 
@@ -35,14 +44,16 @@ pub struct NotCentre;
 impl FromStr for Centre {
     type Err = NotCentre;
 
-    /// `sip:psap@192.0.2.1`, or for one service `urn:service:sos.police=sip:police@192.0.2.1`.
+    /// `sip:psap@192.0.2.1` or `tel:+49301122`, or for one service `urn:service:sos.police=sip:police@192.0.2.1`.
     fn from_str(text: &str) -> Result<Centre, NotCentre> {
         let own = text.split_once('=').and_then(|(urn, uri)| Some((ServiceUrn::parse(urn)?, uri)));
         let (service, uri) = own.unwrap_or_else(|| (ServiceUrn::sos(), text));
-        let sip = Uri::parse(uri).and_then(Uri::sip);
         // It becomes an element of Route.
-        let legal = sip.is_some_and(|uri| !uri.secure && uri.headers.is_none())
-            && !uri.contains(['<', '>', '"', ' ', ',']);
+        let legal = match Uri::parse(uri) {
+            Some(Uri::Sip(uri)) => !uri.secure && uri.headers.is_none(),
+            Some(Uri::Tel(uri)) => uri.number.starts_with('+'),
+            _ => false,
+        } && !uri.contains(['<', '>', '"', ' ', ',']);
         let uri = uri.to_owned();
         if legal && service.is_emergency() { Ok(Centre { service, uri }) } else { Err(NotCentre) }
     }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use base::Flow;
+use base::dialling::Dialling;
 use base::machine::Name;
 use base::time::Duration;
 use base::trust::Networks;
@@ -23,6 +24,10 @@ pub struct ScscfConfig {
     pub home_domain: String,
     /// The I-CSCF that requests to users of the home network go to.
     pub icscf: Name,
+    /// The BGCF's URI, for numbers of other networks; without one they are unknown.
+    pub bgcf: Option<String>,
+    /// What people dial before a number.
+    pub dialling: Option<Dialling>,
     /// Whose assertions are believed.
     pub trust: Networks,
     /// The Diameter side.

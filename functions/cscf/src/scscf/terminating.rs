@@ -125,7 +125,7 @@ impl Scscf {
         if copies.is_empty() {
             return Err(Refusal::new(480, "no contact of the called user can be reached"));
         }
-        self.forward(now, pending, context, copies);
+        self.forward(now, pending, context, copies, None);
         Ok(())
     }
 }
