@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod census;
+pub mod dialling;
 pub mod flow;
 pub mod identity;
 pub mod log;

@@ -30,6 +30,11 @@ impl Networks {
         }
     }
 
+    /// Whether the far end of a flow has an address in one of the networks.
+    pub fn has(&self, flow: &Flow) -> bool {
+        flow.remote.ip().is_some_and(|ip| self.contains(ip))
+    }
+
     /// Whether the far end of a flow may ask at a seam that phones do not use (Diameter, NG): a
     /// network function, or any program on this host.
     pub fn admits(&self, flow: &Flow) -> bool {

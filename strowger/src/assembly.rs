@@ -1,11 +1,14 @@
 //! Builds the functions of a plan.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use base::machine::{Function, Name, Order, Target};
 use base::time::Duration;
 use base::trust::Networks;
 use base::{Random, Service};
+use cscf::Door;
+use cscf::bgcf::config::BgcfConfig;
+use cscf::ecscf::config::EcscfConfig;
 use cscf::icscf::config::{IcscfConfig, Scscf as ScscfEntry};
 use cscf::pcscf::config::PcscfConfig;
 use cscf::scscf::config::ScscfConfig;
@@ -30,6 +33,8 @@ enum Setup {
     Hss(hss::HssConfig),
     Media(media::MediaConfig),
     IpSmGw(ipsmgw::IpSmGwConfig),
+    Ecscf(EcscfConfig),
+    Bgcf(BgcfConfig),
     Pcscf(PcscfConfig),
     Icscf(IcscfConfig),
     Scscf(ScscfConfig),
@@ -53,15 +58,41 @@ impl Setup {
                 icscf: name(plan, Role::Icscf),
                 service_centre: service_centre(plan),
                 zone: sms::time_stamp::Zone::UTC,
-                dialling: None,
+                dialling: plan.dialling.clone(),
                 trust: trust(plan),
                 limits: ipsmgw::Limits::default(),
                 patience: ipsmgw::Patience::default(),
+            }),
+            Role::Ecscf => Setup::Ecscf(EcscfConfig {
+                door: door(plan, role),
+                centres: plan.centres.iter().cloned().collect(),
+                bgcf: plan.breaks_out().then(|| uri(plan, Role::Bgcf)),
+                home_domain: plan.domain.clone(),
+                icscf: name(plan, Role::Icscf),
+                from: hosts(
+                    &plan.centres_from,
+                    plan.centres.iter().map(|centre| centre.uri.as_str()),
+                ),
+                trust: trust(plan),
+            }),
+            Role::Bgcf => Setup::Bgcf(BgcfConfig {
+                door: door(plan, role),
+                home_domain: plan.domain.clone(),
+                icscf: name(plan, Role::Icscf),
+                routes: plan.routes.iter().cloned().collect(),
+                dialling: plan.dialling.clone(),
+                trunks: hosts(
+                    &plan.trunks_from,
+                    plan.routes.iter().map(|route| route.trunk.as_str()),
+                ),
+                trust: trust(plan),
             }),
             Role::Pcscf => Setup::Pcscf(PcscfConfig {
                 port: port_in_uris(plan, role),
                 network: plan.domain.clone(),
                 trust: trust(plan),
+                ecscf: plan.takes_emergency_calls().then(|| uri(plan, Role::Ecscf)),
+                emergency_numbers: plan.emergency_numbers.clone(),
                 ..PcscfConfig::new(plan.host(role), name(plan, Role::Icscf))
             }),
             Role::Icscf => Setup::Icscf(IcscfConfig {
@@ -75,14 +106,15 @@ impl Setup {
                 cx_timeout: CX_TIMEOUT,
             }),
             Role::Scscf => {
-                let listen = plan.here.get(&role).into_iter().flatten().copied();
-                let told = |a: &SocketAddr| !a.ip().is_unspecified() && a.port() != 0;
+                let Door { host, port, addresses } = door(plan, role);
                 Setup::Scscf(ScscfConfig {
-                    host: plan.host(role),
-                    port: port_in_uris(plan, role),
-                    addresses: listen.filter(told).collect(),
+                    host,
+                    port,
+                    addresses,
                     home_domain: plan.domain.clone(),
                     icscf: name(plan, Role::Icscf),
+                    bgcf: plan.breaks_out().then(|| uri(plan, Role::Bgcf)),
+                    dialling: plan.dialling.clone(),
                     relay: plan.anchor_media.then(|| name(plan, Role::Media)),
                     trust: trust(plan),
                     diameter: node(plan, role),
@@ -102,6 +134,8 @@ impl Setup {
             Setup::Hss(config) => Box::new(hss::Hss::new(config, random)),
             Setup::Media(config) => Box::new(media::Media::new(config, random)),
             Setup::IpSmGw(config) => Box::new(ipsmgw::IpSmGw::new(config, random)),
+            Setup::Ecscf(config) => Box::new(cscf::ecscf::Ecscf::new(config, random)),
+            Setup::Bgcf(config) => Box::new(cscf::bgcf::Bgcf::new(config, random)),
             Setup::Pcscf(config) => Box::new(cscf::pcscf::Pcscf::new(config, random)),
             Setup::Icscf(config) => Box::new(cscf::icscf::Icscf::new(config, random)),
             Setup::Scscf(config) => Box::new(cscf::scscf::Scscf::new(config, random)),
@@ -116,6 +150,8 @@ pub fn order(plan: &Plan, role: Role) -> Order {
         Setup::Hss(config) => Box::new(config),
         Setup::Media(config) => Box::new(config),
         Setup::IpSmGw(config) => Box::new(config),
+        Setup::Ecscf(config) => Box::new(config),
+        Setup::Bgcf(config) => Box::new(config),
         Setup::Pcscf(config) => Box::new(config),
         Setup::Icscf(config) => Box::new(config),
         Setup::Scscf(config) => Box::new(config),
@@ -125,7 +161,7 @@ pub fn order(plan: &Plan, role: Role) -> Order {
 /// The tables of the store that belong to a function.
 fn tables(role: Role) -> &'static [base::store::Table] {
     match role {
-        Role::Hss | Role::Media | Role::Icscf => &[],
+        Role::Hss | Role::Media | Role::Icscf | Role::Ecscf | Role::Bgcf => &[],
         Role::IpSmGw => &[ipsmgw::TABLE],
         Role::Pcscf => &[cscf::pcscf::TABLE],
         Role::Scscf => &[cscf::scscf::TABLE],
@@ -174,10 +210,22 @@ fn service_centre(plan: &Plan) -> sms::Number {
     sms::Number::international(&plan.service_centre).unwrap_or_else(|_| default())
 }
 
+/// The names and addresses that a function is known by.
+fn door(plan: &Plan, role: Role) -> Door {
+    let listen = plan.here.get(&role).into_iter().flatten().copied();
+    let addresses = listen.filter(|a| !a.ip().is_unspecified() && a.port() != 0).collect();
+    Door { host: plan.host(role), port: port_in_uris(plan, role), addresses }
+}
+
 /// The URI that the HSS knows the S-CSCF by.
 fn scscf_uri(plan: &Plan) -> String {
-    let host = plan.host(Role::Scscf);
-    match port_in_uris(plan, Role::Scscf) {
+    uri(plan, Role::Scscf)
+}
+
+/// The URI that other functions know a function by.
+fn uri(plan: &Plan, role: Role) -> String {
+    let host = plan.host(role);
+    match port_in_uris(plan, role) {
         Some(port) => format!("sip:{host}:{port}"),
         None => format!("sip:{host}"),
     }
@@ -222,6 +270,13 @@ fn node(plan: &Plan, role: Role) -> NodeConfig {
 fn trust(plan: &Plan) -> Networks {
     // A relay or an HSS speaks no SIP: whoever sends SIP from its address is not it.
     Networks::new(networks(plan, |role| role.service() == Service::Sip))
+}
+
+/// Others whom one function alone knows: networks, and whoever is told by an address.
+fn hosts<'a>(from: &[(IpAddr, u8)], uris: impl Iterator<Item = &'a str>) -> Networks {
+    let address = |uri| sip::uri::literal(sip::Uri::parse(uri)?.sip()?.host);
+    let hosts = uris.filter_map(address).map(|ip| (ip, if ip.is_ipv4() { 32 } else { 128 }));
+    Networks::new(from.iter().copied().chain(hosts).collect())
 }
 
 /// The hosts of all seams and the configured networks: who may ask the HSS and the relay.

@@ -12,8 +12,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use base::Service;
+use base::dialling::Dialling;
 pub use change::Changes;
 use change::Said;
+use cscf::bgcf::config::Route;
+use cscf::ecscf::config::Centre;
+use cscf::emergency::EmergencyNumber;
 use hss::profile::FilterCriteria;
 pub use problem::{Problem, nearest};
 pub(crate) use read::role_help;
@@ -47,6 +52,18 @@ pub struct Config {
     pub criteria: Vec<FilterCriteria>,
     /// The number of the service centre.
     pub service_centre: Option<String>,
+    /// What a person dials in an emergency.
+    pub emergency_numbers: Option<Vec<EmergencyNumber>>,
+    /// Who answers emergency calls.
+    pub centres: Vec<Centre>,
+    /// Networks that they send from.
+    pub centres_from: Vec<(IpAddr, u8)>,
+    /// The trunks to the public telephone network.
+    pub routes: Vec<Route>,
+    /// Networks that they send from.
+    pub trunks_from: Vec<(IpAddr, u8)>,
+    /// The country code, and what is dialled before national and international numbers.
+    pub dialling: [Option<String>; 3],
     /// Addresses of the media relay.
     pub media: Option<Vec<IpAddr>>,
     /// Its ports.
@@ -114,18 +131,24 @@ impl Config {
     }
 
     /// Which functions run in this process and where the others are. `roles` is the command line's
-    /// choice; without one the file's; without that all functions whose place is not given.
+    /// choice; without one the file's; without that all functions whose place is not given, of those
+    /// that a network need not have only what the file has a use for.
     ///
     /// A function that is told nothing listens on loopback at its protocol's port. Where several
     /// speak SIP, the port is that of the one that others meet first; the rest is reached over wires.
     pub fn plan(&self, roles: Option<&BTreeSet<Role>>, loopback: &[IpAddr]) -> Plan {
         let here: BTreeSet<Role> = match roles.or(self.roles.as_ref()) {
             Some(roles) => roles.clone(),
-            None => Role::USUAL.into_iter().filter(|role| !self.at.contains_key(role)).collect(),
+            None => {
+                let emergency = (!self.centres.is_empty()).then_some(Role::Ecscf);
+                let trunk = (!self.routes.is_empty()).then_some(Role::Bgcf);
+                let roles = Role::USUAL.into_iter().chain(emergency).chain(trunk);
+                roles.filter(|role| !self.at.contains_key(role)).collect()
+            }
         };
         let door = [Role::Pcscf, Role::Icscf, Role::Scscf].into_iter().find(|r| here.contains(r));
         let listeners = |role: Role| -> Vec<SocketAddr> {
-            let inner = matches!(role, Role::Pcscf | Role::Icscf | Role::Scscf | Role::IpSmGw);
+            let inner = role.service() == Service::Sip;
             match self.listen.get(&role) {
                 Some(listen) => listen.clone(),
                 None if inner && door != Some(role) => Vec::new(),
@@ -141,6 +164,19 @@ impl Config {
         if let Some(number) = &self.service_centre {
             plan.service_centre.clone_from(number);
         }
+        if let Some(numbers) = &self.emergency_numbers {
+            plan.emergency_numbers = numbers.iter().cloned().collect();
+        }
+        plan.centres.clone_from(&self.centres);
+        plan.centres_from.clone_from(&self.centres_from);
+        plan.routes.clone_from(&self.routes);
+        plan.trunks_from.clone_from(&self.trunks_from);
+        let [country, trunk, international] = self.dialling.clone();
+        plan.dialling = country.map(|country| Dialling {
+            country,
+            trunk: trunk.unwrap_or_default(),
+            international: international.unwrap_or_default(),
+        });
         if let Some(media) = &self.media {
             plan.media.clone_from(media);
         }

@@ -4,7 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use base::dialling::Dialling;
 use base::{Service, Transport};
+use cscf::bgcf::config::Route;
+use cscf::ecscf::config::Centre;
+use cscf::emergency::EmergencyNumbers;
 use hss::profile::FilterCriteria;
 
 /// A network function, by the name that the standards give it.
@@ -22,12 +26,24 @@ pub enum Role {
     Media,
     /// IP-SM-GW with a service centre, TS 24.341 §5.3.3.
     IpSmGw,
+    /// Emergency CSCF, TS 24.229 §5.11.
+    Ecscf,
+    /// Breakout Gateway Control Function, TS 24.229 §5.6.
+    Bgcf,
 }
 
 impl Role {
     /// All of them, in the order in which they are started.
-    pub const ALL: [Role; 6] =
-        [Role::Hss, Role::Media, Role::Scscf, Role::Icscf, Role::Pcscf, Role::IpSmGw];
+    pub const ALL: [Role; 8] = [
+        Role::Hss,
+        Role::Media,
+        Role::Scscf,
+        Role::Icscf,
+        Role::Bgcf,
+        Role::Ecscf,
+        Role::Pcscf,
+        Role::IpSmGw,
+    ];
 
     /// What makes a call: those that run unless others are asked for.
     pub const USUAL: [Role; 5] = [Role::Hss, Role::Media, Role::Scscf, Role::Icscf, Role::Pcscf];
@@ -41,6 +57,8 @@ impl Role {
             Role::Pcscf => "pcscf",
             Role::Media => "media",
             Role::IpSmGw => "ipsmgw",
+            Role::Ecscf => "ecscf",
+            Role::Bgcf => "bgcf",
         }
     }
 
@@ -53,7 +71,8 @@ impl Role {
     pub const fn service(self) -> Service {
         match self {
             Role::Hss => Service::Diameter,
-            Role::Icscf | Role::Scscf | Role::Pcscf | Role::IpSmGw => Service::Sip,
+            Role::Icscf | Role::Scscf | Role::Pcscf => Service::Sip,
+            Role::IpSmGw | Role::Ecscf | Role::Bgcf => Service::Sip,
             Role::Media => Service::Ng,
         }
     }
@@ -112,6 +131,18 @@ pub struct Plan {
     pub criteria: Vec<FilterCriteria>,
     /// The number of the service centre, E.164 digits.
     pub service_centre: String,
+    /// What a person dials in an emergency.
+    pub emergency_numbers: EmergencyNumbers,
+    /// Who answers emergency calls, in the order in which they are asked.
+    pub centres: Vec<Centre>,
+    /// Networks that the E-CSCF takes requests of centres from.
+    pub centres_from: Vec<(IpAddr, u8)>,
+    /// The trunks to the public telephone network.
+    pub routes: Vec<Route>,
+    /// Networks that the BGCF takes requests of trunks from.
+    pub trunks_from: Vec<(IpAddr, u8)>,
+    /// What people dial before a number.
+    pub dialling: Option<Dialling>,
     /// Addresses that media is relayed on, the preferred one first.
     pub media: Vec<IpAddr>,
     /// The relay's UDP ports.
@@ -134,6 +165,12 @@ impl Plan {
             trusted: Vec::new(),
             criteria: Vec::new(),
             service_centre: SERVICE_CENTRE.to_owned(),
+            emergency_numbers: EmergencyNumbers::default(),
+            centres: Vec::new(),
+            centres_from: Vec::new(),
+            routes: Vec::new(),
+            trunks_from: Vec::new(),
+            dialling: None,
             media: vec![IpAddr::from([127, 0, 0, 1])],
             media_ports: 30_000..=30_999,
             max_expires: 600_000,
@@ -142,17 +179,23 @@ impl Plan {
         }
     }
 
-    /// The functions that send requests to a function. A network need not have an IP-SM-GW: one
-    /// counts that is here or whose place is told.
+    /// The functions that send requests to a function. A network need not have an IP-SM-GW, an E-CSCF
+    /// or a BGCF: one counts that is here or whose place is told.
     pub fn users(&self, role: Role) -> Vec<Role> {
         let mut users = match role {
             Role::Hss => vec![Role::Icscf, Role::Scscf],
             Role::Media if self.anchor_media => vec![Role::Scscf],
             Role::Media => Vec::new(),
-            Role::Icscf => vec![Role::Pcscf, Role::Scscf, Role::IpSmGw],
-            Role::Scscf => vec![Role::Pcscf, Role::Icscf, Role::IpSmGw],
-            Role::Pcscf => vec![Role::Scscf],
+            Role::Icscf => {
+                vec![Role::Pcscf, Role::Scscf, Role::IpSmGw, Role::Bgcf, Role::Ecscf]
+            }
+            Role::Scscf => {
+                vec![Role::Pcscf, Role::Icscf, Role::IpSmGw, Role::Bgcf, Role::Ecscf]
+            }
+            Role::Pcscf => vec![Role::Scscf, Role::Ecscf],
             Role::IpSmGw => vec![Role::Scscf],
+            Role::Ecscf => vec![Role::Pcscf, Role::Scscf, Role::Bgcf],
+            Role::Bgcf => vec![Role::Scscf, Role::Ecscf],
         };
         users.retain(|user| {
             Role::USUAL.contains(user)
@@ -170,8 +213,8 @@ impl Plan {
             Role::Icscf => vec![Role::Hss, Role::Scscf],
             Role::Scscf if self.anchor_media => vec![Role::Hss, Role::Icscf, Role::Media],
             Role::Scscf => vec![Role::Hss, Role::Icscf],
-            Role::IpSmGw => vec![Role::Icscf],
-            Role::Hss | Role::Media => Vec::new(),
+            Role::IpSmGw | Role::Bgcf => vec![Role::Icscf],
+            Role::Hss | Role::Media | Role::Ecscf => Vec::new(),
         };
         let told = |role: &Role| self.here.contains_key(role) || self.elsewhere.contains_key(role);
         self.here.keys().flat_map(needs).filter(|role| !told(role)).collect()
@@ -191,6 +234,19 @@ impl Plan {
             }
         }
         criteria
+    }
+
+    /// Whether emergency calls can be taken: by an E-CSCF elsewhere, or by one here that has a centre.
+    pub fn takes_emergency_calls(&self) -> bool {
+        let here = self.here.contains_key(&Role::Ecscf) && !self.centres.is_empty();
+        here || self.elsewhere.contains_key(&Role::Ecscf)
+    }
+
+    /// Whether calls reach the public telephone network: by a BGCF elsewhere, or by one here that has a
+    /// trunk.
+    pub fn breaks_out(&self) -> bool {
+        let here = self.here.contains_key(&Role::Bgcf) && !self.routes.is_empty();
+        here || self.elsewhere.contains_key(&Role::Bgcf)
     }
 
     /// The host name of a function.

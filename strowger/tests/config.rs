@@ -33,6 +33,19 @@ at = ["192.0.2.2:5060", "tcp:[2001:db8::2]:5060"]
 listen = []
 [pcscf]
 listen = ["127.0.0.1:5060"]
+emergency_numbers = ["112", "110=urn:service:sos.police"]
+[ecscf]
+listen = "127.0.0.1:5070"
+centre = ["sip:psap@192.0.2.7", "urn:service:sos.police=sip:police@192.0.2.8;transport=tcp"]
+from = "192.0.2.0/28"
+[bgcf]
+from = ["198.51.100.0/24", "203.0.113.9"]
+at = "192.0.2.4:5080"
+routes = ["+49=sip:trunk.example;transport=tcp", "default=sip:192.0.2.9"]
+[dialling]
+country = "49"
+national = "0"
+international = "00"
 [trust]
 networks = ["10.0.0.0/8", "2001:db8::/32", "192.0.2.7"]
 [observe]
@@ -55,7 +68,7 @@ fn loopback() -> [IpAddr; 1] {
 
 #[test]
 fn the_sample_says_what_the_defaults_are() {
-    assert!(SAMPLE.lines().count() < 20);
+    assert!(SAMPLE.lines().count() < 40);
     let both = [IpAddr::from([127, 0, 0, 1]), "::1".parse().unwrap()];
     let sample = Config::parse(SAMPLE).unwrap().plan(None, &both);
     assert_eq!(sample, Config::default().plan(None, &both));

@@ -212,13 +212,45 @@ impl Network {
         self.phone(number, config, change)
     }
 
+    /// Adds a phone that nobody knows: without a SIM or a password.
+    pub fn stranger(&mut self, number: u32, change: impl Fn(&mut UeConfig) + 'static) -> Phone {
+        self.phone(number, unknown("sip:anonymous@anonymous.invalid"), change)
+    }
+
+    /// Adds somebody outside of the network who takes and makes calls: an emergency centre, the far end of
+    /// a trunk. He is called `sip:NAME@address`, and sends requests where they say that they go.
+    pub fn outsider(
+        &mut self,
+        name: &str,
+        address: IpAddr,
+        change: impl Fn(&mut UeConfig) + 'static,
+    ) -> Phone {
+        let config = unknown(&format!("sip:{name}@{address}"));
+        let without_proxy = move |config: &mut UeConfig| {
+            config.proxy = None;
+            change(config);
+        };
+        let host = self.phone_at(name, address, config, without_proxy);
+        Phone { host, number: 0 }
+    }
+
     fn phone(
         &mut self,
         number: u32,
-        mut config: UeConfig,
+        config: UeConfig,
         change: impl Fn(&mut UeConfig) + 'static,
     ) -> Phone {
-        let address = ip(number);
+        let host = self.phone_at(&format!("phone{number}"), ip(number), config, change);
+        Phone { host, number }
+    }
+
+    fn phone_at(
+        &mut self,
+        name: &str,
+        address: IpAddr,
+        mut config: UeConfig,
+        change: impl Fn(&mut UeConfig) + 'static,
+    ) -> HostId {
         config.contact = format!("{address}:5060");
         config.media.address = address;
         config.proxy = Some(Name {
@@ -229,7 +261,7 @@ impl Network {
         });
         change(&mut config);
         let fault = self.fault;
-        let host = self.sim.host(&format!("phone{number}"), address, move |boot| {
+        self.sim.host(name, address, move |boot| {
             let listener = |transport| Listener {
                 service: Service::Sip,
                 transport,
@@ -243,8 +275,7 @@ impl Network {
                 tables: &[],
             };
             Fault::plant(fault, spec).into()
-        });
-        Phone { host, number }
+        })
     }
 
     fn provision(&mut self, changes: Vec<Change>) {
@@ -410,6 +441,12 @@ fn sim_config(number: u32, subscriber: &Subscriber) -> UeConfig {
     UeConfig::new(&subscriber.impi, &identity, credential, DOMAIN)
 }
 
+/// A phone that cannot register.
+fn unknown(identity: &str) -> UeConfig {
+    let credential = Credential::Password(Secret::new(String::new()));
+    UeConfig::new("", identity, credential, DOMAIN)
+}
+
 fn provisioner() -> FunctionSpec {
     FunctionSpec {
         name: "provisioner".to_owned(),
@@ -420,7 +457,8 @@ fn provisioner() -> FunctionSpec {
     }
 }
 
-fn ip(number: u32) -> IpAddr {
+/// The address of a phone; that of the core is 0.
+pub fn ip(number: u32) -> IpAddr {
     IpAddr::from((0x0a00_0001 + number).to_be_bytes())
 }
 

@@ -23,6 +23,7 @@ use sip::header::{HeaderName, NameAddr};
 use sip::{Message, Method, ServerId, StackConfig, Uri};
 
 use crate::cx::{Answer, Cx};
+use crate::emergency;
 use crate::proxy::{self, OwnRoute, Proxy, Refusal, Upstream, preprocess};
 use config::IcscfConfig;
 
@@ -113,6 +114,7 @@ impl Icscf {
             for name in [HeaderName::PAssertedIdentity, HeaderName::PChargingVector] {
                 request.remove(name);
             }
+            emergency::strip_call_back(&mut request);
         }
         match request.method() {
             Some(Method::Register) => self.authorize(now, upstream, request),

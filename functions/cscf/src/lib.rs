@@ -1,9 +1,11 @@
-//! The three call session control functions of an IMS as sans-I/O machines: TS 23.228, TS 24.229.
+//! The call session control functions of an IMS as sans-I/O machines: TS 23.228, TS 24.229.
 //!
-//! - [`proxy`]: the stateful proxy core that all three share, RFC 3261 §16.
+//! - [`proxy`]: the stateful proxy core that all of them share, RFC 3261 §16.
 //! - [`pcscf`]: the phone's door, TS 24.229 §5.2.
 //! - [`icscf`]: finds the S-CSCF, TS 24.229 §5.3.
 //! - [`scscf`]: registrar, filter criteria and routing, TS 24.229 §5.4.
+//! - [`ecscf`]: emergency calls to their centre, TS 24.229 §5.11; [`emergency`]: what is one.
+//! - [`bgcf`]: calls to the public telephone network and from it, TS 24.229 §5.6.
 //! - [`cx`]: what I- and S-CSCF ask the HSS, TS 29.228.
 //!
 //! They meet only on the wire: no function here calls another's code. Not here yet: IPsec (Gm), Rx,
@@ -11,10 +13,17 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bgcf;
 pub mod cx;
+pub mod ecscf;
+pub mod emergency;
 pub mod icscf;
 mod lifetime;
+mod number;
 mod own;
 pub mod pcscf;
 pub mod proxy;
 pub mod scscf;
+mod trust_domain;
+
+pub use own::Door;

@@ -1,7 +1,11 @@
 //! How a CSCF is named in URIs, and how it recognises itself in them.
 
+use std::net::SocketAddr;
+
 use base::Flow;
+use sip::header::HeaderName;
 use sip::uri::literal;
+use sip::{Message, Uri};
 
 /// `host` or `host:port`.
 pub(crate) fn sent_by(host: &str, port: Option<u16>) -> String {
@@ -25,6 +29,62 @@ pub(crate) fn is_named(
     }
     let Some(local) = flow.local.socket_addr() else { return false };
     literal(uri_host) == Some(local.ip()) && uri_port.unwrap_or(5060) == local.port()
+}
+
+/// Whether a URI's host and port are one of these addresses.
+pub(crate) fn is_address(addresses: &[SocketAddr], host: &str, port: Option<u16>) -> bool {
+    let ip = literal(host);
+    addresses.iter().any(|a| ip == Some(a.ip()) && port.unwrap_or(5060) == a.port())
+}
+
+/// Which of its addresses a function calls itself by towards somebody who may not know its name: one of
+/// the other's family if that can be told.
+pub(crate) fn address_towards(addresses: &[SocketAddr], uri: &str) -> Option<SocketAddr> {
+    let ip = Uri::parse(uri).and_then(Uri::sip).and_then(|uri| literal(uri.host));
+    let fits = |a: &&SocketAddr| ip.is_none_or(|ip| ip.is_ipv4() == a.is_ipv4());
+    addresses.iter().find(fits).or(addresses.first()).copied()
+}
+
+/// A function between the network, which knows it by its name, and others, who may know nothing but its
+/// address: an emergency centre, a trunk.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Door {
+    /// Its configured host name.
+    pub host: String,
+    /// Its port in URIs; `None` leaves it out.
+    pub port: Option<u16>,
+    /// Where it listens.
+    pub addresses: Vec<SocketAddr>,
+}
+
+impl Door {
+    /// `host` or `host:port`.
+    pub fn sent_by(&self) -> String {
+        sent_by(&self.host, self.port)
+    }
+
+    pub(crate) fn is_us(&self, host: &str, port: Option<u16>, flow: &Flow) -> bool {
+        is_named((&self.host, self.port), host, port, flow)
+            || is_address(&self.addresses, host, port)
+    }
+
+    /// Record-Route for both sides, RFC 5658 §5, with this token: `outside` is a URI of the side that may
+    /// not know the name, and `outwards` whether the request goes there.
+    pub(crate) fn record_route(
+        &self,
+        request: &mut Message,
+        token: &str,
+        outside: &str,
+        outwards: bool,
+    ) {
+        let inner = format!("<sip:{token}@{};lr>", self.sent_by());
+        let outer = address_towards(&self.addresses, outside)
+            .map(|address| format!("<sip:{token}@{address};lr>"));
+        let sides = if outwards { [Some(inner), outer] } else { [outer, Some(inner)] };
+        for side in sides.into_iter().flatten() {
+            request.push_front(HeaderName::RecordRoute, side);
+        }
+    }
 }
 
 #[cfg(test)]

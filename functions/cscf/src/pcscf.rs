@@ -4,14 +4,21 @@
 //! - `binding`: what it remembers of a registered phone; survives a restart.
 //! - `register`: §5.2.2. `originating`: §5.2.6.3. `terminating`: §5.2.6.4.
 //! - `identity`: which identity is asserted, §5.2.6.3.1 and RFC 3325.
+//! - `emergency`: emergency calls, §5.2.10, of registered phones and of all others; `emergency_call`:
+//!   what is remembered of one.
+//! - `access`: where a phone is.
 //! - `reg_event`: the subscription to the S-CSCF's reg event, §5.2.3.
 //!
 //! Direction is told by the token that this P-CSCF put into Path (`term.`) and Record-Route (`mo.`,
 //! `mt.`): each carries the binding's number, so that a request finds its phone without a dialog
-//! state. Seams left open: the IPsec association of a binding (its `flow`), Rx at `Direction`.
+//! state. An emergency call has a number (`sos.`) and a state of its own: it outlives a registration, and
+//! a phone that has none gets nowhere else with it. Seams left open: the IPsec association of a binding (its `flow`), Rx at `Direction`.
 
+mod access;
 mod binding;
 pub mod config;
+mod emergency;
+mod emergency_call;
 mod identity;
 mod originating;
 mod reg_event;
@@ -19,11 +26,13 @@ mod register;
 mod terminating;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use base::census::{self, Census};
 use base::machine::{Function, Input};
 use base::{Deadline, Event as LogEvent, Flow, Instant, Output, Random, Severity};
 use sip::header::HeaderName;
+use sip::stack::Urgent;
 use sip::{Message, Method, StackConfig};
 
 use crate::proxy::{
@@ -31,10 +40,14 @@ use crate::proxy::{
 };
 use binding::Bindings;
 use config::PcscfConfig;
+use emergency_call::EmergencyCalls;
 use reg_event::Subscriptions;
 
 /// The table of this function in the store.
 pub const TABLE: base::store::Table = base::store::Table("pcscf.binding");
+
+/// So many transactions, and bindings, there may be for emergencies beyond those of everybody.
+const RESERVE: usize = 4096;
 
 /// What is remembered of a request until it is answered.
 #[derive(Debug)]
@@ -47,6 +60,8 @@ enum Kept {
         asserted: Option<String>,
         icid: Option<String>,
     },
+    /// An emergency call, or a request within one.
+    Emergency(emergency::Pending),
 }
 
 /// A P-CSCF.
@@ -56,6 +71,7 @@ pub struct Pcscf {
     proxy: Proxy<Kept>,
     bindings: Bindings,
     subscriptions: Subscriptions,
+    emergency_calls: EmergencyCalls,
     random: Random,
     draining: bool,
     outputs: VecDeque<Output>,
@@ -67,13 +83,15 @@ impl Pcscf {
         let stack = StackConfig {
             sent_by: Some(config.sent_by()),
             timers: config.timers,
-            product: String::new(),
+            max_transactions: config.max_transactions,
+            urgent: Some(urgent(&config)),
             ..StackConfig::default()
         };
         Pcscf {
             proxy: Proxy::new(stack, random.fork()),
             bindings: Bindings::default(),
             subscriptions: Subscriptions::default(),
+            emergency_calls: EmergencyCalls::default(),
             random,
             draining: false,
             outputs: VecDeque::new(),
@@ -84,6 +102,7 @@ impl Pcscf {
     /// Takes over another configuration, which is also the order that a P-CSCF takes. Name, port and
     /// timers are to be those that it was built with.
     pub fn configure(&mut self, config: PcscfConfig) {
+        self.proxy.stack.set_urgent(Some(urgent(&config)));
         self.config = config;
     }
 
@@ -101,6 +120,7 @@ impl Pcscf {
             ("contexts", self.proxy.contexts()),
             ("bindings", self.bindings.len()),
             ("subscriptions", self.subscriptions.len()),
+            ("emergency calls", self.emergency_calls.len()),
         ])
     }
 
@@ -123,15 +143,24 @@ impl Pcscf {
         let own =
             preprocess(&mut request, |h, p| config.is_us(h, p, &flow), &["sec-agree", "path"])?;
         take_our_other_side(&mut request, own.as_ref());
+        let token = own.as_ref().and_then(|own| Token::parse(&own.user));
+        let trusted = self.config.trust.includes(&flow) && !self.bindings.is_access(&flow);
+        // The network sends no emergency calls here but to phones.
+        let from_phone = !trusted || token.is_none();
+        let service = self.config.emergency_numbers.called(&request).filter(|_| from_phone);
+        if let Some(service) = service {
+            return self.emergency_call(now, upstream, request, flow, &service);
+        }
         if is_for_us(&self.config, &request, &flow, own.as_ref()) {
             return self.for_us(now, upstream, &request);
         }
         if request.method() == Some(&Method::Register) {
             return self.register(now, upstream, request, flow);
         }
-        let token = own.as_ref().and_then(|own| Token::parse(&own.user));
-        let trusted = self.config.trust.includes(&flow) && !self.bindings.is_access(&flow);
         match (token, trusted) {
+            (Some(Token::Emergency(id)), _) => {
+                self.within_emergency_call(now, upstream, request, flow, id)
+            }
             (Some(Token::Path(id)), true) => self.terminating(now, upstream, request, id),
             (Some(Token::Dialog(id)), true) => self.towards_phone(now, upstream, request, id),
             (Some(Token::Dialog(id)), false) => {
@@ -175,7 +204,11 @@ impl Pcscf {
         let own = preprocess(&mut ack, |h, p| config.is_us(h, p, &flow), &[]).ok().flatten();
         take_our_other_side(&mut ack, own.as_ref());
         let token = own.and_then(|own| Token::parse(&own.user));
-        let Some(Token::Dialog(id)) = token else { return };
+        let id = match token {
+            Some(Token::Dialog(id)) => id,
+            Some(Token::Emergency(id)) => return self.emergency_ack(now, ack, flow, id),
+            _ => return,
+        };
         let hop = match self.bindings.get(id) {
             Some(binding) if binding.owns(&flow) => proxy::onward(&ack),
             Some(binding) if self.config.trust.includes(&flow) => Some(binding.hop()),
@@ -196,6 +229,10 @@ impl Pcscf {
             Kept::Originating => identity::leave_trust_domain(&mut response),
             Kept::Terminating { asserted, icid } => {
                 identity::enter_trust_domain(&mut response, asserted.as_deref(), icid.as_deref());
+            }
+            Kept::Emergency(pending) => {
+                let pending = pending.clone();
+                self.emergency_response(now, &pending, &mut response);
             }
         }
         self.proxy.pass(now, context, response);
@@ -218,12 +255,22 @@ impl Pcscf {
                 proxy::Event::Own { client, response } => {
                     self.subscriptions.answered(client, response);
                 }
-                proxy::Event::FlowClosed { flow } => self.bindings.flow_closed(&flow),
+                proxy::Event::FlowClosed { flow } => {
+                    self.bindings.flow_closed(&flow);
+                    self.emergency_calls.flow_closed(&flow);
+                }
                 // Everything is forwarded at once, so that a CANCEL always finds its context.
                 proxy::Event::Cancelled { .. } => {}
             }
         }
     }
+}
+
+/// What is taken where there is no room for others.
+fn urgent(config: &PcscfConfig) -> Urgent {
+    let numbers = config.emergency_numbers.clone();
+    let is = Arc::new(move |request: &Message| emergency::is_urgent(&numbers, request));
+    Urgent { reserve: RESERVE, is }
 }
 
 /// The user parts that this P-CSCF mints.
@@ -233,6 +280,8 @@ enum Token {
     Path(u64),
     /// `mo.N` or `mt.N`, in Record-Route.
     Dialog(u64),
+    /// `sos.N`, in Record-Route.
+    Emergency(u64),
 }
 
 impl Token {
@@ -242,6 +291,7 @@ impl Token {
         match kind {
             "term" => Some(Token::Path(number)),
             "mo" | "mt" => Some(Token::Dialog(number)),
+            "sos" => Some(Token::Emergency(number)),
             _ => None,
         }
     }
@@ -281,6 +331,7 @@ impl Function for Pcscf {
             Input::Timeout => {
                 self.proxy.timeout(now);
                 self.expire(now);
+                self.expire_emergency_calls(now);
             }
             Input::Order(order) if census::Ask::is(&order) => {
                 self.outputs.push_back(self.census().into());
@@ -304,6 +355,7 @@ impl Function for Pcscf {
         let timers = [
             (self.bindings.next_expiry(), "registration expiry"),
             (self.subscriptions.next_expiry(), "subscription end"),
+            (self.emergency_calls.next_expiry(), "emergency call end"),
         ];
         timers.into_iter().fold(self.proxy.deadline(), |next, (at, reason)| {
             Deadline::earliest(next, at.map(|at| Deadline { at, reason }))

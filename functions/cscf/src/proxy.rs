@@ -253,11 +253,13 @@ impl<T> Proxy<T> {
     }
 
     /// Sends further copies of a request that was forwarded and not answered: after an application
-    /// server failed.
+    /// server, an emergency centre or a trunk failed. A request that was cancelled meanwhile ends.
     pub fn again(&mut self, now: Instant, context: ContextId, copies: Vec<(Message, Hop)>) {
-        if let Some(record) = self.contexts.get_mut(context.0) {
-            record.answered = false;
+        let Some(record) = self.contexts.get_mut(context.0) else { return };
+        if record.cancelled {
+            return self.abort(now, context, 487);
         }
+        record.answered = false;
         self.send_copies(now, context.0, copies);
     }
 
@@ -422,6 +424,9 @@ impl<T> Proxy<T> {
     fn cancelled(&mut self, now: Instant, server: ServerId, cancel: &Message) {
         match self.by_server.get(&server) {
             Some(slot) => {
+                if let Some(context) = self.contexts.get_mut(*slot) {
+                    context.cancelled = true;
+                }
                 let reason = cancel.get(HeaderName::Reason).map(str::to_owned);
                 self.cancel_branches(now, *slot, None, reason);
             }

@@ -54,6 +54,8 @@ impl Server {
             host: "scscf.test".to_owned(),
             port: None,
             addresses: Vec::new(),
+            bgcf: None,
+            dialling: None,
             home_domain: "test".to_owned(),
             icscf: Name { service: Service::Sip, host: "test".into(), port: None, transport: None },
             relay: None,

@@ -1,6 +1,7 @@
 //! How an IP-SM-GW is set up.
 
 use base::Flow;
+pub use base::dialling::Dialling;
 use base::machine::Name;
 use base::time::Duration;
 use base::trust::Networks;
@@ -76,17 +77,6 @@ impl Default for Patience {
     }
 }
 
-/// What people dial before a number.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Dialling {
-    /// The country code, digits.
-    pub country: String,
-    /// Before a national number, such as `0`; may be empty.
-    pub trunk: String,
-    /// Before an international number, such as `00`.
-    pub international: String,
-}
-
 impl IpSmGwConfig {
     /// `host` or `host:port`.
     pub fn sent_by(&self) -> String {
@@ -122,15 +112,8 @@ impl IpSmGwConfig {
         let dialling = self.dialling.as_ref();
         let international = match number.kind {
             TypeOfNumber::International => digits.to_owned(),
-            TypeOfNumber::National => format!("{}{digits}", dialling?.country),
-            _ => {
-                let Dialling { country, trunk, international } = dialling?;
-                let abroad = digits.strip_prefix(international.as_str());
-                match abroad.filter(|_| !international.is_empty()) {
-                    Some(abroad) => abroad.to_owned(),
-                    None => format!("{country}{}", digits.strip_prefix(trunk.as_str())?),
-                }
-            }
+            TypeOfNumber::National => dialling?.national(digits),
+            _ => dialling?.international(digits)?,
         };
         Some(format!("tel:+{international}"))
     }

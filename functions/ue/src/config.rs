@@ -124,6 +124,10 @@ pub struct Options {
     pub smsip: bool,
     /// What comes as SMS over IP is reported as it is, and nobody answers the service centre.
     pub raw_sms: bool,
+    /// Register for emergency calls only, TS 24.229 §5.1.6.2.
+    pub emergency: bool,
+    /// Priority of calls, such as `psap-callback` for an emergency centre (RFC 7090).
+    pub priority: Option<String>,
 }
 
 impl Default for Options {
@@ -139,6 +143,8 @@ impl Default for Options {
             instance: None,
             smsip: true,
             raw_sms: false,
+            emergency: false,
+            priority: None,
         }
     }
 }

@@ -13,7 +13,7 @@ use base::{
 use sip::dialog::Dialog;
 use sip::header::{CSeq, NameAddr};
 use sip::uri::Uri;
-use sip::{ClientId, HeaderName, Hop, Message, Method, ServerId, Stack, StackConfig};
+use sip::{ClientId, HeaderName, Hop, Message, Method, ServerId, ServiceUrn, Stack, StackConfig};
 
 use crate::authenticate::{Answered, Authenticator};
 use crate::config::UeConfig;
@@ -165,6 +165,7 @@ impl Core {
             id_base: 1 << 56,
             max_transactions: 1000,
             product: config.product.clone(),
+            ..StackConfig::default()
         };
         Core {
             stack: Stack::new(stack, random.fork()),
@@ -388,7 +389,8 @@ impl Core {
         let user = Uri::parse(&self.config.identity).and_then(Uri::sip).and_then(|u| u.user);
         let user = user.map(|u| format!("{u}@")).unwrap_or_default();
         let tcp = if self.config.transport == Transport::Udp { "" } else { ";transport=tcp" };
-        format!("sip:{user}{}{tcp}", self.config.contact)
+        let sos = if self.config.options.emergency { ";sos" } else { "" };
+        format!("sip:{user}{}{tcp}{sos}", self.config.contact)
     }
 
     /// Our Contact with the feature tags of RFC 3840, TS 24.229 §5.1.1.2.1.
@@ -445,6 +447,7 @@ impl Core {
             && number.bytes().all(|b| b.is_ascii_digit() || b"*#-.()".contains(&b));
         let uri = match Uri::parse(to) {
             Some(Uri::Sip(_) | Uri::Tel(_)) => to.to_owned(),
+            _ if ServiceUrn::parse(to).is_some() => to.to_owned(),
             _ if digits && to.starts_with('+') => format!("tel:{to}"),
             _ if digits && self.config.options.ims => {
                 // A local number, TS 24.229 §5.1.2A.1.3.

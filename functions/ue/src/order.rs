@@ -11,7 +11,8 @@ pub enum UeOrder {
     Deregister,
     /// Call somebody.
     Call {
-        /// A `sip:` or `tel:` URI, `user@host`, or a number or name of the home domain.
+        /// A `sip:` or `tel:` URI, the URN of a service, `user@host`, or a number or name of the home
+        /// domain.
         to: String,
         /// Comes back in [`crate::What::Calling`], together with the call's name.
         token: u64,

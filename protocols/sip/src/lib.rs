@@ -5,7 +5,7 @@
 //! - [`lex`]: quotes, commas, parameters; borrowed, never panics.
 //! - [`message`]: a [`Message`] keeps the datagram that it came in and rewrites only what is touched.
 //! - [`header`]: one file per header field, all of one shape: `parse(&str)` and `Display`.
-//! - [`uri`]: `sip:`, `sips:` (RFC 3261 §19.1) and `tel:` (RFC 3966).
+//! - [`uri`]: `sip:`, `sips:` (RFC 3261 §19.1) and `tel:` (RFC 3966); [`service_urn`]: RFC 5031.
 //! - [`transaction`]: the four machines of RFC 3261 §17 with RFC 6026, one file each, and their timers.
 //! - [`stack`]: transport (§18), targets (RFC 3263) and transactions of one function, put together.
 //! - [`dialog`]: RFC 3261 §12; [`session_timer`]: RFC 4028.
@@ -22,6 +22,7 @@ pub mod lex;
 pub mod message;
 pub mod method;
 pub mod reginfo;
+pub mod service_urn;
 pub mod session_timer;
 pub mod stack;
 pub mod status;
@@ -32,5 +33,6 @@ pub use dialog::Dialog;
 pub use header::HeaderName;
 pub use message::{Message, ParseError};
 pub use method::Method;
+pub use service_urn::ServiceUrn;
 pub use stack::{ClientId, Event, Failure, Hop, ServerId, Stack, StackConfig};
-pub use uri::Uri;
+pub use uri::{SipUri, Uri};

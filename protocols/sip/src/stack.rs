@@ -10,6 +10,8 @@ mod route;
 mod server;
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
 
 use base::flow::Service;
 use base::machine::{Name, OpenId, QueryId};
@@ -41,6 +43,8 @@ pub struct StackConfig {
     pub id_base: u64,
     /// Transactions at most; beyond it new requests get a 503 (§21.5.4).
     pub max_transactions: usize,
+    /// What still passes then.
+    pub urgent: Option<Urgent>,
     /// The Server text of a user agent's responses; a proxy leaves it empty.
     pub product: String,
 }
@@ -52,8 +56,24 @@ impl Default for StackConfig {
             timers: TimerValues::RFC3261,
             id_base: 0,
             max_transactions: 200_000,
+            urgent: None,
             product: String::new(),
         }
+    }
+}
+
+/// Requests that are taken where others get a 503, from a reserve of their own.
+#[derive(Clone)]
+pub struct Urgent {
+    /// How many transactions there may be beyond [`StackConfig::max_transactions`].
+    pub reserve: usize,
+    /// Which requests may use them.
+    pub is: Arc<dyn Fn(&Message) -> bool + Send + Sync>,
+}
+
+impl fmt::Debug for Urgent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Urgent({})", self.reserve)
     }
 }
 
@@ -201,6 +221,11 @@ impl Stack {
             events: VecDeque::new(),
             outputs: VecDeque::new(),
         }
+    }
+
+    /// What passes from now on where there is no room for others.
+    pub fn set_urgent(&mut self, urgent: Option<Urgent>) {
+        self.config.urgent = urgent;
     }
 
     /// Where to send a request with this Route or Request-URI; `None` if it is no `sip:` URI.

@@ -36,8 +36,9 @@ use crate::run::{Process, StartError};
 pub(super) struct Args {
     #[command(flatten)]
     place: Place,
-    /// The functions to run: hss, media, scscf, icscf, pcscf, ipsmgw [default: `roles` of the
-    /// configuration, else all but ipsmgw whose place is not given there]
+    /// The functions to run: hss, media, scscf, icscf, pcscf, ecscf, bgcf, ipsmgw [default:
+    /// `roles` of the configuration, else all but ipsmgw whose place is not given there; ecscf if there
+    /// is a centre, bgcf if there are routes]
     #[arg(short, long = "role", value_name = "ROLE", value_delimiter = ',', value_parser = role)]
     roles: Vec<Role>,
     /// How log lines on standard error look

@@ -18,6 +18,9 @@ pub struct Changes {
     pub restart: Vec<String>,
 }
 
+/// Keys that say whether a function runs here.
+const MOVING: [&str; 3] = ["at", "centre", "routes"];
+
 /// What a file says, in one form for equal values: the value by section and key.
 pub(crate) type Said = BTreeMap<(String, String), String>;
 
@@ -66,10 +69,12 @@ impl Config {
             media_ports: self.media_ports,
             ..new
         };
-        // Where no roles are named, the place of a function says whether it runs here.
+        // Where no roles are named, these say whether a function runs here.
         let moves = here(self) != here(&next);
         if moves {
             next.at.clone_from(&self.at);
+            next.centres.clone_from(&self.centres);
+            next.routes.clone_from(&self.routes);
         }
         let keys: BTreeSet<_> = self.said.keys().chain(next.said.keys()).cloned().collect();
         let mut changes = Changes::default();
@@ -81,7 +86,7 @@ impl Config {
             let (section, name) = &key;
             let full = if section.is_empty() { name.clone() } else { format!("{section}.{name}") };
             let live = keys::find(section, name).is_some_and(|key| key.live);
-            if live && !(moves && name == "at") {
+            if live && !(moves && MOVING.contains(&name.as_str())) {
                 changes.live.push(full);
                 continue;
             }
@@ -135,6 +140,12 @@ mod tests {
         assert_eq!((changes.live, next.at), (vec!["hss.at".to_owned()], other.at));
         let (next, changes) = before.take_over(read(""), None, &[]);
         assert_eq!((changes.restart, next.at), (vec!["hss.at".to_owned()], before.at.clone()));
+        let centre = read("[hss]\nat = \"10.0.0.1:3868\"\n[ecscf]\ncentre = \"sip:a@10.0.0.9\"\n");
+        let (next, changes) = before.take_over(centre.clone(), None, &[]);
+        assert_eq!((changes.restart, next.centres), (vec!["ecscf.centre".to_owned()], vec![]));
+        let other = read("[hss]\nat = \"10.0.0.1:3868\"\n[ecscf]\ncentre = \"sip:b@10.0.0.9\"\n");
+        let (next, changes) = centre.take_over(other.clone(), None, &[]);
+        assert_eq!((changes.live, next.centres), (vec!["ecscf.centre".to_owned()], other.centres));
     }
 
     /// Whoever adds a key says when it takes effect, and this file does as he says.
@@ -154,6 +165,10 @@ mod tests {
             keys::Kind::Criteria => "\"sip:as.test\"",
             keys::Kind::SipUri => "\"sip:as.test\"",
             keys::Kind::Msisdn => "\"4930\"",
+            keys::Kind::EmergencyNumbers => "\"113\"",
+            keys::Kind::Centres => "\"sip:psap@192.0.2.1\"",
+            keys::Kind::Routes => "\"+49=sip:192.0.2.1\"",
+            keys::Kind::Digits => "\"49\"",
             keys::Kind::Collector => "\"127.0.0.1:9060\"",
         };
         let all = keys::SECTIONS.iter().flat_map(|(section, keys)| {
@@ -163,13 +178,17 @@ mod tests {
         // So that the place of a function says nothing of where it runs.
         let roles: BTreeSet<Role> = [Role::Pcscf].into();
         for (section, prefix, key) in all.chain(top) {
-            let new = read(&format!("{section}{} = {}\n", key.name, value(key)));
-            let (next, changes) = Config::default().take_over(new.clone(), Some(&roles), &[]);
+            // Prefixes say nothing without a country.
+            let needs = ["national", "international"].contains(&key.name);
+            let needs = if needs { "[dialling]\ncountry = \"49\"\n" } else { &section };
+            let old = read(needs);
+            let new = read(&format!("{needs}{} = {}\n", key.name, value(key)));
+            let (next, changes) = old.take_over(new.clone(), Some(&roles), &[]);
             let name = format!("{prefix}{}", key.name);
             let (live, restart) =
                 if key.live { (vec![name], vec![]) } else { (vec![], vec![name]) };
             assert_eq!(changes, Changes { live, restart });
-            let expected = if key.live { new } else { Config::default() };
+            let expected = if key.live { new } else { old };
             assert_eq!(next, expected, "{prefix}{}", key.name);
         }
     }

@@ -33,6 +33,14 @@ pub enum Kind {
     SipUri,
     /// A telephone number with its country code.
     Msisdn,
+    /// Numbers for emergencies, each with its service or without.
+    EmergencyNumbers,
+    /// Emergency centres, each with its service or without.
+    Centres,
+    /// Trunks, each with the prefix of its numbers.
+    Routes,
+    /// Digits.
+    Digits,
     /// `udp:address:port`.
     Collector,
     /// A number of 32 bits.
@@ -107,7 +115,64 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
     ),
     ("scscf", &[LISTEN, AT]),
     ("icscf", &[LISTEN, AT]),
-    ("pcscf", &[LISTEN, AT]),
+    (
+        "pcscf",
+        &[
+            LISTEN,
+            AT,
+            key(
+                "emergency_numbers",
+                Kind::EmergencyNumbers,
+                "What a person dials in an emergency; with \"=\" and a URN for one service (RFC 5031).",
+            ),
+        ],
+    ),
+    (
+        "ecscf",
+        &[
+            LISTEN,
+            AT,
+            key(
+                "centre",
+                Kind::Centres,
+                "Who answers emergency calls, in the order in which they are asked; with a URN and \"=\" for one service.",
+            ),
+            key(
+                "from",
+                Kind::Networks,
+                "Networks that centres send from, beside the addresses in `centre`: for their call back.",
+            ),
+        ],
+    ),
+    (
+        "bgcf",
+        &[
+            LISTEN,
+            AT,
+            key(
+                "routes",
+                Kind::Routes,
+                "Trunks, each behind the prefix of its numbers and \"=\"; those of one prefix in their order.",
+            ),
+            key(
+                "from",
+                Kind::Networks,
+                "Networks that calls of trunks come from, beside the addresses in `routes`.",
+            ),
+        ],
+    ),
+    (
+        "dialling",
+        &[
+            key(
+                "country",
+                Kind::Digits,
+                "The country code of numbers that are dialled without one.",
+            ),
+            key("national", Kind::Digits, "What is dialled before a national number, such as 0."),
+            key("international", Kind::Digits, "What is dialled for +, such as 00."),
+        ],
+    ),
     (
         "trust",
         &[key(
@@ -184,6 +249,14 @@ fn of_kind(key: &Key) -> Value {
         Kind::Listen | Kind::Seams | Kind::Addresses | Kind::Networks | Kind::Criteria => {
             some(text())
         }
+        Kind::EmergencyNumbers => some(
+            json!({ "type": "string", "pattern": "^[0-9]{2,15}(=urn:service:sos(\\.[a-z0-9-]+)*)?$" }),
+        ),
+        Kind::Centres => some(
+            json!({ "type": "string", "pattern": "^(urn:service:sos(\\.[a-z0-9-]+)*=)?(sip|tel):" }),
+        ),
+        Kind::Routes => some(json!({ "type": "string", "pattern": "^(\\+?[0-9]+|default)=sip:" })),
+        Kind::Digits => json!({ "type": "string", "pattern": "^[0-9]{1,8}$" }),
         Kind::Ports => json!({ "type": "string", "pattern": "^[0-9]{1,5}-[0-9]{1,5}$" }),
         Kind::Seconds => json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX }),
         Kind::Collector => json!({ "type": "string", "pattern": "^(udp:)?[^ ]+:[0-9]{1,5}$" }),

@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use base::Transport;
+use cscf::bgcf::config::Route;
+use cscf::ecscf::config::Centre;
+use cscf::emergency::EmergencyNumber;
 use hss::profile::FilterCriteria;
 use hss::subscriber::validate_criteria;
 use toml::Spanned;
@@ -68,6 +71,7 @@ struct Reader {
     listeners: Vec<(SocketAddr, Role, Range<usize>)>,
     sms: Option<(FilterCriteria, Range<usize>)>,
     expires: Range<usize>,
+    dialling: Option<Range<usize>>,
 }
 
 impl Reader {
@@ -95,7 +99,15 @@ impl Reader {
                     self.text(value).map(|uri| (FilterCriteria::sms_over_ip(&uri), value.span()));
             }
             ("ipsmgw", "service_centre") => self.service_centre(value),
-            ("trust", "networks") => self.networks(value),
+            ("pcscf", "emergency_numbers") => self.emergency_numbers(value),
+            ("ecscf", "centre") => self.centres(value),
+            ("bgcf", "routes") => self.routes(value),
+            ("dialling", "country") => self.config.dialling[0] = self.digits(value),
+            ("dialling", "national") => self.config.dialling[1] = self.digits(value),
+            ("dialling", "international") => self.config.dialling[2] = self.digits(value),
+            ("ecscf", "from") => self.config.centres_from = self.networks(value),
+            ("bgcf", "from") => self.config.trunks_from = self.networks(value),
+            ("trust", "networks") => self.config.trusted = self.networks(value),
             ("registration", "min_expires") => self.config.min_expires = self.seconds(value),
             ("registration", "max_expires") => self.config.max_expires = self.seconds(value),
             ("observe", "metrics") => self.config.observe.metrics = self.pages(value),
@@ -357,16 +369,50 @@ impl Reader {
         }
     }
 
-    fn networks(&mut self, value: &Value<'_>) {
+    fn emergency_numbers(&mut self, value: &Value<'_>) {
+        let help = "digits such as \"112\", or with the service that they mean: \
+                    \"110=urn:service:sos.police\"";
+        let found = self.parsed::<EmergencyNumber>(value, "an emergency number", help);
+        self.config.emergency_numbers = Some(found.into_iter().map(|(number, _)| number).collect());
+    }
+
+    fn centres(&mut self, value: &Value<'_>) {
+        let help = "a SIP URI such as \"sip:psap@192.0.2.7\", or for one service only: \
+                    \"urn:service:sos.police=sip:police@192.0.2.7\"";
+        let found = self.parsed::<Centre>(value, "an emergency centre", help);
+        self.config.centres = found.into_iter().map(|(centre, _)| centre).collect();
+    }
+
+    fn routes(&mut self, value: &Value<'_>) {
+        let help = "the prefix of numbers and a trunk, such as \"+49=sip:trunk.example;transport=tcp\", or \
+                    \"default=sip:192.0.2.9\"";
+        let found = self.parsed::<Route>(value, "a route to a trunk", help);
+        self.config.routes = found.into_iter().map(|(route, _)| route).collect();
+    }
+
+    fn digits(&mut self, value: &Value<'_>) -> Option<String> {
+        let text = self.text(value)?;
+        let legal = text.len() <= 8 && text.bytes().all(|b| b.is_ascii_digit());
+        if !legal {
+            let help = "digits between quotes, such as \"0\"";
+            self.wrong(value.span(), format!("{text:?} is not what people dial"), help);
+        }
+        self.dialling.get_or_insert(value.span());
+        legal.then_some(text)
+    }
+
+    fn networks(&mut self, value: &Value<'_>) -> Vec<(IpAddr, u8)> {
+        let mut networks = Vec::new();
         for (text, span) in self.texts(value) {
             match network(&text) {
-                Some(network) => self.config.trusted.push(network),
+                Some(network) => networks.push(network),
                 None => {
                     let help = "an address and a number of bits: \"10.0.0.0/8\", \"2001:db8::/32\"";
                     self.wrong(span, format!("{text:?} is not a network"), help);
                 }
             }
         }
+        networks
     }
 
     fn seconds(&mut self, value: &Value<'_>) -> Option<u32> {
@@ -397,6 +443,10 @@ impl Reader {
                 let help = format!("take `{role}` out of `roles`, or this line away");
                 self.wrong(span, format!("`{role}` is in `roles` and elsewhere too"), help);
             }
+        }
+        if let Some(span) = self.dialling.take().filter(|_| self.config.dialling[0].is_none()) {
+            let help = "write `country = \"49\"` below `[dialling]`, with your own country code";
+            self.wrong(span, "a prefix without the country that it stands for", help);
         }
         let plan = Plan::all_in_one("x");
         let min = self.config.min_expires.unwrap_or(plan.min_expires);

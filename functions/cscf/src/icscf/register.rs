@@ -9,6 +9,7 @@ use sip::lex;
 
 use super::{Asked, Icscf, Waiting, select::select};
 use crate::cx::{Answer, private_identity};
+use crate::emergency::is_emergency_registration;
 use crate::proxy::{Refusal, Upstream};
 
 impl Icscf {
@@ -40,7 +41,8 @@ impl Icscf {
             } else {
                 Authorization::Registration
             },
-            flags: 0,
+            // TS 29.228 §6.3.51: neither barring nor roaming rules hold for an emergency.
+            flags: u32::from(is_emergency_registration(&request)),
         };
         let id = self.cx.ask(now, &uar);
         let asked = Asked::UserAuthorization;

@@ -1,10 +1,9 @@
 //! What the P-CSCF remembers of a registered phone, TS 24.229 §5.2.2.1.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
-use base::flow::{Endpoint, Service, Transport};
-use base::machine::Name;
+use base::flow::Transport;
 use base::store::{Change, Durability};
 use base::time::Duration;
 use base::timer::Expiries;
@@ -13,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use sip::Hop;
 
 use super::TABLE;
+use super::access::{Access, FlowKey, key};
+use crate::emergency::{is_emergency_contact, same_contact};
 use crate::lifetime::Lifetime;
 
 /// One registered phone, or one identity of a phone.
@@ -31,13 +32,12 @@ pub(super) struct Binding {
     pub(super) service_route: Vec<String>,
     /// How long it lasts.
     pub(super) lifetime: Lifetime,
-    /// The access transport, `true` for TCP.
-    tcp: bool,
-    /// The phone's address as we see it.
-    remote: Option<SocketAddr>,
-    /// The flow that it registered on, while it stands.
-    #[serde(skip)]
-    pub(super) flow: Option<Flow>,
+    /// Whether it is for emergency calls only, TS 24.229 §5.2.2.
+    #[serde(default)]
+    pub(super) emergency: bool,
+    /// Where it registered from.
+    #[serde(flatten)]
+    pub(super) access: Access,
 }
 
 impl Binding {
@@ -52,22 +52,11 @@ impl Binding {
             id,
             aor,
             identities: Vec::new(),
+            emergency: is_emergency_contact(&contact),
             contact,
             service_route: Vec::new(),
             lifetime,
-            tcp: flow.transport == Transport::Tcp,
-            remote: flow.remote.socket_addr(),
-            flow: Some(flow),
-        }
-    }
-
-    /// What it is found by when a message comes: its flow, or, after a restart of ours, the address
-    /// that a phone on UDP still has. A connection did not survive.
-    fn flow_key(&self) -> Option<FlowKey> {
-        match (self.flow, self.remote) {
-            (Some(flow), _) => Some(key(&flow)),
-            (None, Some(remote)) if !self.tcp => Some((Transport::Udp, Endpoint::Ip(remote))),
-            _ => None,
+            access: Access::new(flow),
         }
     }
 
@@ -77,38 +66,19 @@ impl Binding {
             && self.identities == old.identities
             && self.contact == old.contact
             && self.service_route == old.service_route
-            && (self.tcp, self.remote) == (old.tcp, old.remote)
+            && (self.access.tcp, self.access.remote) == (old.access.tcp, old.access.remote)
             && self.lifetime.is_covered(&old.lifetime, now)
     }
 
-    /// Whether the flow is the phone's: the one that it registered on, or a connection from the same
-    /// address, which it has to open for what is too large for UDP (RFC 3261 §18.1.1).
+    /// Whether the flow is the phone's.
     pub(super) fn owns(&self, flow: &Flow) -> bool {
-        let same = match self.flow {
-            Some(own) => key(&own) == key(flow),
-            None => self.remote.map(Endpoint::Ip) == Some(flow.remote),
-        };
-        let ip = self.remote.map(|remote| remote.ip());
-        same || (flow.transport == Transport::Tcp && ip.is_some() && ip == flow.remote.ip())
+        self.access.owns(flow)
     }
 
-    /// Where requests to the phone go: its own flow, or, after a restart of ours, its address.
+    /// Where requests to the phone go.
     pub(super) fn hop(&self) -> Hop {
-        if let Some(flow) = self.flow {
-            return Hop::Flow(flow);
-        }
-        let transport = if self.tcp { Transport::Tcp } else { Transport::Udp };
-        let host = self.remote.map_or(String::new(), |r| r.ip().to_string());
-        let port = self.remote.map(|r| r.port());
-        Hop::Name(Name { service: Service::Sip, host, port, transport: Some(transport) })
+        self.access.hop()
     }
-}
-
-/// What makes two messages come by the same flow: over UDP the far address, else the connection.
-type FlowKey = (Transport, Endpoint);
-
-fn key(flow: &Flow) -> FlowKey {
-    (flow.transport, flow.remote)
 }
 
 /// All registered phones.
@@ -156,23 +126,20 @@ impl Bindings {
     pub(super) fn on_connection(&self, flow: &Flow, contact: &str) -> Option<&Binding> {
         let ids = self.by_address.get(&flow.remote.ip()?)?;
         let bindings = ids.iter().filter_map(|id| self.by_id.get(id));
-        let same = |b: &&Binding| b.owns(flow) && sip::uri::equal(&b.contact, contact);
+        let same = |b: &&Binding| b.owns(flow) && same_contact(&b.contact, contact);
         bindings.into_iter().find(same)
     }
 
     /// The binding that a REGISTER on this flow refreshes: the same identity from the same address,
-    /// or the same contact on a new connection.
+    /// or the same contact on a new connection. One for emergency calls is kept apart.
     pub(super) fn matching(&self, aor: &str, contact: &str, flow: &Flow) -> Option<&Binding> {
+        let emergency = is_emergency_contact(contact);
         let bindings = || {
             let ids = self.by_aor.get(aor).into_iter().flatten();
-            ids.filter_map(|id| self.by_id.get(id))
+            ids.filter_map(|id| self.by_id.get(id)).filter(|b| b.emergency == emergency)
         };
-        let here = |b: &&Binding| match b.flow {
-            Some(own) => key(&own) == key(flow),
-            None => !b.tcp && b.remote.map(Endpoint::Ip) == Some(flow.remote),
-        };
-        let same = |b: &&Binding| b.flow.is_none() && b.contact == contact;
-        bindings().find(here).or_else(|| bindings().find(same))
+        let same = |b: &&Binding| b.access.flow.is_none() && b.contact == contact;
+        bindings().find(|b| b.access.is(flow)).or_else(|| bindings().find(same))
     }
 
     /// Puts a binding in, or replaces it; returns what the store has to do.
@@ -193,11 +160,11 @@ impl Bindings {
     fn insert(&mut self, binding: Binding) {
         self.unlink(binding.id);
         self.expiries.set(binding.lifetime.end(), binding.id);
-        if let Some(flow_key) = binding.flow_key() {
+        if let Some(flow_key) = binding.access.key() {
             self.by_flow.entry(flow_key).or_default().insert(binding.id);
         }
         self.by_aor.entry(binding.aor.clone()).or_default().insert(binding.id);
-        if let Some(remote) = binding.remote {
+        if let Some(remote) = binding.access.remote {
             self.by_address.entry(remote.ip()).or_default().insert(binding.id);
         }
         self.by_id.insert(binding.id, binding);
@@ -243,11 +210,11 @@ impl Bindings {
         if flow.transport == Transport::Udp {
             return;
         }
-        let connected = |binding: &Binding| binding.flow_key() == Some(key(flow));
+        let connected = |binding: &Binding| binding.access.key() == Some(key(flow));
         self.departed.retain(|_, binding| !connected(binding));
         for id in self.by_flow.remove(&key(flow)).unwrap_or_default() {
             if let Some(binding) = self.by_id.get_mut(&id) {
-                binding.flow = None;
+                binding.access.closed(flow);
             }
         }
     }
@@ -255,10 +222,10 @@ impl Bindings {
     fn unlink(&mut self, id: u64) {
         let Some(binding) = self.by_id.get(&id) else { return };
         drop_from(&mut self.by_aor, binding.aor.as_str(), id);
-        if let Some(remote) = binding.remote {
+        if let Some(remote) = binding.access.remote {
             drop_from(&mut self.by_address, &remote.ip(), id);
         }
-        if let Some(flow_key) = binding.flow_key() {
+        if let Some(flow_key) = binding.access.key() {
             drop_from(&mut self.by_flow, &flow_key, id);
         }
     }

@@ -5,6 +5,7 @@ use base::machine::Name;
 use base::trust::Networks;
 use sip::transaction::TimerValues;
 
+use crate::emergency::EmergencyNumbers;
 use crate::own;
 
 /// Configuration of a P-CSCF.
@@ -24,6 +25,14 @@ pub struct PcscfConfig {
     pub timers: TimerValues,
     /// Registered phones at most; beyond it REGISTER gets a 503.
     pub max_bindings: usize,
+    /// Transactions at most; beyond it new requests get a 503, emergency calls only later.
+    pub max_transactions: usize,
+    /// The E-CSCF's URI; without one emergency calls are sent to another network.
+    pub ecscf: Option<String>,
+    /// What a person here dials in an emergency.
+    pub emergency_numbers: EmergencyNumbers,
+    /// Emergency calls at a time.
+    pub max_emergency_calls: usize,
 }
 
 impl PcscfConfig {
@@ -38,6 +47,10 @@ impl PcscfConfig {
             trust: Networks::default(),
             timers: TimerValues::RFC3261,
             max_bindings: 100_000,
+            max_transactions: 200_000,
+            ecscf: None,
+            emergency_numbers: EmergencyNumbers::default(),
+            max_emergency_calls: 10_000,
         }
     }
 

@@ -6,23 +6,13 @@ use sip::{Message, Uri};
 
 use super::Pcscf;
 use super::binding::Binding;
-
-/// Header fields that are spoken between network functions only, TS 24.229 §4.4.
-const INTERNAL: [HeaderName; 6] = [
-    HeaderName::PChargingVector,
-    HeaderName::PChargingFunctionAddresses,
-    HeaderName::PServedUser,
-    HeaderName::PUserDatabase,
-    HeaderName::PProfileKey,
-    HeaderName::PVisitedNetworkId,
-];
+pub(super) use crate::trust_domain::leave_trust_domain;
+use crate::trust_domain::strip_internal;
 
 /// Removes what a phone must not claim: asserted identities, internal header fields, and access
 /// information that says it was provided by the network (§5.2.6.3.1).
 pub(super) fn strip_claims(request: &mut Message) {
-    for name in INTERNAL {
-        request.remove(name);
-    }
+    strip_internal(request);
     request.remove(HeaderName::PAssertedIdentity);
     request.remove(HeaderName::PAssertedService);
     let infos: Vec<String> =
@@ -54,21 +44,6 @@ pub(super) fn asserted(request: &Message, binding: &Binding) -> String {
         .or_else(|| request.get(HeaderName::From).and_then(known))
         .or_else(|| binding.identities.first().cloned())
         .unwrap_or_else(|| binding.aor.clone())
-}
-
-/// A message leaves for the phone: what is internal, and what the other side wants kept private,
-/// stays behind (RFC 3325 §7).
-pub(super) fn leave_trust_domain(message: &mut Message) {
-    for name in INTERNAL {
-        message.remove(name);
-    }
-    let hidden = message
-        .lines(HeaderName::Privacy)
-        .flat_map(|value| value.split(';'))
-        .any(|value| value.trim().eq_ignore_ascii_case("id"));
-    if hidden {
-        message.remove(HeaderName::PAssertedIdentity);
-    }
 }
 
 /// A response comes from the phone, §5.2.6.4.4: it is asserted with the identity that was called.

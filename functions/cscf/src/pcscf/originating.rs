@@ -6,6 +6,7 @@ use sip::{Hop, Message, Method, Stack};
 
 use super::binding::Binding;
 use super::{Kept, Pcscf, identity};
+use crate::emergency;
 use crate::proxy::{self, Refusal, Upstream};
 
 impl Pcscf {
@@ -28,8 +29,12 @@ impl Pcscf {
             .caller(&request, &flow)
             .cloned()
             .ok_or(Refusal::new(403, "the phone is not registered on this flow"))?;
+        if binding.emergency {
+            return Err(Refusal::new(403, "the phone is registered for emergency calls only"));
+        }
         let asserted = identity::asserted(&request, &binding);
         identity::strip_claims(&mut request);
+        emergency::strip_call_back(&mut request);
         request.remove(HeaderName::PPreferredIdentity);
         request.push(HeaderName::PAssertedIdentity, format!("<{asserted}>"));
         self.add_charging_vector(&mut request);
@@ -38,7 +43,7 @@ impl Pcscf {
         for route in &binding.service_route {
             request.push(HeaderName::Route, route.as_str());
         }
-        self.record_route(&mut request, &binding, "mo", &flow);
+        self.record_route(&mut request, ("mo", binding.id), &flow, true);
         let hop = match binding.service_route.first().and_then(|r| NameAddr::parse(r)) {
             Some(route) => Stack::hop(route.uri),
             None => Some(Hop::Name(self.config.icscf.clone())),
@@ -48,8 +53,9 @@ impl Pcscf {
         Ok(())
     }
 
-    /// The binding of the phone that sends: several identities may be registered on one flow.
-    fn caller(&self, request: &Message, flow: &Flow) -> Option<&Binding> {
+    /// The binding of the phone that sends: several identities may be registered on one flow. One for
+    /// emergency calls counts if there is no other.
+    pub(super) fn caller(&self, request: &Message, flow: &Flow) -> Option<&Binding> {
         if !self.bindings.is_access(flow) {
             let contact = request.list(HeaderName::Contact).next().and_then(NameAddr::parse)?;
             return self.bindings.on_connection(flow, contact.uri);
@@ -60,9 +66,10 @@ impl Pcscf {
         };
         let wanted = named(HeaderName::PPreferredIdentity).or_else(|| named(HeaderName::From));
         let is_wanted = |known: &String| sip::Uri::parse(known).map(|uri| uri.aor()) == wanted;
-        let mut bindings = self.bindings.on_flow(flow);
-        let first = bindings.clone().next();
-        bindings.find(|binding| binding.identities.iter().any(is_wanted)).or(first)
+        let mut bindings: Vec<&Binding> = self.bindings.on_flow(flow).collect();
+        bindings.sort_by_key(|binding| binding.emergency);
+        let wanted = bindings.iter().find(|binding| binding.identities.iter().any(is_wanted));
+        wanted.or(bindings.first()).copied()
     }
 
     /// A request of the phone within a dialog: it follows its Route. A phone whose registration has
@@ -75,12 +82,13 @@ impl Pcscf {
         flow: Flow,
         id: u64,
     ) -> Result<(), Refusal> {
-        let binding = self.bindings.get_or_departed(id).filter(|b| b.owns(&flow));
-        let binding = binding.cloned().ok_or(Refusal::new(403, "not the phone of this dialog"))?;
+        if !self.bindings.get_or_departed(id).is_some_and(|binding| binding.owns(&flow)) {
+            return Err(Refusal::new(403, "not the phone of this dialog"));
+        }
         identity::strip_claims(&mut request);
         self.add_charging_vector(&mut request);
         if refreshes_target(&request) {
-            self.record_route(&mut request, &binding, "mo", &flow);
+            self.record_route(&mut request, ("mo", id), &flow, true);
         }
         let hop = proxy::onward(&request).ok_or(Refusal::new(404, "no way onward"))?;
         self.proxy.forward(now, upstream.clone(), vec![(request, hop)], Kept::Originating);
@@ -88,13 +96,13 @@ impl Pcscf {
     }
 
     /// Record-Route for both sides, RFC 5658 §5: the phone's with the address that it uses, the
-    /// network's with our name.
+    /// network's with our name. `upwards` is from the phone to the network.
     pub(super) fn record_route(
         &self,
         request: &mut Message,
-        binding: &Binding,
-        direction: &str,
+        (kind, id): (&str, u64),
         flow: &Flow,
+        upwards: bool,
     ) {
         if matches!(
             request.method(),
@@ -103,11 +111,10 @@ impl Pcscf {
             return;
         }
         let transport = if flow.transport.is_reliable() { ";transport=tcp" } else { "" };
-        let id = binding.id;
         let phone = self.config.address_for(flow);
-        let phone = format!("<sip:{direction}.{id:x}@{phone}{transport};lr>");
-        let network = format!("<sip:{direction}.{id:x}@{};lr>", self.config.sent_by());
-        let (below, above) = if direction == "mo" { (phone, network) } else { (network, phone) };
+        let phone = format!("<sip:{kind}.{id:x}@{phone}{transport};lr>");
+        let network = format!("<sip:{kind}.{id:x}@{};lr>", self.config.sent_by());
+        let (below, above) = if upwards { (phone, network) } else { (network, phone) };
         request.push_front(HeaderName::RecordRoute, below);
         request.push_front(HeaderName::RecordRoute, above);
     }

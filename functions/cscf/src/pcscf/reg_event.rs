@@ -11,6 +11,7 @@ use sip::reginfo::{self, RegInfo, State};
 use sip::{ClientId, Hop, Message, Method};
 
 use super::Pcscf;
+use crate::emergency::same_contact;
 use crate::proxy::Upstream;
 
 /// How long the last NOTIFY of a phone that is gone is waited for: 64*T1.
@@ -140,7 +141,7 @@ impl Pcscf {
             let known = binding.identities.iter().find(same);
             let ours = known.is_some() || same(&&binding.aor);
             let mut contacts = registration.contacts.iter();
-            let contact = contacts.find(|c| sip::uri::equal(&c.uri, &binding.contact));
+            let contact = contacts.find(|c| same_contact(&c.uri, &binding.contact));
             let state = contact.map_or(registration.state, |contact| contact.state);
             match state {
                 State::Terminated if ours => went.push(known.unwrap_or(&binding.aor).clone()),

@@ -6,6 +6,7 @@ use sip::{Hop, Message, Uri};
 
 use super::binding::Binding;
 use super::{Kept, Pcscf, identity};
+use crate::emergency;
 use crate::lifetime::Lifetime;
 use crate::proxy::{Refusal, Upstream};
 
@@ -38,7 +39,10 @@ impl Pcscf {
         let contact = NameAddr::parse(contact).ok_or(Refusal::new(400, "Contact is no address"))?;
         let contact = contact.uri.to_owned();
         let known = self.bindings.matching(&aor, &contact, &flow).map(|b| b.id);
-        if known.is_none() && (self.draining || self.bindings.len() >= self.config.max_bindings) {
+        // An emergency registration finds room where there is none for others.
+        let emergency = emergency::is_emergency_contact(&contact);
+        let room = self.config.max_bindings + if emergency { super::RESERVE } else { 0 };
+        if known.is_none() && (self.draining || self.bindings.len() >= room) {
             return Err(Refusal::new(503, "no more phones"));
         }
         let id = known.unwrap_or_else(|| self.random.u64());
@@ -80,7 +84,7 @@ impl Pcscf {
         let granted = response
             .list(HeaderName::Contact)
             .filter_map(NameAddr::parse)
-            .find(|c| sip::uri::equal(c.uri, &pending.contact))
+            .find(|c| emergency::same_contact(c.uri, &pending.contact))
             .map_or(0, |c| c.expires().or(default).unwrap_or(0));
         if granted == 0 {
             return self.unbind(now, pending.id, "deregistered");
@@ -96,13 +100,16 @@ impl Pcscf {
         binding.service_route =
             response.list(HeaderName::ServiceRoute).map(str::to_owned).collect();
         let default_identity = binding.identities[0].clone();
+        let emergency = binding.emergency;
         self.outputs.extend(self.bindings.save(now, binding));
         if first {
-            let text = format!("{} registered from {}", pending.aor, pending.flow.remote);
+            let what = if emergency { " for emergency calls" } else { "" };
+            let text = format!("{} registered{what} from {}", pending.aor, pending.flow.remote);
             let event = Event::new(Severity::Info, "pcscf.registered", text);
             self.tell(event.impu(&pending.aor));
         }
-        if !self.subscriptions.has(pending.id) {
+        // §5.2.3: nobody watches an emergency registration.
+        if !emergency && !self.subscriptions.has(pending.id) {
             self.subscribe(now, pending.id, &default_identity);
         }
     }

@@ -7,6 +7,7 @@ use sip::{Hop, Message};
 use super::binding::Binding;
 use super::originating::refreshes_target;
 use super::{Kept, Pcscf, identity};
+use crate::emergency;
 use crate::proxy::{Refusal, Upstream};
 
 impl Pcscf {
@@ -20,9 +21,12 @@ impl Pcscf {
     ) -> Result<(), Refusal> {
         let binding = self.bindings.get(id).cloned();
         let binding = binding.ok_or(Refusal::new(480, "the phone is no longer registered here"))?;
+        if binding.emergency && !emergency::is_call_back(&request) {
+            return Err(Refusal::new(480, "the phone is registered for emergency calls only"));
+        }
         let called = request.get(HeaderName::PCalledPartyId).and_then(NameAddr::parse);
         let asserted = called.map(|c| c.uri.to_owned()).or(binding.identities.first().cloned());
-        self.record_route_to(&mut request, &binding);
+        self.record_route_to(&mut request, ("mt", id), &binding.hop());
         self.deliver(now, upstream, request, &binding, asserted)
     }
 
@@ -37,17 +41,22 @@ impl Pcscf {
         let binding = self.bindings.get_or_departed(id).cloned();
         let binding = binding.ok_or(Refusal::new(481, "the phone's registration is gone"))?;
         if refreshes_target(&request) {
-            self.record_route_to(&mut request, &binding);
+            self.record_route_to(&mut request, ("mt", id), &binding.hop());
         }
         let asserted = binding.identities.first().cloned();
         self.deliver(now, upstream, request, &binding, asserted)
     }
 
-    fn record_route_to(&self, request: &mut Message, binding: &Binding) {
-        match binding.hop() {
-            Hop::Flow(flow) => self.record_route(request, binding, "mt", &flow),
+    pub(super) fn record_route_to(
+        &self,
+        request: &mut Message,
+        (kind, id): (&str, u64),
+        phone: &Hop,
+    ) {
+        match phone {
+            Hop::Flow(flow) => self.record_route(request, (kind, id), flow, false),
             Hop::Name(_) => {
-                let value = format!("<sip:mt.{:x}@{};lr>", binding.id, self.config.sent_by());
+                let value = format!("<sip:{kind}.{id:x}@{};lr>", self.config.sent_by());
                 request.push_front(HeaderName::RecordRoute, value);
             }
         }

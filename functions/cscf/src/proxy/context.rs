@@ -16,6 +16,8 @@ pub(super) struct Context<T> {
     pub(super) branches: Vec<Branch>,
     /// A final response went, or goes, upstream.
     pub(super) answered: bool,
+    /// Whoever sent it no longer wants it.
+    pub(super) cancelled: bool,
     pub(super) timer_c: Option<Instant>,
 }
 
@@ -42,6 +44,7 @@ impl<T> Context<T> {
             keep,
             branches: Vec::with_capacity(1),
             answered: false,
+            cancelled: false,
             timer_c: None,
         }
     }

@@ -3,12 +3,11 @@
 use std::net::SocketAddr;
 
 use base::Flow;
+use base::dialling::Dialling;
 use base::machine::Name;
 use base::time::Duration;
 use base::trust::Networks;
 use diameter::node::NodeConfig;
-use sip::Uri;
-use sip::uri::literal;
 
 use crate::own;
 
@@ -27,6 +26,10 @@ pub struct ScscfConfig {
     pub icscf: Name,
     /// The media relay that calls go through; `None` leaves media alone.
     pub relay: Option<Name>,
+    /// The BGCF's URI, for numbers of other networks; without one they are unknown.
+    pub bgcf: Option<String>,
+    /// What people dial before a number.
+    pub dialling: Option<Dialling>,
     /// Whose assertions are believed.
     pub trust: Networks,
     /// The Diameter side.
@@ -62,16 +65,13 @@ impl ScscfConfig {
 
     /// Whether a URI's host and port are where it listens.
     pub(super) fn is_address(&self, host: &str, port: Option<u16>) -> bool {
-        let ip = literal(host);
-        self.addresses.iter().any(|a| ip == Some(a.ip()) && port.unwrap_or(5060) == a.port())
+        own::is_address(&self.addresses, host, port)
     }
 
-    /// What to call itself towards an application server: an address, of the server's family if that
-    /// can be told, or the name if it listens nowhere.
+    /// What to call itself towards an application server: an address, or the name if it listens
+    /// nowhere.
     pub(super) fn sent_by_towards(&self, server: &str) -> String {
-        let ip = Uri::parse(server).and_then(Uri::sip).and_then(|uri| literal(uri.host));
-        let fits = |a: &&SocketAddr| ip.is_none_or(|ip| ip.is_ipv4() == a.is_ipv4());
-        let address = self.addresses.iter().find(fits).or(self.addresses.first());
-        address.map_or_else(|| self.sent_by(), SocketAddr::to_string)
+        let address = own::address_towards(&self.addresses, server);
+        address.map_or_else(|| self.sent_by(), |address| address.to_string())
     }
 }

@@ -2,10 +2,11 @@
 
 use base::Instant;
 use sip::header::HeaderName;
-use sip::{Hop, Message, Uri};
+use sip::{Hop, Message, Stack, Uri};
 
 use super::Scscf;
-use super::session::{Pending, Side, caller};
+use super::session::{Leg, Pending, Side, caller};
+use crate::number;
 use crate::proxy::{self, ContextId, Refusal, Upstream};
 
 impl Scscf {
@@ -37,13 +38,18 @@ impl Scscf {
         self.through_criteria(now, Pending::new(upstream.clone(), request, served, side), None)
     }
 
-    /// §5.4.3.2 step 5 and 10: the criteria are done, the called user's network is next.
+    /// §5.4.3.2 step 5 and 10: the criteria are done, the called user's network is next. A number is
+    /// looked for among our own first, and then in the public telephone network.
     pub(super) fn reach_called_user(
         &mut self,
         now: Instant,
-        pending: Pending,
+        mut pending: Pending,
         context: Option<ContextId>,
     ) -> Result<(), Refusal> {
+        let number = self.called_number(&pending.request);
+        if let Some(number) = number.as_ref().filter(|number| number.starts_with('+')) {
+            pending.request.set_uri(format!("tel:{number}"));
+        }
         let request = pending.request.clone();
         let hop = match Uri::parse(request.uri()) {
             _ if request.has(HeaderName::Route) => proxy::onward(&request),
@@ -54,8 +60,41 @@ impl Scscf {
             _ => None,
         };
         let hop = hop.ok_or(Refusal::new(416, "no route to this kind of URI"))?;
-        self.forward(now, pending, context, vec![(request, hop)]);
+        let breakout = number.is_some() && self.config.bgcf.is_some();
+        let breakout = breakout.then(|| Box::new(pending.clone()));
+        self.forward(now, pending, context, vec![(request, hop)], breakout);
         Ok(())
+    }
+
+    /// The number that a request is for, unless an application server sends it elsewhere.
+    fn called_number(&self, request: &Message) -> Option<String> {
+        if request.has(HeaderName::Route) {
+            return None;
+        }
+        let home = &self.config.home_domain;
+        let ours = |uri: &sip::SipUri<'_>| uri.host.eq_ignore_ascii_case(home);
+        number::of(request.uri(), ours, self.config.dialling.as_ref())
+    }
+
+    /// §5.4.3.2 step 10: nobody here has the number, so it is for the BGCF. Whoever rings is here.
+    pub(super) fn breaks_out(
+        &mut self,
+        now: Instant,
+        context: ContextId,
+        pending: &Pending,
+        status: u16,
+    ) -> bool {
+        if status < 200 {
+            let ringing = status > 100;
+            self.proxy.kept(context).filter(|_| ringing).into_iter().for_each(Leg::is_located);
+            return false;
+        }
+        let hop = self.config.bgcf.as_deref().and_then(|uri| Some((uri, Stack::hop(uri)?)));
+        let Some((bgcf, hop)) = hop.filter(|_| matches!(status, 404 | 604)) else { return false };
+        let mut request = pending.request.clone();
+        request.push_front(HeaderName::Route, format!("<{}>", proxy::loose(bgcf)));
+        self.forward(now, pending.clone(), Some(context), vec![(request, hop)], None);
+        true
     }
 }
 

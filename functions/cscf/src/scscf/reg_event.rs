@@ -158,7 +158,7 @@ impl Scscf {
     fn notify_all(&mut self, now: Instant, id: &(String, String), ended: Option<&str>) {
         let Some(watcher) = self.watchers.by_id.get(id) else { return };
         let contacts = self.users.get(&watcher.impi).map(|u| u.contacts.clone());
-        let contacts = contacts.unwrap_or_default().into_iter();
+        let contacts = contacts.unwrap_or_default().into_iter().filter(|c| !c.emergency);
         let events: Vec<_> = contacts.map(|c| (c, ContactEvent::Registered)).collect();
         self.notify(now, id, &events, Completeness::Full, ended);
     }
@@ -190,8 +190,12 @@ impl Scscf {
         after: &[Contact],
         gone: ContactEvent,
     ) {
+        // Nobody watches emergency registrations.
+        let ordinary =
+            |contacts: &[Contact]| contacts.iter().filter(|c| !c.emergency).cloned().collect();
+        let (before, after): (Vec<Contact>, Vec<Contact>) = (ordinary(before), ordinary(after));
         let mut events = Vec::new();
-        for contact in after {
+        for contact in &after {
             match before.iter().find(|old| old.is_same(contact)) {
                 Some(old) if old == contact => {}
                 Some(_) => events.push((contact.clone(), ContactEvent::Refreshed)),
@@ -215,8 +219,8 @@ impl Scscf {
     /// came or went, the living ones with them.
     pub(super) fn identities_changed(&mut self, now: Instant, impi: &str, before: &Profile) {
         let Some(user) = self.users.get(impi) else { return };
-        let events: Vec<_> =
-            user.contacts.iter().map(|c| (c.clone(), ContactEvent::Registered)).collect();
+        let contacts = user.contacts.iter().filter(|c| !c.emergency);
+        let events: Vec<_> = contacts.map(|c| (c.clone(), ContactEvent::Registered)).collect();
         let was = |aor: &str| before.usable().any(|old| old == aor);
         let is = |aor: &str| user.profile.usable().any(|new| new == aor);
         let came = user

@@ -13,6 +13,7 @@ use super::third_party::Exchange;
 use super::user::{Contact, User};
 use super::{Scscf, Waiting, aor_of};
 use crate::cx::{Answer, private_identity};
+use crate::emergency::is_emergency_registration;
 use crate::lifetime::Lifetime;
 use crate::proxy::{Refusal, Upstream};
 
@@ -166,7 +167,7 @@ impl Scscf {
         let user = self.users.get(&register.impi);
         let contacts = self.merged(now, &register)?;
         let assignment = match (user, contacts.is_empty()) {
-            (Some(user), true) if user.is_registered() => Assignment::UserDeregistration,
+            (Some(user), true) if !user.contacts.is_empty() => Assignment::UserDeregistration,
             (_, true) if !register.request.has(HeaderName::Contact) => {
                 return Err(Refusal::new(400, "REGISTER without Contact"));
             }
@@ -175,9 +176,7 @@ impl Scscf {
                 self.proxy.respond(now, &register.upstream, response);
                 return Ok(());
             }
-            (Some(user), false)
-                if user.is_registered() && user.profile.find(&register.impu).is_some() =>
-            {
+            (Some(user), false) if has_contacts(user, &register) => {
                 self.bind(now, &register, contacts);
                 return Ok(());
             }
@@ -246,7 +245,7 @@ impl Scscf {
                 if default != Some(0) {
                     return Err(Refusal::new(400, "Contact * needs Expires 0"));
                 }
-                contacts.clear();
+                contacts.retain(|contact| contact.emergency);
                 continue;
             }
             let address = NameAddr::parse(element)
@@ -273,8 +272,13 @@ impl Scscf {
                 contacts.push(contact);
             }
         }
-        while contacts.len() > self.config.max_contacts {
-            contacts.remove(0);
+        for emergency in [false, true] {
+            let same = |contact: &Contact| contact.emergency == emergency;
+            while contacts.iter().filter(|contact| same(contact)).count() > self.config.max_contacts
+            {
+                let Some(oldest) = contacts.iter().position(same) else { break };
+                contacts.remove(oldest);
+            }
         }
         Ok(contacts)
     }
@@ -282,13 +286,14 @@ impl Scscf {
     /// Writes the contacts down and answers.
     fn bind(&mut self, now: Instant, register: &Register, contacts: Vec<Contact>) {
         let Some(mut user) = self.users.get(&register.impi).cloned() else { return };
-        let first = !user.is_registered();
+        let was = user.is_registered();
         let has_criteria = user.profile.services.iter().any(|s| !s.criteria.is_empty());
         let before = std::mem::replace(&mut user.contacts, contacts);
         let after = user.contacts.clone();
+        let is = user.is_registered();
         let save = self.users.save(now, user);
         self.outputs.extend(save);
-        if first {
+        if is && !was {
             let text = format!("{} registered as {}", register.impu, register.impi);
             self.tell(register.about(Event::new(Severity::Info, "scscf.registered", text)));
         }
@@ -296,9 +301,14 @@ impl Scscf {
         let for_servers = has_criteria.then(|| response.clone());
         self.proxy.respond(now, &register.upstream, response);
         self.contacts_changed(now, &register.impi, &before, &after, ContactEvent::Unregistered);
-        if let Some(response) = for_servers {
-            let kind =
-                if first { RegistrationType::Initial } else { RegistrationType::ReRegistration };
+        // §5.4.1.7: application servers hear nothing of emergency registrations.
+        let ordinary = !is_emergency_registration(&register.request);
+        if let Some(response) = for_servers.filter(|_| ordinary) {
+            let kind = match (was, is) {
+                (false, _) => RegistrationType::Initial,
+                (true, true) => RegistrationType::ReRegistration,
+                (true, false) => RegistrationType::DeRegistration,
+            };
             let exchange = Exchange { request: &register.request, response: &response };
             self.registration_to_servers(now, &register.impi, kind, &exchange);
         }
@@ -306,7 +316,9 @@ impl Scscf {
 
     /// The network takes the user out; watchers and application servers hear of it.
     pub(super) fn unbind(&mut self, now: Instant, impi: &str, event: ContactEvent) {
-        if let Some(user) = self.take_out(now, impi, event) {
+        let user = self.take_out(now, impi, event);
+        // Of an emergency registration they never heard.
+        if let Some(user) = user.filter(|user| user.is_registered() || user.contacts.is_empty()) {
             self.deregistration_to_servers(now, &user, None);
         }
     }
@@ -330,7 +342,8 @@ impl Scscf {
             response.push(HeaderName::Path, path);
         }
         if let Some(user) = self.users.get(&register.impi) {
-            for contact in &user.contacts {
+            let emergency = is_emergency_registration(&register.request);
+            for contact in user.contacts.iter().filter(|c| c.emergency == emergency) {
                 let value = format!("{};expires={}", contact.element, contact.lifetime.left(now));
                 response.push(HeaderName::Contact, value);
             }
@@ -350,15 +363,20 @@ impl Scscf {
         let Some(mut user) = self.users.get(impi).cloned() else { return };
         let before = user.contacts.clone();
         user.contacts.retain(|c| c.expires() > now);
-        let impu = user.profile.usable().next().unwrap_or("").to_owned();
+        let impu = user.profile.identities().next().map_or("", |identity| &identity.uri);
+        let impu = user.profile.usable().next().unwrap_or(impu).to_owned();
         if user.contacts.is_empty() {
             self.unbind(now, impi, ContactEvent::Expired);
             self.tell_hss(now, impi, &impu, Assignment::TimeoutDeregistration);
         } else {
             let after = user.contacts.clone();
-            let save = self.users.save(now, user);
+            let gone = !user.is_registered() && before.iter().any(|c| !c.emergency);
+            let save = self.users.save(now, user.clone());
             self.outputs.extend(save);
             self.contacts_changed(now, impi, &before, &after, ContactEvent::Expired);
+            if gone {
+                self.deregistration_to_servers(now, &user, None);
+            }
         }
     }
 
@@ -380,6 +398,11 @@ impl Scscf {
         let id = self.cx.ask(now, &sar);
         self.waiting.insert(id, Waiting::Quiet);
     }
+}
+
+/// Whether the HSS knows of the registration: the user has contacts, and the identity is his.
+fn has_contacts(user: &User, register: &Register) -> bool {
+    !user.contacts.is_empty() && user.profile.find(&register.impu).is_some()
 }
 
 /// The element to be echoed: as it was registered, with our `expires` to come.

@@ -33,6 +33,8 @@ pub(super) struct Leg {
     initial: bool,
     /// The application server that was asked, and how to go on without it.
     pub(super) server: Option<Box<Asked>>,
+    /// A number that may be another network's: what goes there if nobody has it here.
+    breakout: Option<Box<Pending>>,
 }
 
 /// An initial request on its way through the criteria.
@@ -66,6 +68,11 @@ fn tag(message: &Message, name: HeaderName) -> Option<&str> {
 }
 
 impl Leg {
+    /// The called user rings: it is not for another network any more.
+    pub(super) fn is_located(&mut self) {
+        self.breakout = None;
+    }
+
     pub(super) fn of(request: &Message, anchored: bool) -> Leg {
         Leg {
             anchored,
@@ -75,6 +82,7 @@ impl Leg {
             from_tag: tag(request, HeaderName::From).unwrap_or("").to_owned(),
             initial: !in_dialog(request),
             server: None,
+            breakout: None,
         }
     }
 }
@@ -103,20 +111,22 @@ impl Scscf {
         self.terminating(now, upstream, request)
     }
 
-    /// Forwards, after the relay has put itself into the SDP if this pass anchors the media.
+    /// Forwards, after the relay has put itself into the SDP if this pass anchors the media. `breakout` is
+    /// what goes to another network if nobody here has the number.
     pub(super) fn forward(
         &mut self,
         now: Instant,
         pending: Pending,
         context: Option<ContextId>,
         mut copies: Vec<(Message, Hop)>,
+        breakout: Option<Box<Pending>>,
     ) {
         let anchored = self.anchors(&pending.request);
         for (copy, _) in &mut copies {
             copy.remove(HeaderName::PServedUser);
             self.record_route(copy, &pending, anchored, None);
         }
-        let leg = Leg::of(&pending.request, anchored);
+        let leg = Leg { breakout, ..Leg::of(&pending.request, anchored) };
         self.send_on(now, pending.upstream, copies, leg, context);
     }
 
@@ -235,6 +245,11 @@ impl Scscf {
         let status = response.status();
         if let Some(asked) = &leg.server
             && self.goes_on_without(now, context, asked, status)
+        {
+            return;
+        }
+        if let Some(pending) = &leg.breakout
+            && self.breaks_out(now, context, pending, status)
         {
             return;
         }

@@ -9,6 +9,7 @@ use super::session::{Pending, Side};
 use super::user::User;
 use super::{Scscf, Waiting};
 use crate::cx::Answer;
+use crate::emergency::is_call_back;
 use crate::proxy::{ContextId, Refusal, Upstream};
 
 impl Scscf {
@@ -33,6 +34,10 @@ impl Scscf {
             self.ask_profile(now, pending);
             return Ok(());
         };
+        if is_call_back(&pending.request) {
+            // RFC 7090 §3: no service of the user is to keep an emergency centre from him.
+            return self.reach_contacts(now, pending, None);
+        }
         let barred = user.profile.find(&pending.served).is_none_or(|(_, identity)| identity.barred);
         if barred {
             return Err(Refusal::new(404, "the called identity is barred"));
@@ -96,7 +101,9 @@ impl Scscf {
     ) -> Result<(), Refusal> {
         let contacts = self.users.of(&pending.served).map(|u| u.contacts.clone());
         let mut contacts = contacts.unwrap_or_default();
-        contacts.retain(|contact| contact.expires() > now);
+        // A contact for emergency calls takes nothing but the call back.
+        let call_back = is_call_back(&pending.request);
+        contacts.retain(|contact| contact.expires() > now && (call_back || !contact.emergency));
         contacts.sort_by_key(|contact| std::cmp::Reverse(contact.q));
         if contacts.is_empty() {
             return Err(Refusal::new(480, "the called user is not registered"));
@@ -118,7 +125,7 @@ impl Scscf {
         if copies.is_empty() {
             return Err(Refusal::new(480, "no contact of the called user can be reached"));
         }
-        self.forward(now, pending, context, copies);
+        self.forward(now, pending, context, copies, None);
         Ok(())
     }
 }

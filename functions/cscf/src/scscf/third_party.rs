@@ -58,7 +58,8 @@ impl Scscf {
     ) {
         let Some(user) = self.users.get(impi) else { return };
         let told = servers(user, exchange.request, kind);
-        let left = user.contacts.iter().map(|contact| contact.lifetime.left(now)).max();
+        let ordinary = user.contacts.iter().filter(|contact| !contact.emergency);
+        let left = ordinary.map(|contact| contact.lifetime.left(now)).max();
         self.register_at(now, impi, told, left.unwrap_or(0), exchange.request, Some(exchange));
     }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::TABLE;
 use super::profile::Profile;
+use crate::emergency::is_emergency_contact;
 use crate::lifetime::Lifetime;
 
 /// A user whom the HSS assigned to us.
@@ -40,12 +41,16 @@ pub(super) struct Contact {
     pub(super) cseq: u32,
     /// Preference in thousandths.
     pub(super) q: u16,
+    /// Whether it is for emergency calls only, TS 24.229 §5.4.1.2.2.
+    #[serde(default)]
+    pub(super) emergency: bool,
 }
 
 impl Contact {
     pub(super) fn new(element: String, uri: String, lifetime: Lifetime) -> Contact {
         Contact {
             element,
+            emergency: is_emergency_contact(&uri),
             uri,
             instance: None,
             path: Vec::new(),
@@ -60,8 +65,12 @@ impl Contact {
         self.lifetime.end()
     }
 
-    /// Whether two are the same binding: the same instance, or the same URI.
+    /// Whether two are the same binding: the same instance, or the same URI. One for emergency calls is
+    /// another one.
     pub(super) fn is_same(&self, other: &Contact) -> bool {
+        if self.emergency != other.emergency {
+            return false;
+        }
         match (&self.instance, &other.instance) {
             (Some(a), Some(b)) => a == b,
             _ => sip::uri::equal(&self.uri, &other.uri),
@@ -75,8 +84,9 @@ impl User {
         Some(User { impi, user_data, profile, contacts: Vec::new() })
     }
 
+    /// Whether there is a contact for more than emergency calls.
     pub(super) fn is_registered(&self) -> bool {
-        !self.contacts.is_empty()
+        self.contacts.iter().any(|contact| !contact.emergency)
     }
 
     /// The identities as addresses of record.

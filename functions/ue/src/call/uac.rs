@@ -31,6 +31,9 @@ impl Call {
         introduce(core, &mut invite);
         invite.push(HeaderName::Accept, "application/sdp");
         core.telephony(&mut invite);
+        if let Some(priority) = &core.config.options.priority {
+            invite.push(HeaderName::Priority, priority.as_str());
+        }
         self.ask_for_timer(core, &mut invite);
         invite.set_body("application/sdp", offer);
         self.began = now;

@@ -56,7 +56,7 @@ impl Stack {
         match request.method() {
             Some(Method::Ack) => self.events.push_back(Event::Ack { request, flow }),
             Some(Method::Cancel) => self.received_cancel(now, key, reply, request),
-            _ if self.servers.len() >= self.config.max_transactions => {
+            _ if self.is_full_for(&request) => {
                 self.refuse(flow, &request, 503, "Service Unavailable");
             }
             _ => {
@@ -64,6 +64,15 @@ impl Stack {
                 self.events.push_back(Event::Request { server, request, flow });
             }
         }
+    }
+
+    /// Whether there is no room for one more request of this kind.
+    fn is_full_for(&self, request: &Message) -> bool {
+        let beyond = self.servers.len().checked_sub(self.config.max_transactions);
+        let urgent = self.config.urgent.as_ref();
+        beyond.is_some_and(|beyond| {
+            urgent.is_none_or(|urgent| beyond >= urgent.reserve || !(urgent.is)(request))
+        })
     }
 
     /// RFC 3261 §9.2: 200 if there is such an INVITE, else 481.

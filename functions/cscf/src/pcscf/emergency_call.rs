@@ -1,0 +1,140 @@
+//! What the P-CSCF remembers of emergency calls: who called from where, and the other end of each dialog.
+
+use std::collections::BTreeMap;
+
+use base::time::Duration;
+use base::timer::Expiries;
+use base::{Flow, Instant};
+use sip::header::{HeaderName, NameAddr};
+use sip::{Hop, Message, Stack};
+
+use super::Token;
+use super::access::Access;
+
+/// How long a call is kept in which nobody says anything.
+const QUIET: Duration = Duration::from_secs(6 * 3600);
+
+/// Dialogs of one call: every centre that was asked may have made one.
+const DIALOGS: usize = 8;
+
+/// One emergency call.
+#[derive(Clone, Debug)]
+pub(super) struct EmergencyCall {
+    /// Where the phone called from.
+    access: Access,
+    pub(super) call_id: String,
+    /// By the tag of the other end.
+    dialogs: BTreeMap<String, FarEnd>,
+}
+
+/// The other end of a dialog.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct FarEnd {
+    /// The route set beyond us, next hop first.
+    pub(super) route: Vec<String>,
+    /// The remote target.
+    pub(super) target: String,
+}
+
+impl EmergencyCall {
+    pub(super) fn new(flow: Flow, call_id: &str) -> EmergencyCall {
+        let (access, call_id) = (Access::new(flow), call_id.to_owned());
+        EmergencyCall { access, call_id, dialogs: BTreeMap::new() }
+    }
+
+    /// Whether a request that has our token comes from the phone: from its address. It need not register,
+    /// so it may use UDP for what is small, and a connection for what is not (RFC 3261 §18.1.1).
+    pub(super) fn owns(&self, flow: &Flow) -> bool {
+        match self.access.remote {
+            Some(remote) => flow.remote.ip() == Some(remote.ip()),
+            None => self.access.owns(flow),
+        }
+    }
+
+    /// Where a request to the phone goes: the flow that it called on, else where its Contact says.
+    pub(super) fn hop(&self, request: &Message) -> Option<Hop> {
+        self.access.flow.map(Hop::Flow).or_else(|| Stack::hop(request.uri()))
+    }
+
+    /// The dialog with the end of this tag.
+    pub(super) fn dialog(&self, tag: &str) -> Option<&FarEnd> {
+        self.dialogs.get(tag)
+    }
+
+    /// Learns from a response to the INVITE, RFC 3261 §12.1.2, before our Record-Route is changed.
+    pub(super) fn learn(&mut self, id: u64, response: &Message) {
+        let tag = response.get(HeaderName::To).and_then(NameAddr::parse).and_then(|to| to.tag());
+        let contact = response.list(HeaderName::Contact).next().and_then(NameAddr::parse);
+        let (Some(tag), Some(contact)) = (tag, contact) else { return };
+        let ours = |element: &&str| {
+            let uri = NameAddr::parse(element).and_then(|a| a.parsed_uri()).and_then(sip::Uri::sip);
+            let token = uri.and_then(|uri| Token::parse(uri.user?));
+            token == Some(Token::Emergency(id))
+        };
+        let beyond = response.list(HeaderName::RecordRoute).take_while(|element| !ours(element));
+        let mut route: Vec<String> = beyond.map(str::to_owned).collect();
+        route.reverse();
+        if self.dialogs.len() < DIALOGS || self.dialogs.contains_key(tag) {
+            let far = FarEnd { route, target: contact.uri.to_owned() };
+            self.dialogs.insert(tag.to_owned(), far);
+        }
+    }
+
+    /// The other end says where it is now, RFC 3261 §12.2.2.
+    pub(super) fn moved(&mut self, tag: &str, message: &Message) {
+        let contact = message.list(HeaderName::Contact).next().and_then(NameAddr::parse);
+        if let (Some(far), Some(contact)) = (self.dialogs.get_mut(tag), contact) {
+            far.target = contact.uri.to_owned();
+        }
+    }
+}
+
+/// All emergency calls, by the number that our Record-Route carries.
+#[derive(Debug, Default)]
+pub(super) struct EmergencyCalls {
+    by_id: BTreeMap<u64, EmergencyCall>,
+    expiries: Expiries<u64>,
+}
+
+impl EmergencyCalls {
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    pub(super) fn insert(&mut self, now: Instant, id: u64, call: EmergencyCall) {
+        self.by_id.insert(id, call);
+        self.expiries.set(now + QUIET, id);
+    }
+
+    /// The call of a number, which goes on.
+    pub(super) fn touch(&mut self, now: Instant, id: u64) -> Option<&mut EmergencyCall> {
+        let call = self.by_id.get_mut(&id)?;
+        self.expiries.set(now + QUIET, id);
+        Some(call)
+    }
+
+    pub(super) fn remove(&mut self, id: u64) {
+        self.by_id.remove(&id);
+        self.expiries.remove(&id);
+    }
+
+    /// Forgets calls whose end nobody told.
+    pub(super) fn expire(&mut self, now: Instant) -> usize {
+        let before = self.by_id.len();
+        while let Some(id) = self.expiries.due(now) {
+            self.by_id.remove(&id);
+        }
+        before - self.by_id.len()
+    }
+
+    pub(super) fn next_expiry(&self) -> Option<Instant> {
+        self.expiries.next()
+    }
+
+    /// A connection ended: its phone is reached at its address, if at all.
+    pub(super) fn flow_closed(&mut self, flow: &Flow) {
+        if flow.transport.is_reliable() {
+            self.by_id.values_mut().for_each(|call| call.access.closed(flow));
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Emergency calls through the whole network, TS 24.229 §5.2.10 and §5.11: with a registration, without
+//! one, without a SIM; to the next centre, and back.
+
+use std::cell::RefCell;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+
+use base::flow::Service;
+use base::machine::Name;
+use base::time::Duration;
+use engine::shard::{Crossing, Direction};
+use engine::sim::Weather;
+use sip::header::HeaderName;
+use sip::{Message, Method};
+use strowger::plan::Role;
+use strowger_tests::network::{DOMAIN, ip};
+use strowger_tests::{Network, Phone};
+use ue::{CallId, Incoming, UeConfig, UeOrder, What};
+
+const CENTRE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 254, 0, 7));
+const POLICE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 254, 0, 8));
+
+/// What the centres received.
+type Heard = Rc<RefCell<Vec<Message>>>;
+
+/// A network with these centres, and what they hear.
+fn network(centres: &[&str]) -> (Network, Heard) {
+    let centres: Vec<_> = centres.iter().map(|text| text.parse().expect("a centre")).collect();
+    let mut network = Network::new_with(1, Weather::CALM, move |plan| {
+        plan.here.insert(Role::Ecscf, vec![SocketAddr::new(ip(0), 5070)]);
+        plan.centres.clone_from(&centres);
+        plan.emergency_numbers = ["112", "110=urn:service:sos.police"]
+            .map(|text| text.parse().expect("a number"))
+            .into_iter()
+            .collect();
+    });
+    let heard = Heard::default();
+    let tap = Rc::clone(&heard);
+    network.sim.tap(move |_, _, crossing: &Crossing<'_>| {
+        let at = crossing.to.endpoint.ip();
+        let centre = at == Some(CENTRE) || at == Some(POLICE);
+        if centre && crossing.direction == Direction::Received && crossing.service == Service::Sip {
+            tap.borrow_mut().extend(Message::parse(crossing.bytes.clone()));
+        }
+    });
+    (network, heard)
+}
+
+/// A centre, whose own calls go to the E-CSCF.
+fn psap(network: &mut Network, change: impl Fn(&mut UeConfig) + 'static) -> Phone {
+    network.outsider("psap", CENTRE, move |config| {
+        let (service, host, port) = (Service::Sip, ip(0).to_string(), Some(5070));
+        config.proxy = Some(Name { service, host, port, transport: None });
+        change(config);
+    })
+}
+
+/// How a call ends that is begun now: answered there, or with a status.
+fn call(network: &mut Network, from: Phone, to: &str, by: Phone) -> Result<(CallId, CallId), u16> {
+    network.order(from, UeOrder::Call { to: to.to_owned(), token: 1 });
+    let (mut caller, mut called) = (None, None);
+    let end = network.until(Duration::from_secs(60), |host, report| {
+        match &report.what {
+            What::Answered { call, .. } if host == from.host => caller = Some(*call),
+            What::Incoming { call, .. } if host == by.host => called = Some(*call),
+            What::Ended { status, .. } if host == from.host => return Some(Err(*status)),
+            _ => {}
+        }
+        caller.zip(called).map(Ok)
+    });
+    end.expect("the call is answered or ends")
+}
+
+fn ends(network: &mut Network, by: Phone, call: CallId) {
+    network.order(by, UeOrder::Hangup(call));
+    let mut ended = 0;
+    let both = network.until(Duration::from_secs(5), |_, report| {
+        ended += usize::from(matches!(report.what, What::Ended { .. }));
+        (ended == 2).then_some(())
+    });
+    assert!(both.is_some(), "both ends learn of it");
+    network.run(Duration::from_secs(40));
+    for function in ["pcscf", "ecscf"] {
+        let census = network.census(network.core, function);
+        let over = ["bindings", "subscriptions"];
+        assert!(census.0.iter().all(|(what, n)| *n == 0 || over.contains(what)), "{census:?}");
+    }
+}
+
+fn invite(heard: &Heard) -> Message {
+    let heard = heard.borrow();
+    let mut invites = heard.iter().filter(|message| message.method() == Some(&Method::Invite));
+    invites.next_back().expect("the centre gets an INVITE").clone()
+}
+
+#[test]
+fn a_registered_phone_calls_for_help_and_is_called_back() {
+    for ends_by_caller in [true, false] {
+        let (mut network, heard) = network(&["sip:psap@10.254.0.7"]);
+        let centre = psap(&mut network, |_| {});
+        let alice = network.sim_phone(1, |_| {});
+        network.register(alice);
+        let (caller, called) = call(&mut network, alice, "112", centre).expect("it is answered");
+        let asked = invite(&heard);
+        assert_eq!(asked.uri(), "urn:service:sos");
+        let asserted: Vec<_> = asked.list(HeaderName::PAssertedIdentity).collect();
+        let sip = format!("<sip:+493000000001@{DOMAIN}>");
+        assert_eq!(asserted, [sip.as_str(), "<tel:+493000000001>"]);
+        assert!(asked.get(HeaderName::PAccessNetworkInfo).unwrap().contains("0010100010019b01"));
+        network.run(Duration::from_secs(2));
+        let (by, of) = if ends_by_caller { (alice, caller) } else { (centre, called) };
+        ends(&mut network, by, of);
+        // The centre calls the identity that was asserted.
+        let back = sip.trim_matches(['<', '>']).to_owned();
+        let (caller, _) = call(&mut network, centre, &back, alice).expect("it is answered");
+        ends(&mut network, centre, caller);
+    }
+}
+
+#[test]
+fn a_phone_without_a_sim_gets_to_the_centre_and_nowhere_else() {
+    let (mut network, heard) = network(&["sip:psap@10.254.0.7"]);
+    let centre = psap(&mut network, |_| {});
+    let alice = network.sim_phone(1, |_| {});
+    network.register(alice);
+    let stranger = network.stranger(2, |_| {});
+    let (caller, _) =
+        call(&mut network, stranger, "urn:service:sos.fire", centre).expect("it is answered");
+    assert_eq!(invite(&heard).uri(), "urn:service:sos.fire");
+    assert_eq!(invite(&heard).get(HeaderName::PAssertedIdentity), None);
+    assert_eq!(call(&mut network, stranger, &alice.tel(), alice), Err(403));
+    ends(&mut network, stranger, caller);
+    assert_eq!(call(&mut network, stranger, "911", centre), Err(403), "no number of this place");
+    let (caller, _) = call(&mut network, stranger, "112", centre).expect("it is answered");
+    ends(&mut network, stranger, caller);
+}
+
+/// RFC 6442: by value, in a body of several parts.
+#[test]
+fn the_place_of_the_caller_reaches_the_centre_untouched() {
+    let (mut network, heard) = network(&["sip:psap@10.254.0.7"]);
+    let _centre = psap(&mut network, |config| config.incoming = Incoming::Reject(486));
+    let stranger = network.stranger(2, |_| {});
+    // The phone finds its P-CSCF.
+    assert_eq!(call(&mut network, stranger, "999", stranger), Err(403));
+    let body = "--x\r\nContent-Type: application/pidf+xml\r\nContent-ID: <here@10.0.0.3>\r\n\r\n\
+                <presence xmlns=\"urn:ietf:params:xml:ns:pidf\" entity=\"pres:a@b\"/>\r\n--x--\r\n";
+    let text = format!(
+        "INVITE urn:service:sos SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.3;branch=z9hG4bKplace\r\n\
+         Max-Forwards: 70\r\nFrom: <sip:anonymous@anonymous.invalid>;tag=1\r\nTo: <urn:service:sos>\r\n\
+         Call-ID: place\r\nCSeq: 1 INVITE\r\nContact: <sip:10.0.0.3>\r\n\
+         Geolocation: <cid:here@10.0.0.3>\r\nGeolocation-Routing: no\r\n\
+         Content-Type: multipart/mixed;boundary=x\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    network.send(stranger, text);
+    network.run(Duration::from_secs(5));
+    let asked = invite(&heard);
+    assert_eq!(asked.get(HeaderName::Geolocation), Some("<cid:here@10.0.0.3>"));
+    let text = String::from_utf8(asked.to_bytes().to_vec()).expect("text");
+    assert!(text.contains("\r\nGeolocation-Routing: no\r\n"), "{text}");
+    assert_eq!(asked.body(), body.as_bytes());
+}
+
+#[test]
+fn the_next_centre_is_asked_when_one_does_not_answer() {
+    // The first one has an address where nobody is, the second one is too busy.
+    let centres = ["sip:psap@10.254.0.9", "sip:police@10.254.0.8", "sip:psap@10.254.0.7"];
+    let (mut network, heard) = network(&centres);
+    let _police =
+        network.outsider("police", POLICE, |config| config.incoming = Incoming::Reject(486));
+    let centre = psap(&mut network, |_| {});
+    let stranger = network.stranger(2, |_| {});
+    let began = network.sim.now();
+    let (caller, _) = call(&mut network, stranger, "112", centre).expect("it is answered");
+    assert!(network.sim.now().since(began) < Duration::from_secs(12), "nobody waits for long");
+    let asked: Vec<_> = heard.borrow().iter().filter_map(|m| m.method().cloned()).collect();
+    assert!(asked.starts_with(&[Method::Invite, Method::Ack, Method::Invite]), "{asked:?}");
+    ends(&mut network, stranger, caller);
+}
+
+#[test]
+fn a_service_has_centres_of_its_own() {
+    let centres = ["sip:psap@10.254.0.7", "urn:service:sos.police=sip:police@10.254.0.8"];
+    let (mut network, heard) = network(&centres);
+    let centre = psap(&mut network, |_| {});
+    let police = network.outsider("police", POLICE, |_| {});
+    let alice = network.password_phone(1, |_| {});
+    network.register(alice);
+    for (number, by) in [("110", police), ("112", centre)] {
+        let (caller, _) = call(&mut network, alice, number, by).expect("it is answered");
+        ends(&mut network, alice, caller);
+    }
+    assert_eq!(invite(&heard).uri(), "urn:service:sos");
+}
+
+#[test]
+fn what_no_centre_takes_is_refused_clearly() {
+    let (mut network, _) = network(&["sip:psap@10.254.0.9"]);
+    let alice = network.sim_phone(1, |_| {});
+    network.register(alice);
+    assert_eq!(call(&mut network, alice, "112", alice), Err(503), "nobody is there");
+    let mut network = Network::new(1, Weather::CALM);
+    let stranger = network.stranger(1, |_| {});
+    assert_eq!(call(&mut network, stranger, "112", stranger), Err(380), "no centre is configured");
+}
+
+/// TS 24.229 §5.1.6.2: who may not even register can for an emergency, and be called back.
+#[test]
+fn an_emergency_registration_is_for_everybody_and_for_nothing_else() {
+    let (mut network, heard) = network(&["sip:psap@10.254.0.7"]);
+    let centre = psap(&mut network, |_| {});
+    let carol = network.sim_phone(3, |config| config.options.emergency = true);
+    let alice = network.sim_phone(1, |_| {});
+    network.register(alice);
+    let mut barred =
+        strowger_tests::network::sim_subscriber(3, &[strowger_tests::network::msisdn(3)]);
+    barred.set_barred(true);
+    network.replace(barred);
+    network.register(carol);
+    assert_eq!(call(&mut network, carol, &alice.tel(), alice), Err(403));
+    assert!(call(&mut network, alice, &carol.tel(), carol).is_err());
+    let (caller, _) = call(&mut network, carol, "112", centre).expect("it is answered");
+    let asserted = invite(&heard);
+    let asserted = asserted.list(HeaderName::PAssertedIdentity).next().expect("an identity");
+    let back = asserted.trim_matches(['<', '>']).to_owned();
+    ends(&mut network, carol, caller);
+    let (caller, _) = call(&mut network, centre, &back, carol).expect("it is answered");
+    ends(&mut network, centre, caller);
+}
