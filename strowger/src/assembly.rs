@@ -300,6 +300,13 @@ mod tests {
     use base::Transport;
 
     #[test]
+    fn every_table_is_backed_up() {
+        let known = crate::archive::TABLES;
+        let all = Role::ALL.into_iter().flat_map(tables);
+        assert!(all.into_iter().all(|table| known.contains(table)));
+    }
+
+    #[test]
     fn a_port_is_told_if_the_name_alone_would_mean_another() {
         let told = |here: &[&str], elsewhere: &[&str]| {
             let mut plan = Plan::all_in_one("ims.test");

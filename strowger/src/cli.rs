@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod reload;
 mod run;
+mod store;
 mod sub;
 mod trace;
 mod ue;
@@ -50,6 +51,7 @@ enum Command {
     Config(config::Args),
     Doctor(doctor::Args),
     Reload(reload::Args),
+    Store(store::Args),
     Sub(sub::Args),
     Trace(trace::Args),
     Ue(Box<ue::Args>),
@@ -126,6 +128,7 @@ pub fn main() -> ExitCode {
         Command::Config(args) => config::run(args),
         Command::Doctor(args) => return exit(doctor::run(&args)),
         Command::Reload(args) => reload::run(&args),
+        Command::Store(args) => store::run(args),
         Command::Sub(args) => sub::run(args),
         Command::Trace(args) => trace::run(&args),
         Command::Ue(args) => ue::run(*args),

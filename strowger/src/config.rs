@@ -7,6 +7,7 @@ mod change;
 pub mod keys;
 mod problem;
 mod read;
+pub mod reference;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -9,6 +9,7 @@
 //! would stop a call, and [`demo`] a call that proves itself.
 
 pub mod api;
+pub mod archive;
 pub mod assembly;
 pub mod cli;
 pub mod config;

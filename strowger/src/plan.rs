@@ -62,6 +62,20 @@ impl Role {
         }
     }
 
+    /// What it is, for a person.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Role::Hss => "The Home Subscriber Server.",
+            Role::Icscf => "The Interrogating CSCF.",
+            Role::Scscf => "The Serving CSCF.",
+            Role::Pcscf => "The Proxy CSCF, where phones register.",
+            Role::Media => "The media relay.",
+            Role::IpSmGw => "The IP-SM-GW with its service centre, for SMS over IP.",
+            Role::Ecscf => "The Emergency CSCF.",
+            Role::Bgcf => "The Breakout Gateway Control Function, for trunks.",
+        }
+    }
+
     /// The role of a word.
     pub fn parse(word: &str) -> Option<Role> {
         Role::ALL.into_iter().find(|role| role.as_str() == word)

@@ -13,7 +13,7 @@ use base::machine::{Function, Input, Report};
 use base::store::{Change, CommitId, Durability, LoadId, StoreError, Table};
 use base::{Bytes, Deadline, Instant, Output};
 
-pub use ask::{Ask, Found, PAGE, Refusal, names};
+pub use ask::{Ask, Found, PAGE, Refusal, StoredRecord, names};
 use ask::{Decision, Loaded};
 pub use offline::Offline;
 
@@ -75,8 +75,8 @@ pub struct Provisioner {
 struct Asking {
     ask: Ask,
     loaded: Loaded,
-    /// The private identities of the page that is asked for, and one more if there is a next page.
-    page: Option<Vec<String>>,
+    /// The keys of the page that is asked for, and one more if there is a next page.
+    page: Option<Vec<Bytes>>,
     /// Loads without an answer.
     open: usize,
 }
@@ -113,12 +113,11 @@ impl Provisioner {
 
     fn advance(&mut self, number: u64, mut asking: Asking) {
         match ask::decide(&asking.ask, asking.page.as_deref(), &asking.loaded) {
-            Decision::Scan { after, limit } => {
+            Decision::Scan { table, after, limit } => {
                 self.next += 1;
                 let load = LoadId(self.next);
                 self.scanning.insert(load, number);
                 self.asks.insert(number, asking);
-                let table = hss::records::SUBSCRIBER;
                 self.outputs.push_back(Output::Scan { load, table, after, limit });
             }
             Decision::Need(keys) => {
@@ -164,8 +163,7 @@ impl Provisioner {
         let Some((number, mut asking)) = asking else { return };
         match keys {
             Ok(keys) => {
-                let impis = keys.iter().map(|key| String::from_utf8_lossy(key).into_owned());
-                asking.page = Some(impis.collect());
+                asking.page = Some(keys);
                 self.advance(number, asking);
             }
             Err(error) => self.answer(number, Err(error.into())),

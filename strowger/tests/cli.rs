@@ -348,3 +348,55 @@ fn what_is_not_understood() {
     assert!(add("--imsi 001010000000001 --k 46 --op 1", 1).contains("these are 2 characters"));
     assert!(!folder.0.join("s").exists(), "nothing is written before all is right");
 }
+
+#[test]
+fn a_store_is_checked_backed_up_and_brought_back() {
+    let folder = Folder::empty();
+    folder.write("strowger.toml", FREE);
+    folder.works(&format!("sub add --imsi 001010000000001 --msisdn 491701 {KEYS}"));
+    folder.works("sub add --name alice --password open");
+    let running = folder.run("");
+    let at = running.said.iter().find_map(|l| l.strip_prefix("pcscf listens on udp:")).unwrap();
+    let phone = format!("ue answer --imsi 001010000000001 {KEYS} --server {at}");
+    let mut phone = folder.command(&phone).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let said = BufReader::new(phone.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!({ said }.any(|line| line.contains("ready for calls")));
+
+    let checked = folder.works("store check");
+    assert!(checked.contains("hss.subscriber     2\n"), "{checked}");
+    assert!(checked.ends_with("everything fits together\n"), "{checked}");
+    assert_eq!(folder.works("store dump all.jsonl"), "");
+    assert_eq!(
+        fs::metadata(folder.0.join("all.jsonl")).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    assert!(folder.fails("store dump all.jsonl", 1).contains("is there already"));
+    assert!(folder.fails("store restore all.jsonl", 1).contains("stop it first"));
+    phone.kill().unwrap();
+    phone.wait().unwrap();
+    running.end();
+    // The very same lines come out of a store that nobody runs, and out of another that got them.
+    let all = fs::read_to_string(folder.0.join("all.jsonl")).unwrap();
+    let tables: Vec<&str> = all.lines().filter_map(|line| line.split('"').nth(3)).collect();
+    for table in ["hss.subscriber", "hss.sqn", "hss.registration", "scscf.user", "pcscf.binding"] {
+        assert!(tables.contains(&table), "{table} is missing: {all}");
+    }
+    assert!(folder.fails("store restore all.jsonl", 1).contains("is not empty"));
+    let told = folder.works("store restore all.jsonl --state other");
+    assert!(told.contains("pcscf.binding      1\n"), "{told}");
+    assert_eq!(folder.works("store dump --state other"), all);
+    assert!(folder.works("sub show 491701 --state other").contains("001010000000001"));
+
+    folder.write("broken.jsonl", &all.replacen("\"hss.identity\"", "\"hss.identities\"", 1));
+    let wrong = folder.fails("store restore broken.jsonl --state third", 1);
+    assert!(wrong.contains("broken.jsonl:4: there is no table \"hss.identities\""), "{wrong}");
+    assert!(folder.fails("store restore strowger.toml --state third", 1).contains("no backup"));
+    let orphan: String = all
+        .lines()
+        .filter(|line| !line.contains("\"hss.identity\""))
+        .fold(String::new(), |text, line| text + line + "\n");
+    folder.write("orphan.jsonl", &orphan);
+    folder.works("store restore orphan.jsonl --state fourth");
+    let wrong = folder.fails("store check --state fourth", 1);
+    assert!(wrong.contains("it is missing, though alice@"), "{wrong}");
+}

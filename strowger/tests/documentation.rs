@@ -29,7 +29,13 @@ fn commands(text: &str) -> Vec<String> {
 #[test]
 fn every_command_that_is_named_exists() {
     let mut seen = 0;
-    for file in ["README.md", "docs/roadmap.md", "CHANGELOG.md"] {
+    for file in [
+        "README.md",
+        "docs/roadmap.md",
+        "docs/operation.md",
+        "docs/configuration.md",
+        "CHANGELOG.md",
+    ] {
         for command in commands(&text(file)) {
             seen += 1;
             let help =
@@ -39,6 +45,14 @@ fn every_command_that_is_named_exists() {
         }
     }
     assert!(seen >= 5, "the documents name the commands");
+}
+
+#[test]
+fn the_reference_of_the_configuration_is_what_the_program_prints() {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_strowger"));
+    let printed = program.args(["config", "reference"]).output().expect("the program runs").stdout;
+    let same = text("docs/configuration.md").as_bytes() == printed;
+    assert!(same, "strowger config reference > docs/configuration.md");
 }
 
 #[test]

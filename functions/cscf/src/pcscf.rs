@@ -49,6 +49,11 @@ pub const TABLE: base::store::Table = base::store::Table("pcscf.binding");
 /// So many transactions, and bindings, there may be for emergencies beyond those of everybody.
 const RESERVE: usize = 4096;
 
+/// Whether a record of [`TABLE`] can be read.
+pub fn is_record(key: &[u8], value: &[u8]) -> bool {
+    binding::is_record(key, value)
+}
+
 /// What is remembered of a request until it is answered.
 #[derive(Debug)]
 enum Kept {

@@ -57,6 +57,11 @@ const ACCEPTED: &str = "REGISTER accepted";
 /// Tallied: REGISTERs that were refused for good; a challenge is none.
 const REFUSED: &str = "REGISTER refused";
 
+/// Whether a record of [`TABLE`] can be read.
+pub fn is_record(key: &[u8], value: &[u8]) -> bool {
+    user::is_record(key, value)
+}
+
 /// What waits for the HSS.
 #[derive(Debug)]
 enum Waiting {

@@ -27,4 +27,4 @@ mod submit;
 
 pub use config::{Dialling, IpSmGwConfig, Limits, Patience};
 pub use gateway::IpSmGw;
-pub use record::TABLE;
+pub use record::{TABLE, is_record};

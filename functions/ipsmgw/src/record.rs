@@ -88,6 +88,11 @@ impl Text {
     }
 }
 
+/// Whether a record of [`TABLE`] can be read.
+pub fn is_record(key: &[u8], value: &[u8]) -> bool {
+    restore(key, value).is_some()
+}
+
 /// A record as it comes back from the store; `None` if it is none of ours.
 pub(crate) fn restore(key: &[u8], value: &[u8]) -> Option<(String, u64, Text)> {
     let (recipient, order) = key.split_last_chunk::<8>()?;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use super::{Failure, no_config, print};
-use crate::config::{Config, SAMPLE, keys, loopback};
+use crate::config::{Config, SAMPLE, keys, loopback, reference};
 use crate::plan::Role;
 use crate::run::{FILE, config_file};
 
@@ -40,6 +40,8 @@ enum Command {
     },
     /// Print the configuration's JSON schema, for editors
     Schema,
+    /// Print all keys and what they say, as Markdown
+    Reference,
 }
 
 pub(super) fn run(args: Args) -> Result<(), Failure> {
@@ -67,6 +69,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
             let here: Vec<&str> = plan.here.keys().copied().map(Role::as_str).collect();
             print(&format!("{} is right; it runs {}\n", path.display(), here.join(", ")))
         }
+        Command::Reference => print(&reference::markdown()),
         Command::Schema => print(&format!("{:#}\n", keys::schema())),
     }
 }

@@ -163,13 +163,13 @@ fn called(who: &str, config: &Config) -> Vec<String> {
 }
 
 /// The running process, or the store.
-enum Subscribers {
+pub(super) enum Subscribers {
     Running(Client),
     Offline(Box<Offline>),
 }
 
 impl Subscribers {
-    fn open(state: &State) -> Result<Subscribers, Failure> {
+    pub(super) fn open(state: &State) -> Result<Subscribers, Failure> {
         let door = state.door.display();
         match Client::connect(&state.door) {
             Ok(Some(client)) => Ok(Subscribers::Running(client)),
@@ -190,7 +190,7 @@ impl Subscribers {
         }
     }
 
-    fn ask(&mut self, ask: Ask) -> Result<Found, Failure> {
+    pub(super) fn ask(&mut self, ask: Ask) -> Result<Found, Failure> {
         match self {
             Subscribers::Running(client) => client.ask(&ask).map_err(Failure::new),
             Subscribers::Offline(offline) => offline.ask(ask).map_err(Failure::new),

@@ -70,14 +70,34 @@ const fn fixed(name: &'static str, kind: Kind, doc: &'static str) -> Key {
     Key { name, kind, doc, live: false }
 }
 
-const LISTEN: Key = fixed("listen", Kind::Listen, "Addresses to listen on; [] is none.");
-const AT: Key = key("at", Kind::Seams, "Where this function is, if it runs in another process.");
+const LISTEN: Key = fixed(
+    "listen",
+    Kind::Listen,
+    "Addresses to listen on; [] is none. Unless told: loopback, at the port of the protocol.",
+);
+const AT: Key = key(
+    "at",
+    Kind::Seams,
+    "Where this function is, if it runs in another process. Unless told: as DNS says.",
+);
 
 /// The keys outside of all sections.
 pub const TOP: &[Key] = &[
-    fixed("domain", Kind::Domain, "The home network's domain, TS 23.003 §13.2."),
-    fixed("store", Kind::Path, "The file that keeps subscribers and registrations."),
-    fixed("roles", Kind::Roles, "The functions that this process runs."),
+    fixed(
+        "domain",
+        Kind::Domain,
+        "The home network's domain, TS 23.003 §13.2. Unless told: that of the test network, 001 01.",
+    ),
+    fixed(
+        "store",
+        Kind::Path,
+        "The file that keeps subscribers and registrations. Unless told: in /var/lib/strowger for root, else in ~/.local/state/strowger.",
+    ),
+    fixed(
+        "roles",
+        Kind::Roles,
+        "The functions that this process runs. Unless told: those that make a call and are not `at` another place.",
+    ),
 ];
 
 /// The sections and their keys.
@@ -96,9 +116,13 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
         &[
             LISTEN,
             AT,
-            key("addresses", Kind::Addresses, "Addresses of the relay, the preferred one first."),
-            fixed("ports", Kind::Ports, "The relay's UDP ports."),
-            key("anchor", Kind::Switch, "Whether calls go through the relay."),
+            key(
+                "addresses",
+                Kind::Addresses,
+                "Addresses of the relay, the preferred one first. Unless told: 127.0.0.1.",
+            ),
+            fixed("ports", Kind::Ports, "The relay's UDP ports. Unless told: 30000-30999."),
+            key("anchor", Kind::Switch, "Whether calls go through the relay. Unless told: true."),
         ],
     ),
     (
@@ -109,7 +133,7 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
             key(
                 "service_centre",
                 Kind::Msisdn,
-                "The service centre's number, with its country code.",
+                "The service centre's number, with its country code. Unless told: 999000.",
             ),
         ],
     ),
@@ -123,7 +147,7 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
             key(
                 "emergency_numbers",
                 Kind::EmergencyNumbers,
-                "What a person dials in an emergency; with \"=\" and a URN for one service (RFC 5031).",
+                "What a person dials in an emergency; with \"=\" and a URN for one service (RFC 5031). Unless told: 112 and 911.",
             ),
         ],
     ),
@@ -190,21 +214,29 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
                 "Addresses where GET /metrics (Prometheus) and GET /check are answered.",
             ),
             key("hep", Kind::Collector, "The HEPv3 collector that all messages are sent to."),
-            key("hep_id", Kind::Number, "The capture agent id that the collector is told."),
+            key(
+                "hep_id",
+                Kind::Number,
+                "The capture agent id that the collector is told. Unless told: 1.",
+            ),
         ],
     ),
     (
         "api",
         &[
             key("listen", Kind::Listen, "Addresses of the HTTP API; without one there is none."),
-            key("token", Kind::Path, "The file of the API's token; beside the store unless told."),
+            key(
+                "token",
+                Kind::Path,
+                "The file of the API's token, written if it is not there. Unless told: beside the store.",
+            ),
         ],
     ),
     (
         "registration",
         &[
-            key("min_expires", Kind::Seconds, "The shortest registration in seconds."),
-            key("max_expires", Kind::Seconds, "The longest registration in seconds."),
+            key("min_expires", Kind::Seconds, "The shortest registration. Unless told: 60."),
+            key("max_expires", Kind::Seconds, "The longest registration. Unless told: 600000."),
         ],
     ),
 ];

@@ -1,5 +1,6 @@
 //! Requests and answers as JSON. A subscriber looks as the store writes him.
 
+use auth::hex;
 use base::store::Change;
 use hss::Subscriber;
 use hss::import::Imported;
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::watch::Watch;
+use crate::archive::{Line, LineError, TABLES};
 use crate::config::Changes;
 use crate::provision::{Ask, Found};
 
@@ -44,6 +46,12 @@ pub(super) enum Request {
         #[serde(default)]
         after: Option<String>,
     },
+    /// `after` is the key of a line, in hexadecimal digits.
+    Dump {
+        table: String,
+        #[serde(default)]
+        after: Option<String>,
+    },
     Trace(Watch),
     Reload {},
 }
@@ -59,7 +67,12 @@ pub(super) struct Item {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Response {
-    Ok { subscribers: Vec<Value>, more: bool },
+    Ok {
+        subscribers: Vec<Value>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        records: Vec<Line>,
+        more: bool,
+    },
     Reloaded(Changes),
     Error(String),
 }
@@ -82,6 +95,10 @@ impl Request {
             }
             Ask::Show(names) => Request::Show { names: names.clone() },
             Ask::List { after } => Request::List { after: after.clone() },
+            Ask::Dump { table, after } => {
+                let after = after.as_ref().map(|after| hex::encode(after));
+                Request::Dump { table: table.0.to_owned(), after }
+            }
         }
     }
 
@@ -102,6 +119,12 @@ impl Request {
             }
             Request::Show { names } => Ask::Show(names),
             Request::List { after } => Ask::List { after },
+            Request::Dump { table, after } => {
+                let known = TABLES.into_iter().find(|known| known.0 == table);
+                let table = known.ok_or_else(|| LineError::Table(table).to_string())?;
+                let after = after.map(|after| hex::decode(&after).ok_or("after is no key"));
+                Ask::Dump { table, after: after.transpose()?.map(Into::into) }
+            }
             Request::Trace(_) | Request::Reload {} => {
                 return Err("the provisioner knows subscribers only".to_owned());
             }
@@ -120,12 +143,11 @@ impl Response {
             let mut line = serde_json::to_vec(&Response::of(&result)).unwrap_or_default();
             line.push(b'\n');
             match &mut result {
-                Ok(found) if line.len() as u64 > longest && found.subscribers.len() > 1 => {
-                    found.subscribers.truncate(found.subscribers.len() / 2);
-                    found.more = true;
+                Ok(found) if line.len() as u64 > longest && found.len() > 1 => {
+                    found.halve();
                 }
                 Ok(_) if line.len() as u64 > longest => {
-                    result = Err("this subscriber is too large to be told".to_owned());
+                    result = Err("this is too large to be told".to_owned());
                 }
                 _ => return line,
             }
@@ -136,6 +158,7 @@ impl Response {
         match result {
             Ok(found) => Response::Ok {
                 subscribers: found.subscribers.iter().map(document).collect(),
+                records: found.records.iter().map(Line::of).collect(),
                 more: found.more,
             },
             Err(text) => Response::Error(text.clone()),
@@ -144,9 +167,11 @@ impl Response {
 
     pub(super) fn found(self) -> Result<Found, String> {
         match self {
-            Response::Ok { subscribers, more } => {
+            Response::Ok { subscribers, records, more } => {
                 let subscribers: Result<_, String> = subscribers.iter().map(subscriber).collect();
-                Ok(Found { subscribers: subscribers?, more })
+                let records = records.into_iter().map(Line::record).collect::<Result<_, _>>();
+                let records = records.map_err(|error| error.to_string())?;
+                Ok(Found { subscribers: subscribers?, records, more })
             }
             Response::Error(text) => Err(text),
             Response::Reloaded(_) => Err(OTHER.to_owned()),
@@ -189,7 +214,7 @@ mod tests {
         let one = |n| Subscriber::with_password(&format!("u{n}"), &password, &[], "ex.org");
         let subscribers: Vec<_> = (0..100).map(|n| one(n).unwrap()).collect();
         let told = |longest| {
-            let found = Found { subscribers: subscribers.clone(), more: false };
+            let found = Found { subscribers: subscribers.clone(), ..Found::default() };
             let line = Response::line(Ok(found), longest);
             assert!(line.len() as u64 <= longest && line.ends_with(b"\n"));
             serde_json::from_slice::<Response>(&line).unwrap().found()

@@ -51,6 +51,13 @@ pub enum Ask {
     },
     /// Show the first subscriber that one of these names belongs to.
     Show(Vec<String>),
+    /// A page of a table's records as they are stored, in the order of their keys.
+    Dump {
+        /// The table.
+        table: Table,
+        /// The last key of the page before.
+        after: Option<Bytes>,
+    },
     /// A page of subscribers in the order of their private identities.
     List {
         /// The last private identity of the page before.
@@ -58,13 +65,49 @@ pub enum Ask {
     },
 }
 
+/// One record of the store.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StoredRecord {
+    /// Its table.
+    pub table: Table,
+    /// Its key.
+    pub key: Bytes,
+    /// What it says.
+    pub value: Bytes,
+}
+
 /// What was done or found.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Found {
     /// The subscribers that were written, removed or asked for.
     pub subscribers: Vec<Subscriber>,
+    /// The records that were asked for.
+    pub records: Vec<StoredRecord>,
     /// There are more after the last one.
     pub more: bool,
+}
+
+impl Found {
+    /// How many things were found.
+    pub fn len(&self) -> usize {
+        self.subscribers.len() + self.records.len()
+    }
+
+    /// Whether nothing was found.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Leaves the second half for the next page.
+    pub fn halve(&mut self) {
+        self.subscribers.truncate(self.subscribers.len().div_ceil(2));
+        self.records.truncate(self.records.len().div_ceil(2));
+        self.more = true;
+    }
+
+    fn of(subscribers: Vec<Subscriber>) -> Found {
+        Found { subscribers, ..Found::default() }
+    }
 }
 
 /// Why it was not done.
@@ -118,8 +161,8 @@ pub(super) type Loaded = BTreeMap<Key, Option<Bytes>>;
 pub(super) enum Decision {
     /// These records first.
     Need(Vec<Key>),
-    /// These private identities first.
-    Scan { after: Option<Bytes>, limit: usize },
+    /// A page of these keys first.
+    Scan { table: Table, after: Option<Bytes>, limit: usize },
     /// Write this, then answer; the HSS is told of it.
     Write(Vec<Change>, Found, Vec<Operation>),
     /// Nothing to write, but to tell the HSS.
@@ -141,7 +184,7 @@ impl From<Refusal> for Stop {
 }
 
 /// Decides what comes next. `page` is what the last [`Decision::Scan`] found.
-pub(super) fn decide(ask: &Ask, page: Option<&[String]>, loaded: &Loaded) -> Decision {
+pub(super) fn decide(ask: &Ask, page: Option<&[Bytes]>, loaded: &Loaded) -> Decision {
     let decided = match ask {
         Ask::Put { subscribers, replace, check } => {
             put(subscribers, *replace, loaded).map(|decision| match decision {
@@ -149,9 +192,9 @@ pub(super) fn decide(ask: &Ask, page: Option<&[String]>, loaded: &Loaded) -> Dec
                 decision => decision,
             })
         }
-        Ask::Show(names) => find(names, loaded).map(|subscriber| {
-            Decision::Answer(Ok(Found { subscribers: vec![subscriber], more: false }))
-        }),
+        Ask::Show(names) => {
+            find(names, loaded).map(|subscriber| Decision::Answer(Ok(Found::of(vec![subscriber]))))
+        }
         Ask::Remove(names) => find_registered(names, loaded).map(|(subscriber, before)| {
             let changes = hss::removal(&subscriber);
             write(changes, subscriber, OperationKind::Removed { before })
@@ -169,7 +212,7 @@ pub(super) fn decide(ask: &Ask, page: Option<&[String]>, loaded: &Loaded) -> Dec
                     return Decision::Answer(Err(Refusal::NotRegistered(impi)));
                 }
                 let kind = OperationKind::Deregistered { again: *again, info: reason.clone() };
-                let found = Found { subscribers: vec![subscriber], more: false };
+                let found = Found::of(vec![subscriber]);
                 Decision::Tell(found, Operation { impi, kind })
             })
         }
@@ -177,8 +220,12 @@ pub(super) fn decide(ask: &Ask, page: Option<&[String]>, loaded: &Loaded) -> Dec
             Some(page) => list(page, loaded),
             None => {
                 let after = after.as_ref().map(|after| Bytes::copy_from_slice(after.as_bytes()));
-                Ok(Decision::Scan { after, limit: PAGE + 1 })
+                Ok(Decision::Scan { table: SUBSCRIBER, after, limit: PAGE + 1 })
             }
+        },
+        Ask::Dump { table, after } => match page {
+            Some(page) => dump(*table, page, loaded),
+            None => Ok(Decision::Scan { table: *table, after: after.clone(), limit: PAGE + 1 }),
         },
     };
     match decided {
@@ -217,7 +264,7 @@ fn registration(impi: &str, loaded: &Loaded) -> Registration {
 
 fn write(changes: Vec<Change>, subscriber: Subscriber, kind: OperationKind) -> Decision {
     let operation = Operation { impi: subscriber.impi.clone(), kind };
-    let found = Found { subscribers: vec![subscriber], more: false };
+    let found = Found::of(vec![subscriber]);
     Decision::Write(changes, found, vec![operation])
 }
 
@@ -269,7 +316,7 @@ fn put(subscribers: &[Imported], replace: bool, loaded: &Loaded) -> Result<Decis
         changes.extend(seq.map(|seq| sqn_record(&subscriber.impi, seq)));
     }
     let subscribers = subscribers.iter().map(|imported| imported.subscriber.clone()).collect();
-    Ok(Decision::Write(changes, Found { subscribers, more: false }, operations))
+    Ok(Decision::Write(changes, Found::of(subscribers), operations))
 }
 
 fn find(names: &[String], loaded: &Loaded) -> Result<Subscriber, Stop> {
@@ -299,14 +346,26 @@ fn find_registered(names: &[String], loaded: &Loaded) -> Result<(Subscriber, Reg
     Ok((subscriber, before))
 }
 
-fn list(page: &[String], loaded: &Loaded) -> Result<Decision, Stop> {
+fn list(page: &[Bytes], loaded: &Loaded) -> Result<Decision, Stop> {
     let (shown, rest) = page.split_at(page.len().min(PAGE));
-    need(shown.iter().map(|impi| key(SUBSCRIBER, impi)), loaded)?;
+    need(shown.iter().map(|impi| (SUBSCRIBER, impi.clone())), loaded)?;
     let mut subscribers = Vec::new();
     for impi in shown {
-        subscribers.extend(stored(impi, loaded)?);
+        subscribers.extend(stored(&String::from_utf8_lossy(impi), loaded)?);
     }
-    Ok(Decision::Answer(Ok(Found { subscribers, more: !rest.is_empty() })))
+    Ok(Decision::Answer(Ok(Found { subscribers, more: !rest.is_empty(), ..Found::default() })))
+}
+
+fn dump(table: Table, page: &[Bytes], loaded: &Loaded) -> Result<Decision, Stop> {
+    let (shown, rest) = page.split_at(page.len().min(PAGE));
+    need(shown.iter().map(|key| (table, key.clone())), loaded)?;
+    // A record may have gone since its key was seen.
+    let record = |key: &Bytes| {
+        let value = loaded.get(&(table, key.clone())).cloned().flatten()?;
+        Some(StoredRecord { table, key: key.clone(), value })
+    };
+    let records = shown.iter().filter_map(record).collect();
+    Ok(Decision::Answer(Ok(Found { records, more: !rest.is_empty(), ..Found::default() })))
 }
 
 /// The names that `who` may mean, most likely first: an identity as it stands, a telephone number,

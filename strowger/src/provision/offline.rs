@@ -1,12 +1,12 @@
 //! The provisioner on a store file that no process runs.
 
 use base::machine::{Function, Input, Order};
-use base::store::StoreError;
+use base::store::{Change, Durability, StoreError};
 use base::{Instant, Output};
 use engine::DiskStore;
 use engine::shard::Store;
 
-use super::{Answer, Ask, Found, Provisioner, Refusal, Request};
+use super::{Answer, Ask, Found, Provisioner, Refusal, Request, StoredRecord};
 
 /// Drives a [`Provisioner`] by hand.
 pub struct Offline {
@@ -57,13 +57,27 @@ impl Offline {
         }
         Err(Refusal::Store(StoreError::Failed))
     }
+
+    /// Writes records as they are, all or none.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn write(&mut self, records: &[StoredRecord]) -> Result<(), StoreError> {
+        let put = |record: &StoredRecord| Change::Put {
+            table: record.table,
+            key: record.key.clone(),
+            value: record.value.clone(),
+        };
+        let changes = records.iter().map(put).collect();
+        self.store.write(Instant::EPOCH, Durability::Before, changes);
+        self.store.commit(Instant::EPOCH)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use base::redact::Secret;
-    use base::store::{Change, Durability};
     use engine::store::SimulatedDisk;
     use hss::Subscriber;
     use hss::import::Imported;

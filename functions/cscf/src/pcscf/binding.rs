@@ -182,9 +182,8 @@ impl Bindings {
     /// Takes a record of the store. What is unreadable is left out; for what ran out while we were
     /// down, returns what the store has to do.
     pub(super) fn restore(&mut self, now: Instant, key: &[u8], value: &[u8]) -> Option<Output> {
-        let id = key.try_into().map(u64::from_be_bytes).ok()?;
-        let mut binding: Binding = serde_json::from_slice(value).ok()?;
-        binding.id = id;
+        let mut binding = read(key, value)?;
+        let id = binding.id;
         binding.lifetime = binding.lifetime.restored();
         if binding.lifetime.end() > now {
             self.insert(binding);
@@ -243,6 +242,17 @@ where
             index.remove(key);
         }
     }
+}
+
+/// Whether a record of ours can be read.
+pub(super) fn is_record(key: &[u8], value: &[u8]) -> bool {
+    read(key, value).is_some()
+}
+
+fn read(key: &[u8], value: &[u8]) -> Option<Binding> {
+    let id = key.try_into().map(u64::from_be_bytes).ok()?;
+    let binding: Binding = serde_json::from_slice(value).ok()?;
+    Some(Binding { id, ..binding })
 }
 
 fn record_key(id: u64) -> Bytes {

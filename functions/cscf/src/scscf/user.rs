@@ -183,9 +183,7 @@ impl Users {
 
     /// Takes a record of the store; what is unreadable is left out.
     pub(super) fn restore(&mut self, value: &[u8]) {
-        let Ok(mut user) = serde_json::from_slice::<User>(value) else { return };
-        let Some(profile) = Profile::parse(&user.user_data) else { return };
-        user.profile = profile;
+        let Some(mut user) = read(value) else { return };
         for contact in &mut user.contacts {
             contact.lifetime = contact.lifetime.restored();
         }
@@ -213,6 +211,17 @@ fn is_refresh(now: Instant, old: &User, new: &User) -> bool {
                 && a.element == b.element
                 && b.lifetime.is_covered(&a.lifetime, now)
         })
+}
+
+/// Whether a record of ours can be read.
+pub(super) fn is_record(key: &[u8], value: &[u8]) -> bool {
+    read(value).is_some_and(|user| user.impi.as_bytes() == key)
+}
+
+fn read(value: &[u8]) -> Option<User> {
+    let mut user: User = serde_json::from_slice(value).ok()?;
+    user.profile = Profile::parse(&user.user_data)?;
+    Some(user)
 }
 
 fn stored(change: Change) -> Output {
