@@ -125,6 +125,7 @@ pub fn function(plan: &Plan, role: Role, random: Random) -> FunctionSpec {
                 home_domain: plan.domain.clone(),
                 icscf: name(plan, Role::Icscf),
                 bgcf: plan.breaks_out().then(|| uri(plan, Role::Bgcf)),
+                enum_suffix: plan.enum_suffix.clone(),
                 dialling: plan.dialling.clone(),
                 trust: trust(plan),
                 diameter: node(plan, role),
