@@ -160,7 +160,9 @@ fn metrics_tell_what_happened_and_the_documentation_what_they_mean() {
     let hep = UdpSocket::bind("127.0.0.1:0").unwrap();
     let at = hep.local_addr().unwrap();
     let observe = format!("[observe]\nmetrics = \"127.0.0.1:0\"\nhep = \"udp:{at}\"\n");
-    let network = Network::start(&format!("{QUIET}{observe}"), "");
+    // Every function that there is by what the file says.
+    let outside = "[ecscf]\ncentre = \"sip:192.0.2.7\"\n[bgcf]\nroutes = \"+49=sip:192.0.2.9\"\n";
+    let network = Network::start(&format!("{QUIET}{observe}{outside}"), "");
     network.works(&format!("sub add {SIM} --msisdn 15550101 {KEYS}"));
     assert!(network.register(&format!("{SIM} {KEYS}")));
     let contacts = "kamailio_ims_usrloc_scscf_active_contacts";
