@@ -58,7 +58,7 @@ impl Deadline {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct OpenId(pub u64);
 
-/// A number that the asker chose to recognise the answer to [`Output::Resolve`] by.
+/// A number that the asker chose to recognise the answer to [`Output::Resolve`] or [`Output::LookUp`] by.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct QueryId(pub u64);
 
@@ -113,6 +113,13 @@ pub enum Input {
         query: QueryId,
         /// Where to try, in this order.
         targets: Vec<Target>,
+    },
+    /// The answer to [`Output::LookUp`]; empty if there are none, or nobody could be asked.
+    Naptr {
+        /// The asker's number.
+        query: QueryId,
+        /// The records, in no order.
+        records: Vec<Naptr>,
     },
     /// The answer to [`Output::Load`].
     Loaded {
@@ -180,6 +187,14 @@ pub enum Output {
         /// What to look up.
         name: Name,
     },
+    /// Read the NAPTR records of a domain, RFC 3403: what an application such as ENUM (RFC 6116) makes its
+    /// own rules of.
+    LookUp {
+        /// The asker's number.
+        query: QueryId,
+        /// The domain.
+        domain: String,
+    },
     /// Read a record.
     Load {
         /// The asker's number.
@@ -244,6 +259,23 @@ impl Target {
     pub fn ip(&self) -> Option<IpAddr> {
         self.endpoint.ip()
     }
+}
+
+/// A NAPTR record, RFC 3403 §4.1. Flags, services and replacement are in lower case.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Naptr {
+    /// Lower ones must be taken first.
+    pub order: u16,
+    /// Among equal ones, lower ones should be.
+    pub preference: u16,
+    /// What the rule leads to, such as `u`: a URI.
+    pub flags: String,
+    /// What is there, such as `e2u+sip`.
+    pub services: String,
+    /// A substitution expression, RFC 3402 §3.2; empty if there is a replacement.
+    pub regexp: String,
+    /// The next domain, without a final dot; empty if there is none.
+    pub replacement: String,
 }
 
 /// A command of the program to one function; the function says which type it takes.

@@ -37,7 +37,7 @@ enum Setup {
     Bgcf(BgcfConfig),
     Pcscf(PcscfConfig),
     Icscf(IcscfConfig),
-    Scscf(ScscfConfig),
+    Scscf(Box<ScscfConfig>),
 }
 
 impl Setup {
@@ -107,13 +107,14 @@ impl Setup {
             }),
             Role::Scscf => {
                 let Door { host, port, addresses } = door(plan, role);
-                Setup::Scscf(ScscfConfig {
+                Setup::Scscf(Box::new(ScscfConfig {
                     host,
                     port,
                     addresses,
                     home_domain: plan.domain.clone(),
                     icscf: name(plan, Role::Icscf),
                     bgcf: plan.breaks_out().then(|| uri(plan, Role::Bgcf)),
+                    enum_suffix: plan.enum_suffix.clone(),
                     dialling: plan.dialling.clone(),
                     relay: plan.anchor_media.then(|| name(plan, Role::Media)),
                     trust: trust(plan),
@@ -124,7 +125,7 @@ impl Setup {
                     max_expires: plan.max_expires,
                     await_auth: Duration::from_secs(240),
                     max_contacts: 8,
-                })
+                }))
             }
         }
     }
@@ -138,7 +139,7 @@ impl Setup {
             Setup::Bgcf(config) => Box::new(cscf::bgcf::Bgcf::new(config, random)),
             Setup::Pcscf(config) => Box::new(cscf::pcscf::Pcscf::new(config, random)),
             Setup::Icscf(config) => Box::new(cscf::icscf::Icscf::new(config, random)),
-            Setup::Scscf(config) => Box::new(cscf::scscf::Scscf::new(config, random)),
+            Setup::Scscf(config) => Box::new(cscf::scscf::Scscf::new(*config, random)),
         }
     }
 }
@@ -154,7 +155,7 @@ pub fn order(plan: &Plan, role: Role) -> Order {
         Setup::Bgcf(config) => Box::new(config),
         Setup::Pcscf(config) => Box::new(config),
         Setup::Icscf(config) => Box::new(config),
-        Setup::Scscf(config) => Box::new(config),
+        Setup::Scscf(config) => config,
     })
 }
 

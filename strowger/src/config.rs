@@ -63,6 +63,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Networks that they send from.
     pub trunks_from: Vec<(IpAddr, u8)>,
+    /// The domain below which ENUM finds numbers.
+    pub enum_suffix: Option<String>,
     /// The country code, and what is dialled before national and international numbers.
     pub dialling: [Option<String>; 3],
     /// Addresses of the media relay.
@@ -172,6 +174,7 @@ impl Config {
         plan.centres_from.clone_from(&self.centres_from);
         plan.routes.clone_from(&self.routes);
         plan.trunks_from.clone_from(&self.trunks_from);
+        plan.enum_suffix.clone_from(&self.enum_suffix);
         let [country, trunk, international] = self.dialling.clone();
         plan.dialling = country.map(|country| Dialling {
             country,

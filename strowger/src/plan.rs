@@ -155,6 +155,8 @@ pub struct Plan {
     pub routes: Vec<Route>,
     /// Networks that the BGCF takes requests of trunks from.
     pub trunks_from: Vec<(IpAddr, u8)>,
+    /// The domain below which ENUM finds numbers.
+    pub enum_suffix: Option<String>,
     /// What people dial before a number.
     pub dialling: Option<Dialling>,
     /// Addresses that media is relayed on, the preferred one first.
@@ -184,6 +186,7 @@ impl Plan {
             centres_from: Vec::new(),
             routes: Vec::new(),
             trunks_from: Vec::new(),
+            enum_suffix: None,
             dialling: None,
             media: vec![IpAddr::from([127, 0, 0, 1])],
             media_ports: 30_000..=30_999,

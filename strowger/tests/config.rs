@@ -28,6 +28,7 @@ listen = []
 service_centre = "+493099"
 [scscf]
 listen = "127.0.0.1:5062"
+enum_suffix = "e164.arpa"
 [icscf]
 at = ["192.0.2.2:5060", "tcp:[2001:db8::2]:5060"]
 listen = []

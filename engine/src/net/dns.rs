@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use base::machine::Naptr;
 use hickory_proto::op::{Edns, Message, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
 
@@ -67,7 +68,7 @@ pub(crate) type Question = (String, Kind);
 /// A record of an answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Record {
-    Naptr { order: u16, preference: u16, flags: String, services: String, replacement: String },
+    Naptr(Naptr),
     Srv { priority: u16, weight: u16, port: u16, target: String },
     Ip(IpAddr),
 }
@@ -135,13 +136,14 @@ pub(crate) fn read(bytes: &[u8]) -> Option<Answer> {
                 port: srv.port,
                 target: text(&srv.target),
             },
-            RData::NAPTR(naptr) if kind == Kind::Naptr => Record::Naptr {
+            RData::NAPTR(naptr) if kind == Kind::Naptr => Record::Naptr(Naptr {
                 order: naptr.order,
                 preference: naptr.preference,
                 flags: lower(&naptr.flags),
                 services: lower(&naptr.services),
+                regexp: String::from_utf8_lossy(&naptr.regexp).into_owned(),
                 replacement: text(&naptr.replacement),
-            },
+            }),
             _ => continue,
         };
         ttl = ttl.min(record.ttl);

@@ -7,9 +7,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
-use base::machine::{Name, QueryId, Target};
+use base::machine::{Name, Naptr, QueryId, Target};
 use base::time::Duration;
-use base::{Bytes, Endpoint, Instant, Random, Service, Transport};
+use base::{Bytes, Endpoint, Input, Instant, Random, Service, Transport};
 
 use super::dns::{self, DnsConfig, Kind, Question, Record};
 use crate::shard::{FunctionId, asked, default_port, default_transport};
@@ -28,7 +28,7 @@ const QUESTIONS: usize = 32;
 #[derive(Debug)]
 pub(super) enum Step {
     Ask { server: SocketAddr, bytes: Bytes },
-    Answer { function: FunctionId, query: QueryId, targets: Vec<Target> },
+    Answer { function: FunctionId, input: Input },
 }
 
 pub(super) struct Resolver {
@@ -48,11 +48,19 @@ struct Asked {
     until: Instant,
 }
 
-/// A name somebody waits for.
+/// What somebody waits for.
+enum Wanted {
+    /// The targets of a name.
+    Targets(Name),
+    /// The NAPTR records of a domain.
+    Naptr(String),
+}
+
+/// Who waits for what.
 struct Lookup {
     function: FunctionId,
     query: QueryId,
-    name: Name,
+    wanted: Wanted,
     /// Answers so far; they hold until the lookup is done, whatever the cache forgets.
     known: BTreeMap<Question, Vec<Record>>,
     /// The question whose answer is missing.
@@ -78,12 +86,29 @@ impl Resolver {
         query: QueryId,
         name: Name,
     ) {
+        self.want(now, function, query, Wanted::Targets(name));
+    }
+
+    /// RFC 3403: the records of a domain as they are.
+    pub(super) fn look_up(
+        &mut self,
+        now: Instant,
+        function: FunctionId,
+        query: QueryId,
+        domain: &str,
+    ) {
+        let domain = domain.trim_end_matches('.').to_ascii_lowercase();
+        self.want(now, function, query, Wanted::Naptr(domain));
+    }
+
+    fn want(&mut self, now: Instant, function: FunctionId, query: QueryId, wanted: Wanted) {
         if self.lookups.len() >= LOOKUPS {
-            self.steps.push_back(Step::Answer { function, query, targets: Vec::new() });
+            let input = wanted.nothing(query);
+            self.steps.push_back(Step::Answer { function, input });
             return;
         }
         let known = BTreeMap::new();
-        self.lookups.push(Lookup { function, query, name, known, missing: None });
+        self.lookups.push(Lookup { function, query, wanted, known, missing: None });
         self.advance(now);
     }
 
@@ -130,21 +155,23 @@ impl Resolver {
             let lookup = &mut lookups[at];
             let found = loop {
                 let mut rules = Rules { hosts: &config.hosts, known: &lookup.known };
-                match rules.targets(&lookup.name, random) {
-                    Ok(targets) => break Ok(targets),
+                match rules.answer(&lookup.wanted, lookup.query, random) {
+                    Ok(input) => break Ok(input),
                     Err(question) => match cache.get(&question) {
                         Some((until, records)) if *until > now => {
                             lookup.known.insert(question, records.clone());
                         }
-                        _ if lookup.known.len() >= QUESTIONS => break Ok(Vec::new()),
+                        _ if lookup.known.len() >= QUESTIONS => {
+                            break Ok(lookup.wanted.nothing(lookup.query));
+                        }
                         _ => break Err(question),
                     },
                 }
             };
             match found {
-                Ok(targets) => {
-                    let Lookup { function, query, .. } = self.lookups.remove(at);
-                    self.steps.push_back(Step::Answer { function, query, targets });
+                Ok(input) => {
+                    let Lookup { function, .. } = self.lookups.remove(at);
+                    self.steps.push_back(Step::Answer { function, input });
                 }
                 Err(question) => {
                     lookup.missing = Some(question.clone());
@@ -195,6 +222,16 @@ impl Resolver {
     }
 }
 
+impl Wanted {
+    /// The answer if there is none.
+    fn nothing(&self, query: QueryId) -> Input {
+        match self {
+            Wanted::Targets(_) => Input::Resolved { query, targets: Vec::new() },
+            Wanted::Naptr(_) => Input::Naptr { query, records: Vec::new() },
+        }
+    }
+}
+
 /// The rules, over what is known.
 struct Rules<'a> {
     hosts: &'a BTreeMap<String, Vec<IpAddr>>,
@@ -202,6 +239,28 @@ struct Rules<'a> {
 }
 
 impl Rules<'_> {
+    /// The answer, or the question that must be answered before.
+    fn answer(
+        &mut self,
+        wanted: &Wanted,
+        query: QueryId,
+        random: &mut Random,
+    ) -> Result<Input, Question> {
+        match wanted {
+            Wanted::Targets(name) => {
+                self.targets(name, random).map(|targets| Input::Resolved { query, targets })
+            }
+            Wanted::Naptr(domain) => {
+                let records = self.records(domain, Kind::Naptr)?.iter();
+                let records = records.filter_map(|record| match record {
+                    Record::Naptr(naptr) => Some(naptr.clone()),
+                    _ => None,
+                });
+                Ok(Input::Naptr { query, records: records.collect() })
+            }
+        }
+    }
+
     /// The targets, best first, or the question that must be answered before.
     fn targets(&mut self, name: &Name, random: &mut Random) -> Result<Vec<Target>, Question> {
         let host = name.host.trim_end_matches('.').to_ascii_lowercase();
@@ -250,9 +309,8 @@ impl Rules<'_> {
     ) -> Result<Vec<(String, Transport)>, Question> {
         let mut found = Vec::new();
         for record in self.records(host, Kind::Naptr)? {
-            let Record::Naptr { order, preference, flags, services, replacement } = record else {
-                continue;
-            };
+            let Record::Naptr(naptr) = record else { continue };
+            let Naptr { order, preference, flags, services, replacement, .. } = naptr;
             let transport = match (service, services.as_str()) {
                 (Service::Sip, "sip+d2u") => Transport::Udp,
                 (Service::Sip, "sip+d2t") => Transport::Tcp,

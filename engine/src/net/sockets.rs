@@ -515,9 +515,7 @@ impl Sockets {
                         self.mark_dirty(slot);
                     }
                 }
-                Step::Answer { function, query, targets } => {
-                    self.inputs.push((function, Input::Resolved { query, targets }));
-                }
+                Step::Answer { function, input } => self.inputs.push((function, input)),
             }
         }
     }

@@ -380,6 +380,7 @@ impl Shard {
                 Some(targets) => self.input(id, Input::Resolved { query, targets }),
                 None => outside.network.resolve(now, id, query, name),
             },
+            Output::LookUp { query, domain } => outside.network.look_up(now, id, query, &domain),
             Output::Load { load, table, key } => {
                 let value = outside.store.load(table, &key);
                 loaded.push(Input::Loaded { load, value });

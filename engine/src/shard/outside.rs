@@ -66,6 +66,9 @@ pub trait Network {
     /// Looks up a name that the topology does not know; the answer comes later as an input.
     fn resolve(&mut self, now: Instant, function: FunctionId, query: QueryId, name: Name);
 
+    /// Looks up the NAPTR records of a domain; the answer comes later as an input.
+    fn look_up(&mut self, now: Instant, function: FunctionId, query: QueryId, domain: &str);
+
     /// A function is gone: closes everything that it had, unless its listeners wait for a new one.
     fn release(&mut self, now: Instant, function: FunctionId, keep_listeners: bool);
 }

@@ -117,6 +117,7 @@ impl Network for NoNetwork {
     }
     fn close(&mut self, _: Instant, _: FunctionId, _: &Flow) {}
     fn resolve(&mut self, _: Instant, _: FunctionId, _: QueryId, _: base::machine::Name) {}
+    fn look_up(&mut self, _: Instant, _: FunctionId, _: QueryId, _: &str) {}
     fn release(&mut self, _: Instant, _: FunctionId, _: bool) {}
 }
 

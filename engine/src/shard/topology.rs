@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use base::machine::{Name, Target};
+use base::machine::{Name, Naptr, Target};
 use base::{Endpoint, Service, Transport, WireId};
 
 /// The configured places of names. Names are exact and compared without regard to case.
@@ -11,6 +11,7 @@ use base::{Endpoint, Service, Transport, WireId};
 pub struct Topology {
     functions: BTreeMap<String, WireId>,
     places: BTreeMap<(String, Option<Service>), Vec<Place>>,
+    rules: BTreeMap<String, Vec<Naptr>>,
 }
 
 /// Where a name is.
@@ -31,6 +32,16 @@ impl Topology {
     /// The places of a name, for one service or (`None`) for all that have no entry of their own.
     pub fn place(&mut self, name: &str, service: Option<Service>, places: Vec<Place>) {
         self.places.insert((key(name), service), places);
+    }
+
+    /// The NAPTR records of a domain, for a simulated network.
+    pub fn rules(&mut self, domain: &str, rules: Vec<Naptr>) {
+        self.rules.insert(key(domain), rules);
+    }
+
+    /// The NAPTR records of a domain; none if there are none.
+    pub fn look_up(&self, domain: &str) -> Vec<Naptr> {
+        self.rules.get(&key(domain)).cloned().unwrap_or_default()
     }
 
     /// Where to try, best first; `None` if the name must be asked for in DNS. An IP address is its

@@ -4,7 +4,7 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
-use base::machine::{Name, QueryId, Target};
+use base::machine::{Name, QueryId};
 use base::relay::PortId;
 use base::time::Duration;
 use base::{Bytes, Endpoint, Flow, FlowError, FlowId, Input, Instant, Random, Service, Transport};
@@ -96,8 +96,7 @@ pub(crate) enum Happening {
         incarnation: u64,
         host: Host,
         function: FunctionId,
-        query: QueryId,
-        targets: Vec<Target>,
+        input: Input,
     },
 }
 
@@ -176,10 +175,9 @@ impl Fabric {
             }
             Happening::Connect { connection } => self.connect_arrives(connection),
             Happening::Arrive { connection, side } => self.arrive(connection, side),
-            Happening::Resolved { incarnation, host, function, query, targets } => {
+            Happening::Resolved { incarnation, host, function, input } => {
                 // A process that was started anew did not ask.
                 if self.incarnations[host] == incarnation {
-                    let input = Input::Resolved { query, targets };
                     self.deliveries.push_back(Delivery::Input(host, function, input));
                 }
             }
@@ -338,6 +336,15 @@ pub(crate) struct HostNetwork<'a> {
     pub(crate) disk: &'a SimulatedDisk,
 }
 
+impl HostNetwork<'_> {
+    /// The answer of a name server, which is somewhere in the network.
+    fn answer(&mut self, function: FunctionId, input: Input) {
+        let (host, incarnation) = (self.host, self.fabric.incarnations[self.host]);
+        let at = self.fabric.now + self.fabric.weather.delay + Duration::from_micros(20);
+        self.fabric.schedule(at, Happening::Resolved { incarnation, host, function, input });
+    }
+}
+
 impl Network for HostNetwork<'_> {
     fn transmit(
         &mut self,
@@ -424,10 +431,12 @@ impl Network for HostNetwork<'_> {
     fn resolve(&mut self, _: Instant, function: FunctionId, query: QueryId, name: Name) {
         let mut targets = self.fabric.names.resolve(&name).unwrap_or_default();
         targets.retain(|target| target.transport != Transport::Wire);
-        let (host, incarnation) = (self.host, self.fabric.incarnations[self.host]);
-        let at = self.fabric.now + self.fabric.weather.delay + Duration::from_micros(20);
-        let what = Happening::Resolved { incarnation, host, function, query, targets };
-        self.fabric.schedule(at, what);
+        self.answer(function, Input::Resolved { query, targets });
+    }
+
+    fn look_up(&mut self, _: Instant, function: FunctionId, query: QueryId, domain: &str) {
+        let records = self.fabric.names.look_up(domain);
+        self.answer(function, Input::Naptr { query, records });
     }
 
     fn release(&mut self, _: Instant, function: FunctionId, keep_listeners: bool) {

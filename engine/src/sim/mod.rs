@@ -14,7 +14,7 @@ mod trace;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
-use base::machine::Order;
+use base::machine::{Naptr, Order};
 use base::time::Duration;
 use base::{Event, Input, Instant, Random, Report, Service};
 
@@ -183,6 +183,11 @@ impl Simulation {
     /// A name that stands for places, for one service or all. Every host knows it.
     pub fn name(&mut self, name: &str, service: Option<Service>, places: Vec<Place>) {
         self.fabric.names.place(name, service, places);
+    }
+
+    /// The NAPTR records of a domain, as DNS would answer.
+    pub fn naptr(&mut self, domain: &str, records: Vec<Naptr>) {
+        self.fabric.names.rules(domain, records);
     }
 
     /// The host of a name.

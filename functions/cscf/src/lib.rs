@@ -17,6 +17,7 @@ pub mod bgcf;
 pub mod cx;
 pub mod ecscf;
 pub mod emergency;
+mod enum_rules;
 pub mod icscf;
 mod lifetime;
 mod number;

@@ -8,6 +8,7 @@
 //! - [`profile`]: Cx-User-Data; [`ifc`]: initial filter criteria.
 //! - `session`: initial requests, §5.4.3.2 (`originating`) and §5.4.3.3 (`terminating`), through the
 //!   criteria (`application_server`), and requests within dialogs.
+//! - `enum_query`: numbers that DNS knows, RFC 6116.
 //! - `anchor`: media through a relay that speaks NG.
 //! - `network_initiated`: RTR and PPR of the HSS, §5.4.1.5.
 //!
@@ -18,6 +19,7 @@ mod anchor;
 mod application_server;
 mod authenticate;
 pub mod config;
+mod enum_query;
 pub mod ifc;
 mod network_initiated;
 mod originating;
@@ -43,6 +45,7 @@ use crate::proxy::{self, ContextId, OwnRoute, Proxy, Refusal, Upstream, preproce
 use anchor::Anchor;
 use authenticate::Challenges;
 use config::ScscfConfig;
+use enum_query::EnumQueries;
 pub use network_initiated::SERVES;
 use reg_event::Watchers;
 use session::Leg;
@@ -87,6 +90,7 @@ pub struct Scscf {
     watchers: Watchers,
     third_party: ThirdParty,
     anchor: Anchor,
+    enum_queries: EnumQueries,
     random: Random,
     draining: bool,
     tally: Tally,
@@ -111,6 +115,7 @@ impl Scscf {
             watchers: Watchers::default(),
             third_party: ThirdParty::default(),
             anchor: Anchor::new(config.relay.clone(), random.fork()),
+            enum_queries: EnumQueries::default(),
             random,
             draining: false,
             tally: Tally::of(&[ACCEPTED, REFUSED]),
@@ -146,6 +151,7 @@ impl Scscf {
             ("third-party REGISTERs", self.third_party.len()),
             ("challenges", self.challenges.len()),
             ("relay requests", self.anchor.len()),
+            ("ENUM queries", self.enum_queries.len()),
         ])
     }
 
@@ -239,7 +245,8 @@ impl Scscf {
         {
             return self.proxy.reply(now, &pending.upstream, 487);
         }
-        if let Some(upstream) = self.anchor.cancel(server) {
+        let waits = self.enum_queries.cancel(server).or_else(|| self.anchor.cancel(server));
+        if let Some(upstream) = waits {
             self.proxy.reply(now, &upstream, 487);
         }
     }
@@ -313,8 +320,10 @@ impl Function for Scscf {
             Some(Input::OpenFailed { open, .. }) => self.proxy.open_failed(now, open),
             Some(Input::Closed { flow, .. }) => self.proxy.closed(now, flow),
             Some(Input::Resolved { query, targets }) => self.proxy.resolved(now, query, targets),
+            Some(Input::Naptr { query, records }) => self.enum_answered(now, query, &records),
             Some(Input::Timeout) => {
                 self.proxy.timeout(now);
+                self.expire_enum(now);
                 self.expire(now);
             }
             Some(Input::Order(order)) if census::Ask::is(&order) => {
@@ -344,6 +353,7 @@ impl Function for Scscf {
             (self.users.next_expiry(), "registration expiry"),
             (self.challenges.next_expiry(), "reg-await-auth"),
             (self.watchers.next_expiry(), "subscription expiry"),
+            (self.enum_queries.next_expiry(), "ENUM patience"),
         ];
         for (at, reason) in timers {
             next = Deadline::earliest(next, at.map(|at| Deadline { at, reason }));
@@ -352,6 +362,6 @@ impl Function for Scscf {
     }
 
     fn is_busy(&self) -> bool {
-        self.proxy.is_busy() || !self.waiting.is_empty()
+        self.proxy.is_busy() || !self.waiting.is_empty() || self.enum_queries.len() > 0
     }
 }

@@ -56,6 +56,7 @@ impl Server {
             addresses: Vec::new(),
             bgcf: None,
             dialling: None,
+            enum_suffix: None,
             home_domain: "test".to_owned(),
             icscf: Name { service: Service::Sip, host: "test".into(), port: None, transport: None },
             relay: None,

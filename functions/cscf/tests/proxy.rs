@@ -99,3 +99,24 @@ fn the_challenges_of_all_branches_are_passed_on() {
     let Some(Event::Response { response, .. }) = proxy.poll_event(NOW) else { panic!("a 407") };
     assert_eq!(response.lines(HeaderName::ProxyAuthenticate).count(), 2);
 }
+
+/// RFC 3261 §9.2: who gave up is not sent on to an application server's, a centre's or a trunk's substitute.
+#[test]
+fn what_was_cancelled_is_not_tried_again() {
+    let mut proxy = proxy();
+    let invite =
+        String::from_utf8(options("").to_vec()).expect("text").replace("OPTIONS", "INVITE");
+    let cancel = invite.replace("INVITE", "CANCEL");
+    let (upstream, request) = hear(&mut proxy, invite.into()).expect("it is new");
+    proxy.forward(NOW, upstream, vec![(request.clone(), Hop::Flow(wire(2)))], ());
+    let forwarded = sent(&mut proxy).pop().expect("it is forwarded");
+    proxy.received(NOW, wire(1), cancel.into());
+    let mut answer = Message::answer(&forwarded, 503);
+    answer.tag_to("n");
+    proxy.received(NOW, wire(2), answer.to_bytes());
+    let Some(Event::Response { context, .. }) = proxy.poll_event(NOW) else { panic!("a 503") };
+    sent(&mut proxy);
+    proxy.again(NOW, context, vec![(request, Hop::Flow(wire(3)))]);
+    let said: Vec<_> = sent(&mut proxy).iter().map(|m| (m.is_request(), m.status())).collect();
+    assert_eq!(said, [(false, 487)]);
+}

@@ -596,6 +596,7 @@ impl Function for Ue {
             Input::Start
             | Input::Restored { .. }
             | Input::Loaded { .. }
+            | Input::Naptr { .. }
             | Input::Scanned { .. }
             | Input::Committed { .. }
             | Input::Relay(_) => {}

@@ -137,7 +137,18 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
             ),
         ],
     ),
-    ("scscf", &[LISTEN, AT]),
+    (
+        "scscf",
+        &[
+            LISTEN,
+            AT,
+            key(
+                "enum_suffix",
+                Kind::Domain,
+                "The domain below which ENUM (RFC 6116) finds numbers, such as e164.arpa; none is asked unless told.",
+            ),
+        ],
+    ),
     ("icscf", &[LISTEN, AT]),
     (
         "pcscf",

@@ -100,6 +100,7 @@ impl Reader {
             }
             ("ipsmgw", "service_centre") => self.service_centre(value),
             ("pcscf", "emergency_numbers") => self.emergency_numbers(value),
+            ("scscf", "enum_suffix") => self.config.enum_suffix = self.domain(value),
             ("ecscf", "centre") => self.centres(value),
             ("bgcf", "routes") => self.routes(value),
             ("dialling", "country") => self.config.dialling[0] = self.digits(value),

@@ -7,6 +7,7 @@ mod criteria;
 mod limits;
 mod media;
 mod names;
+mod outside;
 mod peers;
 mod ports;
 mod realms;
@@ -39,6 +40,7 @@ pub const ALL: &[Check] = &[
     realms::check,
     subscribers::check,
     criteria::check,
+    outside::check,
     trust::check,
     roles::check,
 ];

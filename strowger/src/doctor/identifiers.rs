@@ -125,6 +125,10 @@ identifiers! {
     SERVER_UNTRUSTED "server-untrusted" Loses "an application server is treated as a stranger";
     SERVER_CIRCLE "server-circle" Loses "an application server's address is our own listener";
 
+    OUTSIDE_UNUSED "outside-unused" Loses "an emergency centre or a trunk is configured, and its function does not run";
+    OUTSIDE_WITHOUT_ADDRESS "outside-without-address" Loses "emergency centres or trunks have no address of ours to send to";
+    OUTSIDE_FROM_UNKNOWN "outside-from-unknown" Loses "requests of an emergency centre or a trunk are refused";
+
     TRUST_EVERYBODY "trust-everybody" Loses "every host may claim any identity and ask the HSS for keys";
     TRUST_PHONES "trust-phones" Note "the network that phones register in is trusted";
     NOBODY_ADMITTED "nobody-admitted" StopsCalls "functions on other hosts are refused as strangers";

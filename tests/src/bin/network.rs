@@ -138,6 +138,13 @@ fn plan(spec: &Spec) -> Plan {
         let seam = Seam { transport: role(word).transports()[0], address: *address };
         plan.elsewhere.insert(role(word), vec![seam]);
     }
+    let optional = [(Role::Ecscf, &spec.centres, 5090), (Role::Bgcf, &spec.routes, 5080)];
+    for (role, _, port) in optional.into_iter().filter(|(_, uses, _)| !uses.is_empty()) {
+        plan.here.insert(role, vec![(here, port).into()]);
+    }
+    plan.centres = spec.centres.iter().map(|text| text.parse().expect("a centre")).collect();
+    plan.routes = spec.routes.iter().map(|text| text.parse().expect("a route")).collect();
+    plan.enum_suffix.clone_from(&spec.enum_suffix);
     let criteria = FilterCriteria::parse_all(spec.ifc.iter().map(String::as_str));
     plan.criteria = criteria.expect("filter criteria");
     plan.trusted = spec.trusted.iter().map(|ip| (*ip, 32)).collect();

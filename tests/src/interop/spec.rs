@@ -36,6 +36,12 @@ pub struct Spec {
     pub ifc: Vec<String>,
     /// Addresses of application servers.
     pub trusted: Vec<IpAddr>,
+    /// Who answers emergency calls; the E-CSCF listens on port 5090 then.
+    pub centres: Vec<String>,
+    /// Trunks; the BGCF listens on port 5080 then.
+    pub routes: Vec<String>,
+    /// The domain below which ENUM finds numbers.
+    pub enum_suffix: Option<String>,
     /// Where everything that crossed is written at the end.
     pub capture: Option<String>,
 }

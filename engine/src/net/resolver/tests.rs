@@ -19,12 +19,18 @@ fn zone(name: &str) -> Vec<(u32, RData)> {
         let bytes = |b: &[u8]| b.to_vec().into_boxed_slice();
         RData::NAPTR(NAPTR::new(order, 10, bytes(b"S"), bytes(services), bytes(b""), n(to)))
     };
+    let enum_rule = |order| {
+        let bytes = |b: &[u8]| b.to_vec().into_boxed_slice();
+        let regexp = bytes(b"!^.*$!sip:Info@example.com!");
+        RData::NAPTR(NAPTR::new(order, 1, bytes(b"u"), bytes(b"E2U+sip"), regexp, DnsName::root()))
+    };
     match name {
         "NAPTR home.test" => vec![
             (60, naptr(20, b"SIP+D2U", "_sip._udp.home.test.")),
             (60, naptr(10, b"SIP+D2T", "_sip._tcp.home.test.")),
             (60, naptr(5, b"SIPS+D2T", "_sips._tcp.home.test.")),
         ],
+        "NAPTR 3.2.1.e164.test" => [10, 20].map(|order| (60, enum_rule(order))).into(),
         "SRV _sip._tcp.home.test" => vec![(60, srv(2, 0, "b.test.")), (60, srv(1, 0, "a.test."))],
         "SRV _sip._udp.home.test" => vec![(60, srv(1, 0, "c.test."))],
         "SRV _sip._udp.only.test" => vec![(60, srv(1, 0, "c.test."))],
@@ -64,7 +70,8 @@ fn run(resolver: &mut Resolver, now: Instant) -> (Vec<String>, usize) {
                 asked += 1;
                 resolver.datagram(now, server, &answer(&bytes));
             }
-            Step::Answer { function, query, targets } => {
+            Step::Answer { function, input } => {
+                let Input::Resolved { query, targets } = input else { panic!("{input:?}") };
                 assert_eq!((function, query), (ASKER, QueryId(1)));
                 found.extend(targets.iter().map(|t| format!("{:?} {}", t.transport, t.endpoint)));
             }
@@ -94,6 +101,32 @@ fn naptr_chooses_the_transport_and_srv_the_order() {
     assert_eq!(asked, 1, "only what had no time to live is asked again");
     let later = NOW + Duration::from_secs(61);
     assert!(look(&mut resolver, later, name(Service::Sip, "home.test", None, None)).1 > 5);
+}
+
+/// RFC 6116: the records are the asker's business, with the case of their expressions.
+#[test]
+fn naptr_records_are_handed_over_as_they_are() {
+    let mut resolver = resolver(1);
+    for (domain, count) in [("3.2.1.E164.test.", 2), ("4.2.1.e164.test", 0)] {
+        resolver.look_up(NOW, ASKER, QueryId(9), domain);
+        let mut found = None;
+        while let Some(step) = resolver.poll() {
+            match step {
+                Step::Ask { server, bytes } => resolver.datagram(NOW, server, &answer(&bytes)),
+                Step::Answer { input: Input::Naptr { query, records }, .. } => {
+                    assert_eq!(query, QueryId(9));
+                    found = Some(records);
+                }
+                step => panic!("{step:?}"),
+            }
+        }
+        let found = found.expect("an answer");
+        assert_eq!(found.len(), count, "{domain}");
+        for record in found {
+            assert_eq!((record.services.as_str(), record.flags.as_str()), ("e2u+sip", "u"));
+            assert_eq!(record.regexp, "!^.*$!sip:Info@example.com!");
+        }
+    }
 }
 
 #[test]
@@ -139,7 +172,7 @@ fn nobody_answers_at_last() {
         let mut answered = false;
         for _ in 0..100 {
             while let Some(step) = resolver.poll() {
-                if let Step::Answer { targets, .. } = step {
+                if let Step::Answer { input: Input::Resolved { targets, .. }, .. } = step {
                     assert!(targets.is_empty());
                     answered = true;
                 }

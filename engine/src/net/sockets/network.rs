@@ -111,6 +111,11 @@ impl Network for Sockets {
         self.resolver_steps();
     }
 
+    fn look_up(&mut self, now: Instant, function: FunctionId, query: QueryId, domain: &str) {
+        self.resolver.look_up(now, function, query, domain);
+        self.resolver_steps();
+    }
+
     fn release(&mut self, _: Instant, function: FunctionId, keep_listeners: bool) {
         let listens =
             |kind: &Kind| matches!(kind, Kind::Listener(_) | Kind::Udp { listener: true, .. });

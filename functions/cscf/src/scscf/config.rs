@@ -28,6 +28,8 @@ pub struct ScscfConfig {
     pub relay: Option<Name>,
     /// The BGCF's URI, for numbers of other networks; without one they are unknown.
     pub bgcf: Option<String>,
+    /// The domain below which ENUM finds numbers, such as `e164.arpa`; without one nobody is asked.
+    pub enum_suffix: Option<String>,
     /// What people dial before a number.
     pub dialling: Option<Dialling>,
     /// Whose assertions are believed.

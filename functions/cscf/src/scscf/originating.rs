@@ -39,7 +39,7 @@ impl Scscf {
     }
 
     /// §5.4.3.2 step 5 and 10: the criteria are done, the called user's network is next. A number is
-    /// looked for among our own first, and then in the public telephone network.
+    /// looked for by ENUM, among our own, and in the public telephone network, in this order.
     pub(super) fn reach_called_user(
         &mut self,
         now: Instant,
@@ -49,7 +49,21 @@ impl Scscf {
         let number = self.called_number(&pending.request);
         if let Some(number) = number.as_ref().filter(|number| number.starts_with('+')) {
             pending.request.set_uri(format!("tel:{number}"));
+            if self.ask_enum(now, &pending, context, number) {
+                return Ok(());
+            }
         }
+        self.route_onward(now, pending, context, number)
+    }
+
+    /// Where the Request-URI leads. A `number` that nobody here has may be another network's.
+    pub(super) fn route_onward(
+        &mut self,
+        now: Instant,
+        pending: Pending,
+        context: Option<ContextId>,
+        number: Option<String>,
+    ) -> Result<(), Refusal> {
         let request = pending.request.clone();
         let hop = match Uri::parse(request.uri()) {
             _ if request.has(HeaderName::Route) => proxy::onward(&request),

@@ -260,6 +260,19 @@ fn machine() -> Vec<Broken> {
     ]
 }
 
+/// With an emergency centre, one that is a number, and a trunk that has a name.
+fn with_outside() -> Facts {
+    let mut facts = good();
+    let listen = |port| vec![SocketAddr::new(ip("203.0.113.5"), port)];
+    facts.plan.here.insert(Role::Ecscf, listen(5090));
+    facts.plan.here.insert(Role::Bgcf, listen(5080));
+    facts.plan.centres =
+        ["sip:psap@192.0.2.7", "tel:+49301122"].map(|text| text.parse().unwrap()).into();
+    facts.plan.routes = vec!["default=sip:trunk.example".parse().unwrap()];
+    facts.plan.trunks_from = vec![(ip("192.0.2.9"), 32)];
+    facts
+}
+
 fn network() -> Vec<Broken> {
     let at = |role| Who::Function(role);
     let server = || Who::Server("sip:as.example.org".into());
@@ -336,6 +349,11 @@ fn network() -> Vec<Broken> {
         changed(SERVER_CIRCLE, with_server(Answer::Ourselves), |f| {
             f.peers[0].addr = addr("203.0.113.5:5070");
         }),
+        change(OUTSIDE_UNUSED, |f| f.plan.routes = vec!["+49=sip:192.0.2.9".parse().unwrap()]),
+        changed(OUTSIDE_WITHOUT_ADDRESS, with_outside(), |f| {
+            f.plan.here.insert(Role::Ecscf, Vec::new());
+        }),
+        changed(OUTSIDE_FROM_UNKNOWN, with_outside(), |f| f.plan.trunks_from.clear()),
         change(TRUST_EVERYBODY, |f| f.plan.trusted = vec![(ip("0.0.0.0"), 0)]),
         change(TRUST_PHONES, |f| f.plan.trusted = vec![(ip("203.0.113.0"), 24)]),
         (NOBODY_ADMITTED, split(&[Role::Hss], &[])),
@@ -373,7 +391,8 @@ fn nothing_is_wrong_with_what_is_good() {
         &[(Role::Pcscf, "198.51.100.7:5060")],
     );
     let others = [good(), border, reserved, running, with_hss(well), with_icscf(Answer::Well)];
-    for facts in alive.into_iter().chain(others).chain([with_server(Answer::Well)]) {
+    let more = [with_server(Answer::Well), with_outside()];
+    for facts in alive.into_iter().chain(others).chain(more) {
         assert_eq!(examine(&facts), [], "{}", report::text(&facts, &examine(&facts)));
     }
 }
