@@ -95,6 +95,7 @@ pub fn function(plan: &Plan, role: Role, random: Random) -> FunctionSpec {
                 cx_timeout: CX_TIMEOUT,
                 min_expires: plan.min_expires,
                 max_expires: plan.max_expires,
+                digest: plan.digest.clone(),
                 await_auth: Duration::from_secs(240),
                 max_contacts: 8,
             };

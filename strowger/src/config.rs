@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use auth::digest::Algorithm;
 use hss::profile::FilterCriteria;
 pub use problem::{Problem, nearest};
 pub(crate) use read::role_help;
@@ -51,6 +52,8 @@ pub struct Config {
     pub anchor_media: Option<bool>,
     /// What is shown to other programs, and where.
     pub observe: Observe,
+    /// The algorithms of SIP Digest, the most preferred first.
+    pub digest: Option<Vec<Algorithm>>,
     /// The shortest registration in seconds.
     pub min_expires: Option<u32>,
     /// The longest registration in seconds.
@@ -139,6 +142,9 @@ impl Config {
             plan.media_ports = first..=last;
         }
         plan.anchor_media = self.anchor_media.unwrap_or(plan.anchor_media);
+        if let Some(digest) = &self.digest {
+            plan.digest.clone_from(digest);
+        }
         plan.min_expires = self.min_expires.unwrap_or(plan.min_expires);
         plan.max_expires = self.max_expires.unwrap_or(plan.max_expires);
         plan

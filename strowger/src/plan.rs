@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use auth::digest::Algorithm;
 use base::{Service, Transport};
 use hss::profile::FilterCriteria;
 
@@ -116,6 +117,8 @@ pub struct Plan {
     pub media: Vec<IpAddr>,
     /// The relay's UDP ports.
     pub media_ports: std::ops::RangeInclusive<u16>,
+    /// The algorithms of SIP Digest that phones are offered, the most preferred first.
+    pub digest: Vec<Algorithm>,
     /// Longest registration in seconds.
     pub max_expires: u32,
     /// Shortest registration in seconds.
@@ -136,6 +139,7 @@ impl Plan {
             service_centre: SERVICE_CENTRE.to_owned(),
             media: vec![IpAddr::from([127, 0, 0, 1])],
             media_ports: 30_000..=30_999,
+            digest: vec![Algorithm::Md5],
             max_expires: 600_000,
             min_expires: 60,
             anchor_media: true,

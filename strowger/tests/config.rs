@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use auth::digest::Algorithm;
 use strowger::config::{Config, SAMPLE, keys};
 use strowger::observe::Observe;
 use strowger::plan::{Plan, Role};
@@ -42,6 +43,7 @@ hep_id = 0x7ea
 [registration]
 min_expires = 30
 max_expires = 0x1000
+digest = ["sha-256", "MD5"]
 "#;
 
 fn complaint(text: &str) -> String {
@@ -55,7 +57,7 @@ fn loopback() -> [IpAddr; 1] {
 
 #[test]
 fn the_sample_says_what_the_defaults_are() {
-    assert!(SAMPLE.lines().count() < 20);
+    assert!(SAMPLE.lines().count() < 25);
     let both = [IpAddr::from([127, 0, 0, 1]), "::1".parse().unwrap()];
     let sample = Config::parse(SAMPLE).unwrap().plan(None, &both);
     assert_eq!(sample, Config::default().plan(None, &both));
@@ -71,6 +73,7 @@ fn every_key_is_taken_and_in_the_schema() {
     assert_eq!(config.trusted.len(), 3);
     assert_eq!(config.max_expires, Some(4096));
     assert_eq!(config.at[&Role::Icscf].len(), 2);
+    assert_eq!(config.plan(None, &loopback()).digest, [Algorithm::Sha256, Algorithm::Md5]);
     let hep = Some("192.0.2.5:9060".parse().unwrap());
     let metrics = ["127.0.0.1:9090", "[::1]:9090"].map(|at| at.parse().unwrap()).to_vec();
     assert_eq!(config.observe, Observe { metrics, hep, hep_id: 2026 });
@@ -170,6 +173,9 @@ fn everything_wrong_is_told_with_advice() {
         ("[observe]\nhep_id = \"1\"", "expected a number, found string"),
         ("[observe]\nhep_id = 4294967296", "4294967296 is out of range"),
         ("[observe]\nmetric = \"\"", "did you mean `metrics`?"),
+        ("[registration]\ndigest = \"SHA-1\"", "\"SHA-1\" is no algorithm for passwords"),
+        ("[registration]\ndigest = []", "nobody with a password could register"),
+        ("[registration]\ndigest = [\"MD5\", \"md5\"]", "stands twice"),
         ("[registration]\nmin_expires = 0", "0 is out of range"),
         ("[registration]\nmin_expires = 99\nmax_expires = 9", "min_expires (99) is more than"),
         ("domain = \u{201c}x\u{201d}", "straight quotes"),

@@ -1,7 +1,12 @@
 //! Registrations and calls through the whole network, in virtual time.
+#![allow(clippy::unwrap_used)]
 
+use std::sync::{Arc, Mutex};
+
+use auth::digest::Algorithm;
 use base::time::Duration;
 use engine::sim::Weather;
+use strowger::plan::Plan;
 use strowger_tests::Network;
 use strowger_tests::network::sound;
 use ue::{UeOrder, What};
@@ -11,6 +16,39 @@ fn a_phone_with_a_password_registers() {
     let mut network = Network::new(1, Weather::CALM);
     let phone = network.password_phone(1, |_| {});
     network.register(phone);
+}
+
+/// RFC 8760 §2.4: the phone answers the first challenge that it can; where only SHA-256 is offered
+/// nothing else can have been the proof.
+#[test]
+fn a_phone_proves_its_password_with_what_is_offered() {
+    for digest in
+        [&[Algorithm::Sha256][..], &[Algorithm::Md5], &[Algorithm::Sha256, Algorithm::Md5]]
+    {
+        let offered = digest.to_vec();
+        let change = move |plan: &mut Plan| plan.digest.clone_from(&offered);
+        let mut network = Network::new_with(1, Weather::CALM, change);
+        let phone = network.password_phone(1, |_| {});
+        let host = phone.host;
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let see = Arc::clone(&seen);
+        network.sim.tap(move |_, at, crossing| {
+            let text = String::from_utf8_lossy(crossing.bytes);
+            let lines = text
+                .lines()
+                .filter(|line| line.contains("uthenticat") || line.contains("Authorization"));
+            let named = lines.filter_map(|line| line.split_once("algorithm="));
+            let named = named.filter_map(|(_, rest)| rest.split([',', ';']).next());
+            if at == host {
+                see.lock().unwrap().extend(named.map(str::to_owned));
+            }
+        });
+        network.register(phone);
+        // What the 401 offers, then what the REGISTER answers with.
+        let mut expected: Vec<_> = digest.iter().map(|algorithm| algorithm.name()).collect();
+        expected.push(digest[0].name());
+        assert_eq!(seen.lock().unwrap()[..expected.len()], expected);
+    }
 }
 
 #[test]

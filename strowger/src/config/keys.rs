@@ -1,5 +1,6 @@
 //! Every key of the configuration: the one list behind the reader's advice and the JSON schema.
 
+use auth::digest::Algorithm;
 use serde_json::{Map, Value, json};
 
 use crate::plan::Role;
@@ -37,7 +38,12 @@ pub enum Kind {
     Collector,
     /// A number of 32 bits.
     Number,
+    /// An algorithm of SIP Digest, or a list of them.
+    Digest,
 }
+
+/// The algorithms of SIP Digest that we keep H(A1) for.
+pub const DIGEST: [Algorithm; 2] = [Algorithm::Sha256, Algorithm::Md5];
 
 /// One key.
 #[derive(Clone, Copy, Debug)]
@@ -125,6 +131,11 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
         &[
             key("min_expires", Kind::Seconds, "The shortest registration in seconds."),
             key("max_expires", Kind::Seconds, "The longest registration in seconds."),
+            key(
+                "digest",
+                Kind::Digest,
+                "The algorithms that passwords may be proved with, the most preferred first (RFC 8760).",
+            ),
         ],
     ),
 ];
@@ -168,6 +179,7 @@ fn of_kind(key: &Key) -> Value {
         Kind::Seconds => json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX }),
         Kind::Collector => json!({ "type": "string", "pattern": "^(udp:)?[^ ]+:[0-9]{1,5}$" }),
         Kind::Number => json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX }),
+        Kind::Digest => some(json!({ "enum": DIGEST.map(Algorithm::name) })),
         Kind::Switch => json!({ "type": "boolean" }),
     };
     schema["description"] = json!(key.doc);

@@ -96,6 +96,7 @@ impl Reader {
             ("trust", "networks") => self.networks(value),
             ("registration", "min_expires") => self.config.min_expires = self.seconds(value),
             ("registration", "max_expires") => self.config.max_expires = self.seconds(value),
+            ("registration", "digest") => self.digest(value),
             ("observe", "metrics") => self.metrics(value),
             ("observe", "hep") => self.collector(value),
             ("observe", "hep_id") => self.hep_id(value),
@@ -378,6 +379,28 @@ impl Reader {
             self.expires = value.span();
         }
         seconds
+    }
+
+    fn digest(&mut self, value: &Value<'_>) {
+        let mut algorithms = Vec::new();
+        for (word, span) in self.texts(value) {
+            let known = keys::DIGEST.into_iter().find(|a| a.name().eq_ignore_ascii_case(&word));
+            match known {
+                Some(known) if algorithms.contains(&known) => {
+                    self.wrong(span, format!("{word:?} stands twice"), "leave one out");
+                }
+                Some(known) => algorithms.push(known),
+                None => {
+                    let help = "write [\"SHA-256\", \"MD5\"], the one that is preferred first";
+                    self.wrong(span, format!("{word:?} is no algorithm for passwords"), help);
+                }
+            }
+        }
+        if algorithms.is_empty() && self.problems.is_empty() {
+            let help = "write \"SHA-256\", \"MD5\", or both";
+            self.wrong(value.span(), "nobody with a password could register", help);
+        }
+        self.config.digest = Some(algorithms);
     }
 
     /// What is only wrong together.

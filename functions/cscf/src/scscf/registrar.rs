@@ -8,6 +8,7 @@ use sip::header::{Challenge, Credentials, HeaderName, NameAddr, delta_seconds, q
 use sip::reginfo::ContactEvent;
 
 use super::authenticate::Verdict;
+use super::config::ScscfConfig;
 use super::ifc::RegistrationType;
 use super::third_party::Exchange;
 use super::user::{Contact, User};
@@ -100,7 +101,7 @@ impl Scscf {
         let until = now + self.config.await_auth;
         let (impi, stale) = (&register.impi, register.stale);
         match self.challenges.reissue(until, impi, stale, &mut self.random) {
-            Some(challenge) => self.send_challenge(now, &register, &challenge),
+            Some(challenges) => self.send_challenges(now, &register, &challenges),
             None => self.ask_vector(now, register, None),
         }
     }
@@ -138,26 +139,32 @@ impl Scscf {
     pub(super) fn challenge(&mut self, now: Instant, register: Register, answer: &Answer) {
         let items = answer.body::<Maa>().map(|maa| maa.auth_data).unwrap_or_default();
         let until = now + self.config.await_auth;
-        let (impi, domain) = (&register.impi, &self.config.home_domain);
-        let challenge = self.challenges.issue(until, impi, domain, &items, &mut self.random);
-        match challenge {
-            Some(challenge) => self.send_challenge(now, &register, &challenge),
-            None => {
-                let text = format!("no challenge for {}: {answer}", register.impi);
-                self.tell(register.about(Event::new(
-                    Severity::Warning,
-                    "scscf.no_challenge",
-                    text,
-                )));
-                let refusal = answer.register_refusal("no authentication data");
-                self.refuse(now, &register.upstream, &refusal);
+        let ScscfConfig { home_domain, digest, .. } = &self.config;
+        let (impi, random) = (&register.impi, &mut self.random);
+        let challenges = self.challenges.issue(until, impi, home_domain, &items, digest, random);
+        if challenges.is_empty() {
+            let mut text = format!("no challenge for {impi}: {answer}");
+            if items.iter().any(|item| item.digest.is_some()) {
+                let wanted: Vec<_> = digest.iter().map(|algorithm| algorithm.name()).collect();
+                text += &format!(
+                    ", but has no H(A1) for {}: give the password anew, or more algorithms to \
+                     `digest` below `[registration]`",
+                    wanted.join(" or ")
+                );
             }
+            self.tell(register.about(Event::new(Severity::Warning, "scscf.no_challenge", text)));
+            let refusal = answer.register_refusal("no authentication data");
+            return self.refuse(now, &register.upstream, &refusal);
         }
+        self.send_challenges(now, &register, &challenges);
     }
 
-    fn send_challenge(&mut self, now: Instant, register: &Register, challenge: &Challenge) {
+    /// One header field for each, the most preferred first: RFC 8760 §2.4.
+    fn send_challenges(&mut self, now: Instant, register: &Register, challenges: &[Challenge]) {
         let mut response = self.proxy.answer(&register.upstream, 401);
-        response.push(HeaderName::WwwAuthenticate, challenge.to_string());
+        for challenge in challenges {
+            response.push(HeaderName::WwwAuthenticate, challenge.to_string());
+        }
         self.proxy.respond(now, &register.upstream, response);
     }
 
