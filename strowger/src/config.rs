@@ -18,6 +18,7 @@ pub(crate) use read::role_help;
 
 use crate::observe::Observe;
 use crate::plan::{Plan, Role, Seam};
+use crate::tls::TlsPlan;
 
 /// A commented file of defaults.
 pub const SAMPLE: &str = include_str!("config/sample.toml");
@@ -38,6 +39,8 @@ pub struct Config {
     pub listen: BTreeMap<Role, Vec<SocketAddr>>,
     /// Where the functions of other processes are.
     pub at: BTreeMap<Role, Vec<Seam>>,
+    /// SIP over TLS.
+    pub tls: TlsPlan,
     /// Networks of other network functions.
     pub trusted: Vec<(IpAddr, u8)>,
     /// Filter criteria that all subscribers share, those for SMS over IP last.
@@ -77,7 +80,7 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Reads a file. A relative path of the store starts at the file's folder.
+    /// Reads a file. Relative paths start at the file's folder.
     ///
     /// # Errors
     /// With everything that is wrong, for a person.
@@ -88,8 +91,11 @@ impl Config {
         let mut config = Config::parse(&text).map_err(|problems| {
             ConfigError::Wrong(problems.iter().map(|problem| problem.show(&file, &text)).collect())
         })?;
-        if let (Some(store), Some(folder)) = (&mut config.store, path.parent()) {
-            *store = folder.join(&*store);
+        let TlsPlan { certificate, key, ca, .. } = &mut config.tls;
+        for file in [&mut config.store, certificate, key, ca].into_iter().flatten() {
+            if let Some(folder) = path.parent() {
+                *file = folder.join(&*file);
+            }
         }
         Ok(config)
     }
@@ -130,6 +136,8 @@ impl Config {
         plan.elsewhere = self.at.clone();
         plan.elsewhere.retain(|role, _| !here.contains(role));
         plan.here = here.into_iter().map(|role| (role, listeners(role))).collect();
+        plan.tls.clone_from(&self.tls);
+        plan.tls.here.retain(|role, _| plan.here.contains_key(role));
         plan.trusted.clone_from(&self.trusted);
         plan.criteria.clone_from(&self.criteria);
         if let Some(number) = &self.service_centre {

@@ -8,6 +8,8 @@ use auth::digest::Algorithm;
 use base::{Service, Transport};
 use hss::profile::FilterCriteria;
 
+use crate::tls::TlsPlan;
+
 /// A network function, by the name that the standards give it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Role {
@@ -68,7 +70,7 @@ impl Role {
         }
     }
 
-    /// The transports that its listeners take.
+    /// The transports that its listeners take, TLS aside.
     pub const fn transports(self) -> &'static [Transport] {
         match self.service() {
             Service::Sip => &[Transport::Udp, Transport::Tcp],
@@ -106,6 +108,8 @@ pub struct Plan {
     pub here: BTreeMap<Role, Vec<SocketAddr>>,
     /// The functions of other processes.
     pub elsewhere: BTreeMap<Role, Vec<Seam>>,
+    /// SIP over TLS.
+    pub tls: TlsPlan,
     /// Networks whose hosts are trusted as network functions: to assert identities (RFC 3325), to ask
     /// the HSS and the relay. The seams are by themselves.
     pub trusted: Vec<(IpAddr, u8)>,
@@ -134,6 +138,7 @@ impl Plan {
             domain: domain.to_owned(),
             here: Role::USUAL.into_iter().map(|role| (role, Vec::new())).collect(),
             elsewhere: BTreeMap::new(),
+            tls: TlsPlan::default(),
             trusted: Vec::new(),
             criteria: Vec::new(),
             service_centre: SERVICE_CENTRE.to_owned(),

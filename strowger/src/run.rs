@@ -26,6 +26,7 @@ use crate::plan::{Plan, Role};
 use crate::provision::{Provisioner, Started};
 use crate::recorder::{LIMITS, Recorder};
 use crate::relay::RtpForward;
+use crate::tls;
 
 /// What the listener for metrics is called in errors.
 pub const METRICS: &str = "metrics";
@@ -39,6 +40,9 @@ pub enum StartError {
     /// The control door cannot be opened.
     #[error(transparent)]
     Door(#[from] DoorError),
+    /// There is no TLS.
+    #[error(transparent)]
+    Tls(#[from] tls::TlsFailure),
     /// The system refuses what every program needs.
     #[error("the system refuses: {0}")]
     System(#[from] io::Error),
@@ -72,7 +76,8 @@ impl Process {
         store: impl Store + Send + 'static,
         log: Log,
     ) -> Result<Process, StartError> {
-        let mut live = Live::new(LiveConfig { framings, ..LiveConfig::default() })?;
+        let tls = tls::load(plan)?;
+        let mut live = Live::new(LiveConfig { framings, tls, ..LiveConfig::default() })?;
         live.store(store);
         for (name, service, places) in assembly::topology(plan) {
             live.topology(&name, Some(service), places);
@@ -81,6 +86,9 @@ impl Process {
         for role in Role::ALL.into_iter().filter(|role| plan.here.contains_key(role)) {
             let spec = assembly::function(plan, role, live.random());
             let id = live.add(spec)?;
+            if plan.tls.is_closed(role) {
+                live.demand_certificates(id);
+            }
             let (plan, mut random) = (plan.clone(), live.random());
             let rebuild = move || assembly::function(&plan, role, random.fork()).function;
             live.rebuild(id, Box::new(rebuild));

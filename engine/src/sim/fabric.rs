@@ -326,6 +326,7 @@ impl Bound {
             transport: Transport::Udp,
             local: Endpoint::Ip(local),
             remote: Endpoint::Ip(remote),
+            proved: false,
         }
     }
 }
@@ -349,7 +350,7 @@ impl Network for HostNetwork<'_> {
         if self.disk.has_failed() {
             return Err(FlowError::Stale);
         }
-        if flow.transport == Transport::Tcp {
+        if flow.transport.is_connection() {
             return self.fabric.transmit_tcp(self.host, function, flow, message);
         }
         let (Some(local), Some(remote)) = (flow.local.socket_addr(), flow.remote.socket_addr())
@@ -375,7 +376,7 @@ impl Network for HostNetwork<'_> {
         request: OpenRequest,
     ) -> Option<Result<Flow, FlowError>> {
         let OpenRequest { service, remote, local, .. } = request;
-        if request.transport == Transport::Tcp {
+        if request.transport.is_connection() {
             let Some(remote) = remote else { return Some(Err(FlowError::Unreachable)) };
             return self.fabric.connect(self.host, function, request, remote);
         }
@@ -408,7 +409,7 @@ impl Network for HostNetwork<'_> {
     }
 
     fn close(&mut self, _: Instant, function: FunctionId, flow: &Flow) {
-        if flow.transport == Transport::Tcp {
+        if flow.transport.is_connection() {
             return self.fabric.close_tcp(self.host, function, flow.id);
         }
         if let Some(local) = flow.local.socket_addr()

@@ -31,6 +31,7 @@ fn flow() -> Flow {
         transport: Transport::Wire,
         local: Endpoint::Wire(WireId(0)),
         remote: Endpoint::Wire(WireId(1)),
+        proved: false,
     }
 }
 

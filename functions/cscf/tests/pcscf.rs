@@ -25,12 +25,20 @@ fn access(phone: &str) -> Flow {
         transport: Transport::Udp,
         local: Endpoint::Ip("10.0.0.1:5060".parse().expect("an address")),
         remote: Endpoint::Ip(phone.parse().expect("an address")),
+        proved: false,
     }
 }
 
 fn core() -> Flow {
     let (local, remote) = (Endpoint::Wire(WireId(0)), Endpoint::Wire(WireId(1)));
-    Flow { id: FlowId(2), service: Service::Sip, transport: Transport::Wire, local, remote }
+    Flow {
+        id: FlowId(2),
+        service: Service::Sip,
+        transport: Transport::Wire,
+        local,
+        remote,
+        proved: false,
+    }
 }
 
 impl Door {

@@ -23,6 +23,7 @@ fn flow(side: usize, transport: Transport) -> Flow {
         transport,
         local: ends[side].into(),
         remote: ends[1 - side].into(),
+        proved: false,
     }
 }
 

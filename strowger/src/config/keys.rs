@@ -10,11 +10,13 @@ use crate::plan::Role;
 pub enum Kind {
     /// A host name.
     Domain,
+    /// A host name, or a list of them.
+    Domains,
     /// A path; relative ones start at the file's folder.
     Path,
     /// A function, or a list of them.
     Roles,
-    /// `address:port`, or a list of them.
+    /// `[tls:]address:port`, or a list of them.
     Listen,
     /// `[transport:]address:port`, or a list of them.
     Seams,
@@ -60,7 +62,11 @@ const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Key {
     Key { name, kind, doc }
 }
 
-const LISTEN: Key = key("listen", Kind::Listen, "Addresses to listen on; [] is none.");
+const LISTEN: Key = key(
+    "listen",
+    Kind::Listen,
+    "Addresses to listen on; [] is none, \"tls:\" before one takes SIP over TLS.",
+);
 const AT: Key = key("at", Kind::Seams, "Where this function is, if it runs in another process.");
 
 /// The keys outside of all sections.
@@ -108,11 +114,31 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
     ("pcscf", &[LISTEN, AT]),
     (
         "trust",
-        &[key(
-            "networks",
-            Kind::Networks,
-            "Networks of other network functions: who may assert identities (RFC 3325), ask the HSS and the relay.",
-        )],
+        &[
+            key(
+                "networks",
+                Kind::Networks,
+                "Networks of other network functions: who may assert identities (RFC 3325), ask the HSS and the relay.",
+            ),
+            key(
+                "names",
+                Kind::Domains,
+                "Names of other network functions: who shows a certificate of one may assert identities.",
+            ),
+        ],
+    ),
+    (
+        "tls",
+        &[
+            key("certificate", Kind::Path, "Our certificate and those up to its authority, PEM."),
+            key("key", Kind::Path, "The certificate's private key, PEM."),
+            key("ca", Kind::Path, "The authorities whose certificates are believed, PEM."),
+            key(
+                "require_client_certificate",
+                Kind::Switch,
+                "Whether functions that no phone talks to let nobody in without a certificate.",
+            ),
+        ],
     ),
     (
         "observe",
@@ -172,9 +198,12 @@ fn of_kind(key: &Key) -> Value {
         Kind::Msisdn => json!({ "type": "string", "pattern": "^\\+?[0-9]{1,15}$" }),
         Kind::SipUri => json!({ "type": "string", "pattern": "^sips?:" }),
         Kind::Roles => some(json!({ "enum": Role::ALL.map(Role::as_str) })),
-        Kind::Listen | Kind::Seams | Kind::Addresses | Kind::Networks | Kind::Criteria => {
-            some(text())
-        }
+        Kind::Domains
+        | Kind::Listen
+        | Kind::Seams
+        | Kind::Addresses
+        | Kind::Networks
+        | Kind::Criteria => some(text()),
         Kind::Ports => json!({ "type": "string", "pattern": "^[0-9]{1,5}-[0-9]{1,5}$" }),
         Kind::Seconds => json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX }),
         Kind::Collector => json!({ "type": "string", "pattern": "^(udp:)?[^ ]+:[0-9]{1,5}$" }),

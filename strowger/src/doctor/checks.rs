@@ -15,6 +15,7 @@ mod store;
 mod subscribers;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod trust;
 
 use super::{Facts, Finding};
@@ -40,5 +41,6 @@ pub const ALL: &[Check] = &[
     subscribers::check,
     criteria::check,
     trust::check,
+    tls::check,
     roles::check,
 ];

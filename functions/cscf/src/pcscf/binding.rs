@@ -31,8 +31,11 @@ pub(super) struct Binding {
     pub(super) service_route: Vec<String>,
     /// How long it lasts.
     pub(super) lifetime: Lifetime,
-    /// The access transport, `true` for TCP.
+    /// The access transport, `true` for TCP, with or without TLS.
     tcp: bool,
+    /// Whether with TLS; records of older programs do not say so.
+    #[serde(default)]
+    tls: bool,
     /// The phone's address as we see it.
     remote: Option<SocketAddr>,
     /// The flow that it registered on, while it stands.
@@ -55,7 +58,8 @@ impl Binding {
             contact,
             service_route: Vec::new(),
             lifetime,
-            tcp: flow.transport == Transport::Tcp,
+            tcp: flow.transport.is_connection(),
+            tls: flow.transport == Transport::Tls,
             remote: flow.remote.socket_addr(),
             flow: Some(flow),
         }
@@ -77,7 +81,7 @@ impl Binding {
             && self.identities == old.identities
             && self.contact == old.contact
             && self.service_route == old.service_route
-            && (self.tcp, self.remote) == (old.tcp, old.remote)
+            && (self.tcp, self.tls, self.remote) == (old.tcp, old.tls, old.remote)
             && self.lifetime.is_covered(&old.lifetime, now)
     }
 
@@ -89,7 +93,9 @@ impl Binding {
             None => self.remote.map(Endpoint::Ip) == Some(flow.remote),
         };
         let ip = self.remote.map(|remote| remote.ip());
-        same || (flow.transport == Transport::Tcp && ip.is_some() && ip == flow.remote.ip())
+        // Who registered over TLS has no business without it.
+        let further = if self.tls { Transport::Tls } else { Transport::Tcp };
+        same || (flow.transport == further && ip.is_some() && ip == flow.remote.ip())
     }
 
     /// Where requests to the phone go: its own flow, or, after a restart of ours, its address.
@@ -97,7 +103,11 @@ impl Binding {
         if let Some(flow) = self.flow {
             return Hop::Flow(flow);
         }
-        let transport = if self.tcp { Transport::Tcp } else { Transport::Udp };
+        let transport = match (self.tls, self.tcp) {
+            (true, _) => Transport::Tls,
+            (false, true) => Transport::Tcp,
+            (false, false) => Transport::Udp,
+        };
         let host = self.remote.map_or(String::new(), |r| r.ip().to_string());
         let port = self.remote.map(|r| r.port());
         Hop::Name(Name { service: Service::Sip, host, port, transport: Some(transport) })

@@ -1,6 +1,6 @@
 //! From the phone to the network, TS 24.229 §5.2.6.3.
 
-use base::{Flow, Instant};
+use base::{Flow, Instant, Transport};
 use sip::header::{HeaderName, NameAddr};
 use sip::{Hop, Message, Method, Stack};
 
@@ -102,7 +102,11 @@ impl Pcscf {
         ) {
             return;
         }
-        let transport = if flow.transport.is_reliable() { ";transport=tcp" } else { "" };
+        let transport = match flow.transport {
+            Transport::Udp => "",
+            Transport::Tls => ";transport=tls",
+            Transport::Tcp | Transport::Wire => ";transport=tcp",
+        };
         let id = binding.id;
         let phone = self.config.address_for(flow);
         let phone = format!("<sip:{direction}.{id:x}@{phone}{transport};lr>");

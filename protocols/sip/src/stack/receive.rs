@@ -14,7 +14,7 @@ impl Stack {
     pub fn received(&mut self, now: Instant, flow: Flow, bytes: Bytes) {
         match Message::parse(bytes.clone()) {
             Ok(message) => {
-                self.remember(flow);
+                self.remember(flow, None);
                 if message.is_request() {
                     self.received_request(now, flow, message);
                 } else {
