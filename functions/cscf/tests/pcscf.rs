@@ -76,13 +76,17 @@ impl Door {
     }
 
     fn phone_says(&mut self, start: &str, headers: &str) {
+        self.phone_says_on(access(PHONE), start, headers);
+    }
+
+    fn phone_says_on(&mut self, flow: Flow, start: &str, headers: &str) {
         let method = start.split(' ').next().unwrap_or_default();
         let text = format!(
             "{start} SIP/2.0\r\nVia: SIP/2.0/UDP {PHONE};branch=z9hG4bK{}\r\nMax-Forwards: 70\r\n\
              From: <sip:alice@test>;tag=1\r\nCall-ID: c{method}\r\nCSeq: 1 {method}\r\n{headers}\r\n",
             self.to_phone.len() + self.to_network.len(),
         );
-        self.input(Input::Received { flow: access(PHONE), message: text.into() });
+        self.input(Input::Received { flow, message: text.into() });
     }
 
     /// The network answers the last request that it got.
@@ -94,7 +98,12 @@ impl Door {
     }
 
     fn register(&mut self) {
-        self.phone_says(
+        self.register_on(access(PHONE));
+    }
+
+    fn register_on(&mut self, flow: Flow) {
+        self.phone_says_on(
+            flow,
             "REGISTER sip:test",
             "To: <sip:alice@test>\r\nContact: <sip:a@10.0.0.9>\r\n",
         );
@@ -363,4 +372,33 @@ fn a_last_notify_is_not_waited_for_forever() {
         door.input(Input::Timeout);
     }
     assert_eq!(subscriptions(&door), Some(0));
+}
+
+/// RFC 3261 §16.6 step 4, RFC 5630: a phone over TLS is told of TLS, and has to stay with it.
+#[test]
+fn a_phone_over_tls_stays_there() {
+    let mut door = Door::new();
+    let local = Endpoint::Ip("10.0.0.1:5061".parse().expect("an address"));
+    let tls = Flow { id: FlowId(7), transport: Transport::Tls, local, ..access(PHONE) };
+    door.register_on(tls);
+    let recorded = |door: &Door| {
+        let invite = door.to_network.last().expect("it is forwarded");
+        let phone: Vec<_> = invite.list(HeaderName::RecordRoute).collect();
+        phone[1].to_owned()
+    };
+    let headers = "To: <sip:bob@test>\r\nContact: <sip:a@10.0.0.9>\r\n\
+                   Route: <sip:pcscf.test:5061;transport=tls;lr>\r\n";
+    door.phone_says_on(tls, INVITE, headers);
+    let route = recorded(&door);
+    assert!(route.starts_with("<sip:mo.") && route.ends_with("@10.0.0.1:5061;transport=tls;lr>"));
+    door.phone_says_on(tls, "INVITE sips:bob@test", headers);
+    assert!(recorded(&door).starts_with("<sips:mo."), "{}", recorded(&door));
+    let before = door.to_network.len();
+    let remote = Endpoint::Ip("10.0.0.9:6060".parse().expect("an address"));
+    let plain = Flow { id: FlowId(8), transport: Transport::Tcp, remote, ..access(PHONE) };
+    door.phone_says_on(plain, INVITE, headers);
+    assert_eq!((door.to_network.len(), door.to_phone.last().unwrap().status()), (before, 403));
+    // A further connection with TLS is one of the phone's, as over TCP.
+    door.phone_says_on(Flow { id: FlowId(9), remote, ..tls }, INVITE, headers);
+    assert_eq!(door.to_network.len(), before + 1);
 }

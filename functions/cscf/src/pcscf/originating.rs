@@ -109,7 +109,10 @@ impl Pcscf {
         };
         let id = binding.id;
         let phone = self.config.address_for(flow);
-        let phone = format!("<sip:{direction}.{id:x}@{phone}{transport};lr>");
+        // RFC 3261 §16.6 step 4: who is asked for by sips is told of sips.
+        let secure = flow.transport == Transport::Tls && request.uri().starts_with("sips:");
+        let scheme = if secure { "sips" } else { "sip" };
+        let phone = format!("<{scheme}:{direction}.{id:x}@{phone}{transport};lr>");
         let network = format!("<sip:{direction}.{id:x}@{};lr>", self.config.sent_by());
         let (below, above) = if direction == "mo" { (phone, network) } else { (network, phone) };
         request.push_front(HeaderName::RecordRoute, below);
