@@ -4,12 +4,13 @@
 use std::sync::{Arc, Mutex};
 
 use auth::digest::Algorithm;
+use base::Transport;
 use base::time::Duration;
 use engine::sim::Weather;
-use strowger::plan::Plan;
+use strowger::plan::{Plan, Role};
 use strowger_tests::Network;
 use strowger_tests::network::sound;
-use ue::{UeOrder, What};
+use ue::{UeConfig, UeOrder, What};
 
 #[test]
 fn a_phone_with_a_password_registers() {
@@ -48,6 +49,43 @@ fn a_phone_proves_its_password_with_what_is_offered() {
         let mut expected: Vec<_> = digest.iter().map(|algorithm| algorithm.name()).collect();
         expected.push(digest[0].name());
         assert_eq!(seen.lock().unwrap()[..expected.len()], expected);
+    }
+}
+
+/// To functions TLS is another transport; the simulator carries it as it carries TCP.
+#[test]
+fn phones_over_tls_call_and_come_back() {
+    for seed in 1..=10 {
+        let weather = Weather { loss: 0.05, ..Weather::CALM };
+        let mut network = Network::new_with(seed, weather, |plan| {
+            let at = plan.here[&Role::Pcscf].iter().map(|at| (at.ip(), 5061).into()).collect();
+            plan.tls.here.insert(Role::Pcscf, at);
+        });
+        let over_tls = |config: &mut UeConfig| {
+            config.transport = Transport::Tls;
+            let proxy = config.proxy.as_mut().unwrap();
+            (proxy.port, proxy.transport) = (Some(5061), Some(Transport::Tls));
+        };
+        let (alice, bob) = (network.sim_phone(1, over_tls), network.password_phone(2, over_tls));
+        let call = |network: &mut Network| {
+            network.order(alice, UeOrder::Call { to: bob.tel(), token: 7 });
+            let call = network.until(Duration::from_secs(20), |host, report| match &report.what {
+                What::Answered { call, .. } if host == alice.host => Some(*call),
+                What::Ended { status, reason, .. } => panic!("seed {seed}: {status} {reason}"),
+                _ => None,
+            });
+            network.order(alice, UeOrder::Hangup(call.expect("an answer")));
+            network.run(Duration::from_secs(5));
+        };
+        network.register(alice);
+        network.register(bob);
+        call(&mut network);
+        // All connections are gone; the phones come back over new ones.
+        network.restart(Role::Pcscf);
+        network.run(Duration::from_secs(1));
+        network.register(alice);
+        network.register(bob);
+        call(&mut network);
     }
 }
 

@@ -275,3 +275,23 @@ fn a_connection_over_tls_serves_the_name_that_it_was_opened_for() {
     assert_eq!(opens(&mut stack, "sip:10.0.0.2:5061;transport=tls", 5), (tls, Some(None)));
     assert_eq!(opens(&mut stack, "sips:b@home.test", 6), (tls, named("home.test")));
 }
+
+/// RFC 5626 §3.5.1: two line ends on a connection are answered by one, at once; over UDP they are nothing.
+#[test]
+fn a_keep_alive_is_answered_on_a_connection() {
+    let now = Instant::from_unix_micros(1_000_000);
+    for (transport, answers) in
+        [(Transport::Udp, 0), (Transport::Wire, 0), (Transport::Tcp, 1), (Transport::Tls, 1)]
+    {
+        let mut stack = Stack::new(StackConfig::default(), Random::from_u64(1));
+        for bytes in ["\r\n", "\r\n\r\n", "\n\n\n\n"] {
+            stack.received(now, flow(0, transport), bytes.into());
+        }
+        let mut sent = Vec::new();
+        while let Some(output) = stack.poll_output() {
+            let Output::Transmit { message, .. } = output else { panic!("{output:?}") };
+            sent.push(message);
+        }
+        assert_eq!(sent, vec![&b"\r\n"[..]; answers], "{transport:?}");
+    }
+}
