@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex};
 
 use auth::digest::Algorithm;
 use base::Transport;
+use base::redact::Secret;
 use base::time::Duration;
 use engine::sim::Weather;
 use strowger::plan::{Plan, Role};
 use strowger_tests::Network;
-use strowger_tests::network::sound;
-use ue::{UeConfig, UeOrder, What};
+use strowger_tests::network::{DOMAIN, Phone, sound};
+use ue::{Credential, UeConfig, UeOrder, What};
 
 #[test]
 fn a_phone_with_a_password_registers() {
@@ -86,6 +87,66 @@ fn phones_over_tls_call_and_come_back() {
         network.register(alice);
         network.register(bob);
         call(&mut network);
+    }
+}
+
+/// RFC 5626: a phone with two flows, played by two hosts. A call takes the newer one alone, and the other
+/// one once that is gone.
+#[test]
+fn a_phone_is_reached_by_the_flow_that_is_left() {
+    for transport in [Transport::Tcp, Transport::Tls] {
+        let port = if transport == Transport::Tls { 5061 } else { 5060 };
+        let mut network = Network::new_with(1, Weather::CALM, |plan| {
+            let at = plan.here[&Role::Pcscf].iter().map(|at| (at.ip(), 5061).into()).collect();
+            plan.tls.here.insert(Role::Pcscf, at);
+        });
+        let flow = move |reg_id| {
+            move |config: &mut UeConfig| {
+                let credential = Credential::Password(Secret::new("secret1".to_owned()));
+                let identity = format!("sip:user1@{DOMAIN}");
+                let mut user1 = UeConfig::new("user1", &identity, credential, DOMAIN);
+                (user1.contact, user1.media) = (config.contact.clone(), config.media.clone());
+                user1.proxy.clone_from(&config.proxy);
+                let proxy = user1.proxy.as_mut().unwrap();
+                (proxy.port, proxy.transport) = (Some(port), Some(transport));
+                user1.transport = transport;
+                user1.options.instance =
+                    Some("urn:uuid:00000000-0000-1000-8000-000A95A0E128".into());
+                user1.options.reg_id = Some(reg_id);
+                *config = user1;
+            }
+        };
+        let first = network.password_phone(1, flow(1));
+        let second = network.password_phone(2, flow(2));
+        let bob = network.sim_phone(3, |_| {});
+        for phone in [first, second, bob] {
+            network.register(phone);
+        }
+        let core = network.core;
+        assert_eq!(network.census(core, "scscf").count("bindings"), 3);
+        // Who rings, the status that the call ends or is answered with; then a host is gone.
+        let mut rings = |gone: Phone| {
+            network.order(bob, UeOrder::Call { to: first.tel(), token: 7 });
+            let mut rung = Vec::new();
+            let end = network.until(Duration::from_secs(20), |host, report| match &report.what {
+                What::Incoming { .. } => {
+                    rung.push(host);
+                    None
+                }
+                What::Answered { call, .. } if host == bob.host => Some((200, Some(*call))),
+                What::Ended { status, .. } if host == bob.host => Some((*status, None)),
+                _ => None,
+            });
+            let (status, call) = end.expect("the call is answered");
+            call.into_iter().for_each(|call| network.order(bob, UeOrder::Hangup(call)));
+            network.run(Duration::from_secs(5));
+            network.sim.crash(gone.host);
+            network.run(Duration::from_secs(1));
+            (rung, status)
+        };
+        assert_eq!(rings(second), (vec![second.host], 200), "{transport:?}");
+        assert_eq!(rings(first), (vec![first.host], 200), "{transport:?}");
+        assert_eq!(rings(first), (vec![], 480), "{transport:?}");
     }
 }
 

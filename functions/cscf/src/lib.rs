@@ -6,6 +6,8 @@
 //! - [`scscf`]: registrar, filter criteria and routing, TS 24.229 §5.4.
 //! - [`cx`]: what I- and S-CSCF ask the HSS, TS 29.228.
 //!
+//! Covered beside them: RFC 5626 (several flows of one phone), RFC 8760 (Digest with SHA-256).
+//!
 //! They meet only on the wire: no function here calls another's code. Not here yet: IPsec (Gm), Rx,
 //! Ro; their seams are named in the machines.
 
@@ -14,6 +16,7 @@
 pub mod cx;
 pub mod icscf;
 mod lifetime;
+mod outbound;
 mod own;
 pub mod pcscf;
 pub mod proxy;

@@ -402,3 +402,35 @@ fn a_phone_over_tls_stays_there() {
     door.phone_says_on(Flow { id: FlowId(9), remote, ..tls }, INVITE, headers);
     assert_eq!(door.to_network.len(), before + 1);
 }
+
+/// RFC 5626 §5.1 and §5.3: our Path says that we keep the flow, and when it is gone so is the way.
+#[test]
+fn a_flow_that_is_gone_is_told_as_430() {
+    let contact = "<sip:a@10.0.0.9>;+sip.instance=\"<urn:uuid:1>\";reg-id=1";
+    let tcp = Flow { id: FlowId(7), transport: Transport::Tcp, ..access(PHONE) };
+    for (supported, status) in [("path, outbound", Some(430)), ("path", None)] {
+        let mut door = Door::new();
+        let headers =
+            format!("To: <sip:alice@test>\r\nContact: {contact}\r\nSupported: {supported}\r\n");
+        door.phone_says_on(tcp, "REGISTER sip:test", &headers);
+        let path = door.to_network[0].get(HeaderName::Path).unwrap().to_owned();
+        assert_eq!(path.ends_with(";ob>"), status.is_some(), "{path}");
+        door.network_answers(200, |ok| {
+            ok.push(HeaderName::Contact, format!("{contact};expires=600"));
+            if status.is_some() {
+                ok.push(HeaderName::Require, "outbound");
+            }
+        });
+        let invite = |door: &mut Door| {
+            let phone = (door.to_phone.len(), door.to_network.len());
+            let headers = format!("Call-ID: n{}\r\nRoute: {path}\r\n", phone.0);
+            network_says(door, "INVITE sip:a@10.0.0.9", &headers);
+            let answers = door.to_network[phone.1..].iter();
+            let answered = answers.map(Message::status).find(|status| *status >= 200);
+            (door.to_phone.len() > phone.0, answered)
+        };
+        assert_eq!(invite(&mut door), (true, None), "it goes along the flow");
+        door.input(Input::Closed { flow: tcp, error: base::FlowError::Closed });
+        assert_eq!(invite(&mut door).1, status, "{supported}");
+    }
+}

@@ -389,6 +389,9 @@ impl Core {
         let options = &self.config.options;
         if let Some(instance) = &options.instance {
             out.push_str(&format!(";+sip.instance=\"<{instance}>\""));
+            if let Some(reg_id) = options.reg_id {
+                out.push_str(&format!(";reg-id={reg_id}"));
+            }
         }
         if options.ims {
             out.push_str(&format!(";+g.3gpp.icsi-ref=\"{ICSI}\";audio"));

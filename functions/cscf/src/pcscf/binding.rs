@@ -36,6 +36,10 @@ pub(super) struct Binding {
     /// Whether with TLS; records of older programs do not say so.
     #[serde(default)]
     tls: bool,
+    /// Which of the phone's flows it is, if the registrar treats it by RFC 5626; records of older
+    /// programs do not say so.
+    #[serde(default)]
+    pub(super) reg_id: Option<u32>,
     /// The phone's address as we see it.
     remote: Option<SocketAddr>,
     /// The flow that it registered on, while it stands.
@@ -60,6 +64,7 @@ impl Binding {
             lifetime,
             tcp: flow.transport.is_connection(),
             tls: flow.transport == Transport::Tls,
+            reg_id: None,
             remote: flow.remote.socket_addr(),
             flow: Some(flow),
         }
@@ -81,6 +86,7 @@ impl Binding {
             && self.identities == old.identities
             && self.contact == old.contact
             && self.service_route == old.service_route
+            && self.reg_id == old.reg_id
             && (self.tcp, self.tls, self.remote) == (old.tcp, old.tls, old.remote)
             && self.lifetime.is_covered(&old.lifetime, now)
     }
@@ -96,6 +102,11 @@ impl Binding {
         // Who registered over TLS has no business without it.
         let further = if self.tls { Transport::Tls } else { Transport::Tcp };
         same || (flow.transport == further && ip.is_some() && ip == flow.remote.ip())
+    }
+
+    /// Whether the flow is gone by which alone the phone wants to be reached, RFC 5626 §5.3.
+    pub(super) fn is_lost(&self) -> bool {
+        self.reg_id.is_some() && self.tcp && self.flow.is_none()
     }
 
     /// Where requests to the phone go: its own flow, or, after a restart of ours, its address.
@@ -172,7 +183,13 @@ impl Bindings {
 
     /// The binding that a REGISTER on this flow refreshes: the same identity from the same address,
     /// or the same contact on a new connection.
-    pub(super) fn matching(&self, aor: &str, contact: &str, flow: &Flow) -> Option<&Binding> {
+    pub(super) fn matching(
+        &self,
+        aor: &str,
+        contact: &str,
+        reg_id: Option<u32>,
+        flow: &Flow,
+    ) -> Option<&Binding> {
         let bindings = || {
             let ids = self.by_aor.get(aor).into_iter().flatten();
             ids.filter_map(|id| self.by_id.get(id))
@@ -181,7 +198,9 @@ impl Bindings {
             Some(own) => key(&own) == key(flow),
             None => !b.tcp && b.remote.map(Endpoint::Ip) == Some(flow.remote),
         };
-        let same = |b: &&Binding| b.flow.is_none() && b.contact == contact;
+        let same = |b: &&Binding| {
+            b.flow.is_none() && b.contact == contact && (b.reg_id.is_none() || b.reg_id == reg_id)
+        };
         bindings().find(here).or_else(|| bindings().find(same))
     }
 

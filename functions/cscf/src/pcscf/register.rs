@@ -7,6 +7,7 @@ use sip::{Hop, Message, Uri};
 use super::binding::Binding;
 use super::{Kept, Pcscf, identity};
 use crate::lifetime::Lifetime;
+use crate::outbound;
 use crate::proxy::{Refusal, Upstream};
 
 /// A REGISTER on its way.
@@ -15,6 +16,8 @@ pub(super) struct Pending {
     id: u64,
     aor: String,
     contact: String,
+    /// Which of its flows the phone says it is.
+    reg_id: Option<u32>,
     flow: Flow,
 }
 
@@ -36,13 +39,17 @@ impl Pcscf {
         let contact = request.list(HeaderName::Contact).next();
         let contact = contact.ok_or(Refusal::new(403, "REGISTER without Contact"))?;
         let contact = NameAddr::parse(contact).ok_or(Refusal::new(400, "Contact is no address"))?;
+        let several = outbound::begins_here(&request, &contact);
+        let reg_id = outbound::reg_id(&contact).filter(|_| several);
         let contact = contact.uri.to_owned();
-        let known = self.bindings.matching(&aor, &contact, &flow).map(|b| b.id);
+        let known = self.bindings.matching(&aor, &contact, reg_id, &flow).map(|b| b.id);
         if known.is_none() && (self.draining || self.bindings.len() >= self.config.max_bindings) {
             return Err(Refusal::new(503, "no more phones"));
         }
         let id = known.unwrap_or_else(|| self.random.u64());
-        let path = format!("<sip:term.{id:x}@{};lr>", self.config.sent_by());
+        // RFC 5626 §5.1: we keep the phone's flow.
+        let ob = if several { ";ob" } else { "" };
+        let path = format!("<sip:term.{id:x}@{};lr{ob}>", self.config.sent_by());
         request.push_front(HeaderName::Path, path);
         request.remove_token(HeaderName::Require, "sec-agree");
         request.remove_token(HeaderName::ProxyRequire, "sec-agree");
@@ -55,7 +62,7 @@ impl Pcscf {
         request.push(HeaderName::PVisitedNetworkId, sip::lex::quote(&self.config.network));
         self.add_charging_vector(&mut request);
         strip_integrity_claim(&mut request);
-        let kept = Kept::Register(Pending { id, aor, contact, flow });
+        let kept = Kept::Register(Pending { id, aor, contact, reg_id, flow });
         let hop = Hop::Name(self.config.icscf.clone());
         self.proxy.forward(now, upstream.clone(), vec![(request, hop)], kept);
         Ok(())
@@ -89,6 +96,8 @@ impl Pcscf {
         let lifetime = Lifetime::new(now, granted);
         let (aor, contact) = (pending.aor.clone(), pending.contact.clone());
         let mut binding = Binding::new(pending.id, aor, contact, pending.flow, lifetime);
+        let several = response.lists(HeaderName::Require, outbound::OUTBOUND);
+        binding.reg_id = pending.reg_id.filter(|_| several);
         binding.identities = uris(response, HeaderName::PAssociatedUri);
         if binding.identities.is_empty() {
             binding.identities.push(pending.aor.clone());

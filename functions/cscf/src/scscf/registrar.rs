@@ -15,6 +15,7 @@ use super::user::{Contact, User};
 use super::{Scscf, Waiting, aor_of};
 use crate::cx::{Answer, private_identity};
 use crate::lifetime::Lifetime;
+use crate::outbound;
 use crate::proxy::{Refusal, Upstream};
 
 /// A REGISTER that waits for the HSS.
@@ -247,6 +248,7 @@ impl Scscf {
         let call_id = request.get(HeaderName::CallId).unwrap_or("");
         let cseq = request.get(HeaderName::CSeq).and_then(sip::header::CSeq::parse);
         let cseq = cseq.map_or(0, |c| c.number);
+        let several = outbound::applies(request);
         let path: Vec<String> = request.list(HeaderName::Path).map(str::to_owned).collect();
         for element in request.list(HeaderName::Contact) {
             if element == "*" {
@@ -265,6 +267,7 @@ impl Scscf {
             let mut contact =
                 Contact::new(without_expires(&address), address.uri.to_owned(), lifetime);
             contact.instance = address.params.get("+sip.instance").map(str::to_owned);
+            contact.reg_id = outbound::reg_id(&address).filter(|_| several);
             contact.q = address.params.get("q").and_then(q_value).unwrap_or(1000);
             contact.path = path.clone();
             contact.call_id = call_id.to_owned();
@@ -348,7 +351,12 @@ impl Scscf {
             let route = format!("<sip:orig@{};lr>", self.config.sent_by());
             response.push(HeaderName::ServiceRoute, route);
         }
-        response.push(HeaderName::Supported, "path");
+        let contact = register.request.list(HeaderName::Contact).filter_map(NameAddr::parse);
+        let several = outbound::applies(&register.request);
+        if several && contact.into_iter().any(|contact| outbound::reg_id(&contact).is_some()) {
+            response.push(HeaderName::Require, outbound::OUTBOUND);
+        }
+        response.push(HeaderName::Supported, "path, outbound");
         response
     }
 
