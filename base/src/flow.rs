@@ -13,6 +13,8 @@ pub enum Transport {
     Udp,
     /// A connection; the engine hands over whole messages, cut by the service's framing.
     Tcp,
+    /// TLS over TCP; functions see only what was said inside, once the handshake is over.
+    Tls,
     /// An in-memory wire: reliable, ordered, keeps message borders. To SIP it is TCP, to Diameter an
     /// open peer without a watchdog.
     Wire,
@@ -22,6 +24,11 @@ impl Transport {
     /// Whether a message that was sent is delivered or the flow is closed, never silently lost.
     pub const fn is_reliable(self) -> bool {
         !matches!(self, Transport::Udp)
+    }
+
+    /// Whether a flow is a connection on the network.
+    pub const fn is_connection(self) -> bool {
+        matches!(self, Transport::Tcp | Transport::Tls)
     }
 }
 
@@ -112,6 +119,8 @@ pub struct Flow {
     pub local: Endpoint,
     /// The other end.
     pub remote: Endpoint,
+    /// Whether the other end showed a certificate of a network function (RFC 5922 §7): only on TLS.
+    pub proved: bool,
 }
 
 impl Flow {
@@ -155,6 +164,9 @@ pub enum FlowError {
     /// A queue is full; the work is refused instead of waited for.
     #[error("queue full")]
     Overloaded,
+    /// No TLS: the other end speaks none, or its certificate is not good for the name asked for.
+    #[error("no TLS connection that can be trusted")]
+    Untrusted,
     /// No local address or port is free for it.
     #[error("no local port")]
     NoPort,

@@ -174,6 +174,8 @@ pub enum Output {
         /// Our end, if it matters. Port 0 is any free port; `None` is any listener of this function
         /// for the same service and IP version, else any free port.
         local: Option<SocketAddr>,
+        /// For TLS: whose certificate the other end has to show, RFC 5922 §7.3; `None` is its address's.
+        name: Option<String>,
     },
     /// Close a connection or an own UDP socket.
     Close {

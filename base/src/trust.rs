@@ -21,12 +21,12 @@ impl Networks {
     }
 
     /// Whether the far end of a flow is a network function, whose assertions are believed (the trust
-    /// domain of RFC 3325): it is in one of the networks, or a function of the same process. A program
-    /// on this host is not enough: it may be a phone.
+    /// domain of RFC 3325): it is in one of the networks, has proved it by a certificate, or is a
+    /// function of the same process. A program on this host is not enough: it may be a phone.
     pub fn includes(&self, flow: &Flow) -> bool {
         match flow.remote {
             Endpoint::Wire(_) => true,
-            Endpoint::Ip(remote) => self.contains(remote.ip()),
+            Endpoint::Ip(remote) => flow.proved || self.contains(remote.ip()),
         }
     }
 
@@ -88,7 +88,7 @@ mod tests {
             let end = |text| Endpoint::Ip((ip(text), 3868).into());
             let (local, remote) = (end(local), end(remote));
             let (id, service) = (FlowId(1), Service::Diameter);
-            Flow { id, service, transport: Transport::Tcp, local, remote }
+            Flow { id, service, transport: Transport::Tcp, local, remote, proved: false }
         };
         let admits = |local, remote| networks.admits(&flow(local, remote));
         assert!(admits("192.0.2.1", "10.1.9.9"));
@@ -97,6 +97,8 @@ mod tests {
         assert!(admits("192.0.2.1", "::ffff:10.1.2.3"));
         assert!(!admits("192.0.2.1", "192.0.2.2") && !admits("192.0.2.1", "10.2.0.1"));
         assert!(networks.includes(&flow("192.0.2.1", "10.1.9.9")));
-        assert!(!networks.includes(&flow("127.0.0.1", "127.0.0.2")));
+        let stranger = flow("127.0.0.1", "127.0.0.2");
+        assert!(!networks.includes(&stranger));
+        assert!(networks.includes(&Flow { proved: true, ..stranger }));
     }
 }

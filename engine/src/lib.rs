@@ -13,10 +13,11 @@
 //! seen by a [`shard::Tap`]; reports and log lines go to a [`shard::Console`].
 //!
 //! Covered: RFC 3263 §4 (NAPTR, SRV, A, AAAA), RFC 2782 (order and weight), RFC 6733 §5.2 and
-//! RFC 6408 (Diameter peers by DNS), RFC 2308 (negative answers), RFC 1035 over UDP with EDNS.
+//! RFC 6408 (Diameter peers by DNS), RFC 2308 (negative answers), RFC 1035 over UDP with EDNS,
+//! RFC 5922 §7 (identities in TLS certificates).
 //!
-//! Not done: more than one shard in a process, a store shared between nodes, DNS over TCP, TLS,
-//! SCTP, TUN and XDP.
+//! Not done: more than one shard in a process, a store shared between nodes, DNS over TCP, SCTP, TUN
+//! and XDP.
 
 pub mod framing;
 pub mod host;

@@ -180,6 +180,7 @@ impl Function for Flood {
                 transport: Transport::Tcp,
                 remote: self.to.map(Endpoint::Ip),
                 local: None,
+                name: None,
             }),
             Input::Opened { flow, .. } => {
                 let message = Bytes::from(vec![0; 100_000]);
@@ -378,6 +379,7 @@ impl Function for Own {
                 transport: Transport::Udp,
                 remote: None,
                 local: Some("127.0.0.1:0".parse().unwrap()),
+                name: None,
             }),
             Input::Opened { flow, .. } => {
                 self.flow = Some(flow);

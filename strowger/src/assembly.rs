@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use base::machine::{Function, Name, Order, Target};
 use base::time::Duration;
 use base::trust::Networks;
-use base::{Random, Service};
+use base::{Random, Service, Transport};
 use cscf::Door;
 use cscf::bgcf::config::BgcfConfig;
 use cscf::ecscf::config::EcscfConfig;
@@ -16,7 +16,7 @@ use diameter::node::{NodeConfig, PeerConfig};
 use engine::net::Places;
 use engine::{FunctionSpec, Listener, Place};
 
-use crate::plan::{Plan, Role, SERVICE_CENTRE};
+use crate::plan::{Plan, Role, SERVICE_CENTRE, Seam};
 
 /// How long the HSS may take to answer.
 const CX_TIMEOUT: Duration = Duration::from_secs(5);
@@ -123,6 +123,7 @@ impl Setup {
                     cx_timeout: CX_TIMEOUT,
                     min_expires: plan.min_expires,
                     max_expires: plan.max_expires,
+                    digest: plan.digest.clone(),
                     await_auth: Duration::from_secs(240),
                     max_contacts: 8,
                 }))
@@ -175,6 +176,11 @@ pub fn function(plan: &Plan, role: Role, random: Random) -> FunctionSpec {
         let listener = |transport| Listener { service: role.service(), transport, addr: *addr };
         role.transports().iter().copied().map(listener)
     });
+    let secure = plan.tls.here.get(&role).into_iter().flatten().map(|addr| Listener {
+        service: role.service(),
+        transport: Transport::Tls,
+        addr: *addr,
+    });
     let mut hosts = vec![plan.host(role)];
     if role == Role::Icscf {
         // The home domain's own entry point, TS 23.228 §5.3.2.
@@ -184,7 +190,7 @@ pub fn function(plan: &Plan, role: Role, random: Random) -> FunctionSpec {
         name: role.as_str().to_owned(),
         hosts,
         function: Setup::of(plan, role).build(random),
-        listeners: listeners.collect(),
+        listeners: listeners.chain(secure).collect(),
         tables: tables(role),
     }
 }
@@ -233,10 +239,11 @@ fn uri(plan: &Plan, role: Role) -> String {
 }
 
 /// The port behind a function's name in URIs. Whoever finds the name by its address alone, without SRV
-/// records, needs it, unless it is 5060. Several ports cannot be told by one name.
+/// records, needs it, unless it is 5060. Several ports cannot be told by one name, and where TLS is
+/// cannot be told without saying that it is TLS.
 fn port_in_uris(plan: &Plan, role: Role) -> Option<u16> {
     let here = plan.here.get(&role).into_iter().flatten().map(|at| at.port());
-    let seams = plan.elsewhere.get(&role).into_iter().flatten();
+    let seams = plan.elsewhere.get(&role).into_iter().flatten().filter(|seam| !is_tls(seam));
     let mut ports = here.chain(seams.map(|seam| seam.address.port()));
     let first = ports.next().filter(|port| ![0, role.default_port()].contains(port))?;
     ports.all(|port| port == first).then_some(first)
@@ -287,18 +294,22 @@ fn neighbours(plan: &Plan) -> Networks {
 
 fn networks(plan: &Plan, seams_of: impl Fn(Role) -> bool) -> Vec<(IpAddr, u8)> {
     let seams = plan.elsewhere.iter().filter(|(role, _)| seams_of(**role));
-    let hosts = seams.flat_map(|(_, seams)| seams).map(|seam| {
+    // Who is reached over TLS proves what he is by his certificate.
+    let plain = seams.flat_map(|(_, seams)| seams).filter(|seam| !is_tls(seam));
+    let hosts = plain.map(|seam| {
         let ip = seam.address.ip();
         (ip, if ip.is_ipv4() { 32 } else { 128 })
     });
     plan.trusted.iter().copied().chain(hosts).collect()
 }
 
+fn is_tls(seam: &&Seam) -> bool {
+    seam.transport == Transport::Tls
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Seam;
-    use base::Transport;
 
     #[test]
     fn every_table_is_backed_up() {

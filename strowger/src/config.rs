@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use auth::digest::Algorithm;
 use base::Service;
 use base::dialling::Dialling;
 pub use change::Changes;
@@ -27,6 +28,7 @@ pub(crate) use read::role_help;
 use crate::api::ApiConfig;
 use crate::observe::Observe;
 use crate::plan::{Plan, Role, Seam};
+use crate::tls::TlsPlan;
 
 /// A commented file of defaults.
 pub const SAMPLE: &str = include_str!("config/sample.toml");
@@ -47,6 +49,8 @@ pub struct Config {
     pub listen: BTreeMap<Role, Vec<SocketAddr>>,
     /// Where the functions of other processes are.
     pub at: BTreeMap<Role, Vec<Seam>>,
+    /// SIP over TLS.
+    pub tls: TlsPlan,
     /// Networks of other network functions.
     pub trusted: Vec<(IpAddr, u8)>,
     /// Filter criteria that all subscribers share, those for SMS over IP last.
@@ -77,6 +81,8 @@ pub struct Config {
     pub observe: Observe,
     /// The HTTP API.
     pub api: ApiConfig,
+    /// The algorithms of SIP Digest, the most preferred first.
+    pub digest: Option<Vec<Algorithm>>,
     /// The shortest registration in seconds.
     pub min_expires: Option<u32>,
     /// The longest registration in seconds.
@@ -114,8 +120,10 @@ impl Config {
             ConfigError::Wrong(problems.iter().map(|problem| problem.show(&file, &text)).collect())
         })?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        for path in config.store.iter_mut().chain(&mut config.api.token) {
-            *path = folder.join(&*path);
+        let TlsPlan { certificate, key, ca, .. } = &mut config.tls;
+        let files = [&mut config.store, &mut config.api.token, certificate, key, ca];
+        for file in files.into_iter().flatten() {
+            *file = folder.join(&*file);
         }
         Ok(config)
     }
@@ -162,6 +170,8 @@ impl Config {
         plan.elsewhere = self.at.clone();
         plan.elsewhere.retain(|role, _| !here.contains(role));
         plan.here = here.into_iter().map(|role| (role, listeners(role))).collect();
+        plan.tls.clone_from(&self.tls);
+        plan.tls.here.retain(|role, _| plan.here.contains_key(role));
         plan.trusted.clone_from(&self.trusted);
         plan.criteria.clone_from(&self.criteria);
         if let Some(number) = &self.service_centre {
@@ -188,6 +198,9 @@ impl Config {
             plan.media_ports = first..=last;
         }
         plan.anchor_media = self.anchor_media.unwrap_or(plan.anchor_media);
+        if let Some(digest) = &self.digest {
+            plan.digest.clone_from(digest);
+        }
         plan.min_expires = self.min_expires.unwrap_or(plan.min_expires);
         plan.max_expires = self.max_expires.unwrap_or(plan.max_expires);
         plan

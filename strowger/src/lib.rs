@@ -5,7 +5,7 @@
 //! [`provision`] reads and writes subscribers, behind the [`control`] door or without a process.
 //! [`config`] is the file, [`state`] where things are kept, [`run`] the running process, [`cli`] the
 //! commands, [`recorder`] what crossed lately, [`observe`] what is shown to other programs over
-//! [`http`] and HEP, [`phones`] test phones for any server, [`log`] what is written down, [`doctor`] what
+//! [`http`] and HEP, [`tls`] the certificates, [`phones`] test phones for any server, [`log`] what is written down, [`doctor`] what
 //! would stop a call, and [`demo`] a call that proves itself.
 
 pub mod api;
@@ -29,6 +29,7 @@ pub mod relay;
 pub mod reload;
 pub mod run;
 pub mod state;
+pub mod tls;
 
 /// What our phones call themselves in User-Agent and Server.
 pub const PRODUCT: &str = concat!("Strowger/", env!("CARGO_PKG_VERSION"));

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use base::{Event, Instant, Report, Service, Severity, Transport};
 use engine::net::ListenError;
+use engine::net::tls::Tls;
 use engine::shard::{Console, Crossing, Direction};
 use engine::{FunctionId, FunctionSpec, Listener, Live, LiveConfig};
 use ue::{Ue, UeConfig, UeReport};
@@ -44,6 +45,8 @@ pub struct Setup {
     pub work: Work,
     /// How many phones begin in a second.
     pub rate: f64,
+    /// Whom they believe, if they go over TLS.
+    pub tls: Option<Tls>,
 }
 
 /// What the phones do once they are registered. Afterwards they deregister.
@@ -151,7 +154,8 @@ impl Phones {
     pub fn build(setup: Setup) -> Result<Phones, PhonesError> {
         let framings = crate::framing::framings;
         let orders = 1024.max(4 * setup.phones.len());
-        let mut live = Live::new(LiveConfig { framings, orders, ..LiveConfig::default() })?;
+        let tls = setup.tls.clone();
+        let mut live = Live::new(LiveConfig { framings, orders, tls, ..LiveConfig::default() })?;
         for (number, phone) in setup.phones.iter().enumerate() {
             add(&mut live, number, phone)?;
         }

@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use auth::digest::Algorithm;
 use base::dialling::Dialling;
 use base::{Service, Transport};
 use cscf::bgcf::config::Route;
 use cscf::ecscf::config::Centre;
 use cscf::emergency::EmergencyNumbers;
 use hss::profile::FilterCriteria;
+
+use crate::tls::TlsPlan;
 
 /// A network function, by the name that the standards give it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -100,7 +103,7 @@ impl Role {
         }
     }
 
-    /// The transports that its listeners take.
+    /// The transports that its listeners take, TLS aside.
     pub const fn transports(self) -> &'static [Transport] {
         match self.service() {
             Service::Sip => &[Transport::Udp, Transport::Tcp],
@@ -138,6 +141,8 @@ pub struct Plan {
     pub here: BTreeMap<Role, Vec<SocketAddr>>,
     /// The functions of other processes.
     pub elsewhere: BTreeMap<Role, Vec<Seam>>,
+    /// SIP over TLS.
+    pub tls: TlsPlan,
     /// Networks whose hosts are trusted as network functions: to assert identities (RFC 3325), to ask
     /// the HSS and the relay. The seams are by themselves.
     pub trusted: Vec<(IpAddr, u8)>,
@@ -163,6 +168,8 @@ pub struct Plan {
     pub media: Vec<IpAddr>,
     /// The relay's UDP ports.
     pub media_ports: std::ops::RangeInclusive<u16>,
+    /// The algorithms of SIP Digest that phones are offered, the most preferred first.
+    pub digest: Vec<Algorithm>,
     /// Longest registration in seconds.
     pub max_expires: u32,
     /// Shortest registration in seconds.
@@ -178,6 +185,7 @@ impl Plan {
             domain: domain.to_owned(),
             here: Role::USUAL.into_iter().map(|role| (role, Vec::new())).collect(),
             elsewhere: BTreeMap::new(),
+            tls: TlsPlan::default(),
             trusted: Vec::new(),
             criteria: Vec::new(),
             service_centre: SERVICE_CENTRE.to_owned(),
@@ -190,6 +198,7 @@ impl Plan {
             dialling: None,
             media: vec![IpAddr::from([127, 0, 0, 1])],
             media_ports: 30_000..=30_999,
+            digest: vec![Algorithm::Md5],
             max_expires: 600_000,
             min_expires: 60,
             anchor_media: true,

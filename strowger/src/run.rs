@@ -28,6 +28,7 @@ use crate::recorder::{LIMITS, Recorder};
 use crate::relay::RtpForward;
 use crate::reload::{Reload, Reloadable};
 use crate::state::State;
+use crate::tls;
 
 /// Why a process does not start.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +45,9 @@ pub enum StartError {
     /// The control door cannot be opened.
     #[error(transparent)]
     Door(#[from] DoorError),
+    /// There is no TLS.
+    #[error(transparent)]
+    Tls(#[from] tls::TlsFailure),
     /// The system refuses what every program needs.
     #[error("the system refuses: {0}")]
     System(#[from] io::Error),
@@ -82,7 +86,8 @@ impl Process {
         files: Option<&State>,
         log: Log,
     ) -> Result<Process, StartError> {
-        let mut live = Live::new(LiveConfig { framings, ..LiveConfig::default() })?;
+        let tls = tls::load(plan)?;
+        let mut live = Live::new(LiveConfig { framings, tls, ..LiveConfig::default() })?;
         live.store(store);
         for (name, service, places) in assembly::topology(plan) {
             live.topology(&name, service, places);
@@ -92,6 +97,9 @@ impl Process {
         for role in Role::ALL.into_iter().filter(|role| plan.here.contains_key(role)) {
             let spec = assembly::function(plan, role, live.random());
             let id = live.add(spec)?;
+            if plan.tls.is_closed(role) {
+                live.demand_certificates(id);
+            }
             let (current, mut random) = (Arc::clone(&current), live.random());
             let rebuild = move || assembly::function(&lock(&current), role, random.fork()).function;
             live.rebuild(id, Box::new(rebuild));

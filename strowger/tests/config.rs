@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use auth::digest::Algorithm;
 use strowger::config::{Config, SAMPLE, keys};
 use strowger::observe::Observe;
 use strowger::plan::{Plan, Role};
@@ -33,7 +34,7 @@ enum_suffix = "e164.arpa"
 at = ["192.0.2.2:5060", "tcp:[2001:db8::2]:5060"]
 listen = []
 [pcscf]
-listen = ["127.0.0.1:5060"]
+listen = ["127.0.0.1:5060", "tls:127.0.0.1:5061"]
 emergency_numbers = ["112", "110=urn:service:sos.police"]
 [ecscf]
 listen = "127.0.0.1:5070"
@@ -49,6 +50,12 @@ national = "0"
 international = "00"
 [trust]
 networks = ["10.0.0.0/8", "2001:db8::/32", "192.0.2.7"]
+names = "as.example.org"
+[tls]
+certificate = "tls.pem"
+key = "tls.key"
+ca = "ca.pem"
+require_client_certificate = true
 [observe]
 metrics = ["127.0.0.1:9090", "[::1]:9090"]
 hep = "udp:192.0.2.5:9060"
@@ -56,6 +63,7 @@ hep_id = 0x7ea
 [registration]
 min_expires = 30
 max_expires = 0x1000
+digest = ["sha-256", "MD5"]
 "#;
 
 fn complaint(text: &str) -> String {
@@ -69,7 +77,7 @@ fn loopback() -> [IpAddr; 1] {
 
 #[test]
 fn the_sample_says_what_the_defaults_are() {
-    assert!(SAMPLE.lines().count() < 40);
+    assert!(SAMPLE.lines().count() < 45);
     let both = [IpAddr::from([127, 0, 0, 1]), "::1".parse().unwrap()];
     let sample = Config::parse(SAMPLE).unwrap().plan(None, &both);
     assert_eq!(sample, Config::default().plan(None, &both));
@@ -85,6 +93,13 @@ fn every_key_is_taken_and_in_the_schema() {
     assert_eq!(config.trusted.len(), 3);
     assert_eq!(config.max_expires, Some(4096));
     assert_eq!(config.at[&Role::Icscf].len(), 2);
+    assert_eq!(config.listen[&Role::Pcscf].len(), 1);
+    assert_eq!(config.tls.here[&Role::Pcscf], ["127.0.0.1:5061".parse().unwrap()]);
+    let names = config.tls.names(&config.plan(None, &loopback()));
+    assert!(
+        ["scscf.ims.example.org", "as.example.org"].iter().all(|n| names.iter().any(|m| m == n))
+    );
+    assert_eq!(config.plan(None, &loopback()).digest, [Algorithm::Sha256, Algorithm::Md5]);
     let hep = Some("192.0.2.5:9060".parse().unwrap());
     let metrics = ["127.0.0.1:9090", "[::1]:9090"].map(|at| at.parse().unwrap()).to_vec();
     assert_eq!(config.observe, Observe { metrics, hep, hep_id: 2026 });
@@ -184,6 +199,17 @@ fn everything_wrong_is_told_with_advice() {
         ("[observe]\nhep_id = \"1\"", "expected a number, found string"),
         ("[observe]\nhep_id = 4294967296", "4294967296 is out of range"),
         ("[observe]\nmetric = \"\"", "did you mean `metrics`?"),
+        ("[pcscf]\nlisten = \"tls:1.1.1.1:5061\"", "TLS needs a certificate and its key"),
+        ("[tls]\nkey = \"tls.key\"", "TLS needs a certificate and its key"),
+        ("[hss]\nlisten = \"tls:1.1.1.1:5658\"", "is not an address to listen on"),
+        ("[hss]\nat = \"tls:1.1.1.1:5658\"", "write \"tcp:192.0.2.1:3868\""),
+        ("[icscf]\nat = \"tls:x:5061\"", "or \"tls:192.0.2.1:5061\""),
+        ("[pcscf]\nlisten = [\"1.1.1.1:1\", \"tls:1.1.1.1:1\"]", "1.1.1.1:1 is taken by `pcscf`"),
+        ("[trust]\nnames = [\"a b\"]", "is not a domain"),
+        ("[tls]\nrequire_client_certificate = 1", "expected true or false, found integer"),
+        ("[registration]\ndigest = \"SHA-1\"", "\"SHA-1\" is no algorithm for passwords"),
+        ("[registration]\ndigest = []", "nobody with a password could register"),
+        ("[registration]\ndigest = [\"MD5\", \"md5\"]", "stands twice"),
         ("[registration]\nmin_expires = 0", "0 is out of range"),
         ("[registration]\nmin_expires = 99\nmax_expires = 9", "min_expires (99) is more than"),
         ("domain = \u{201c}x\u{201d}", "straight quotes"),

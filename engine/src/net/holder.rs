@@ -16,7 +16,7 @@ pub struct Holder {
 
 /// The process that listens on a port, as far as `/proc` lets us see.
 pub fn holder(transport: Transport, addr: SocketAddr) -> Option<Holder> {
-    let name = if transport == Transport::Tcp { "tcp" } else { "udp" };
+    let name = if transport.is_connection() { "tcp" } else { "udp" };
     let inode = [name.to_owned(), format!("{name}6")].iter().find_map(|name| {
         let table = fs::read_to_string(format!("/proc/net/{name}")).ok()?;
         table.lines().skip(1).find_map(|line| inode(line, addr, transport))
@@ -42,7 +42,7 @@ fn inode(line: &str, addr: SocketAddr, transport: Transport) -> Option<u64> {
     let (ip, port) = words.nth(1)?.rsplit_once(':')?;
     let bound = SocketAddr::new(address(ip)?, u16::from_str_radix(port, 16).ok()?);
     let state = words.nth(1)?;
-    let listening = transport != Transport::Tcp || state == "0A";
+    let listening = !transport.is_connection() || state == "0A";
     let any = bound.ip().is_unspecified() || addr.ip().is_unspecified();
     let same = bound.ip().to_canonical() == addr.ip().to_canonical();
     let clash = bound.port() == addr.port() && (any || same);

@@ -10,6 +10,7 @@ mod probe;
 mod resolver;
 mod sockets;
 mod stream;
+pub mod tls;
 
 use std::io;
 use std::net::SocketAddr;
@@ -30,6 +31,7 @@ use notices::Published;
 pub use notices::{NOTICES, Notice, Notices, notices};
 pub use probe::probe;
 use sockets::Sockets;
+use tls::Tls;
 
 use crate::framing::{Framings, no_streams};
 use crate::relay::{Forward, RelayConfig, RelayThread};
@@ -67,6 +69,12 @@ pub struct LiveConfig {
     pub limits: Limits,
     /// Where names are looked up that the topology does not know.
     pub dns: DnsConfig,
+    /// Certificates; without them there is no TLS.
+    pub tls: Option<Tls>,
+    /// TLS handshakes of others that may be under way.
+    pub handshakes: usize,
+    /// How long each of them may take.
+    pub handshake_timeout: Duration,
 }
 
 impl Default for LiveConfig {
@@ -82,6 +90,9 @@ impl Default for LiveConfig {
             orders: 1024,
             limits: Limits::default(),
             dns: DnsConfig::system(),
+            tls: None,
+            handshakes: 256,
+            handshake_timeout: Duration::from_secs(10),
         }
     }
 }
@@ -94,7 +105,7 @@ pub enum ListenError {
     InUse {
         /// The function.
         name: String,
-        /// UDP or TCP.
+        /// UDP, TCP or TLS.
         transport: Transport,
         /// The address.
         addr: SocketAddr,
@@ -106,7 +117,7 @@ pub enum ListenError {
     Refused {
         /// The function.
         name: String,
-        /// UDP or TCP.
+        /// UDP, TCP or TLS.
         transport: Transport,
         /// The address.
         addr: SocketAddr,
@@ -146,6 +157,7 @@ enum Command {
     StopFunction(FunctionId),
     Change { places: Vec<Places>, orders: Vec<(FunctionId, Order)> },
     Drain(Duration),
+    Tls(Tls),
     Stop,
 }
 
@@ -194,6 +206,14 @@ impl Handle {
     /// As for [`order`](Handle::order).
     pub fn stop(&self) -> Result<(), HandleError> {
         self.send(Command::Stop)
+    }
+
+    /// Other certificates for connections that begin from now on; those that stand go on.
+    ///
+    /// # Errors
+    /// As for [`order`](Handle::order).
+    pub fn use_tls(&self, tls: Tls) -> Result<(), HandleError> {
+        self.send(Command::Tls(tls))
     }
 
     /// What the shard has done so far.
@@ -292,6 +312,11 @@ impl Live {
             }
         }
         Ok(self.shard.add(spec))
+    }
+
+    /// Lets nobody in over TLS at this function's listeners without a certificate that is believed.
+    pub fn demand_certificates(&mut self, function: FunctionId) {
+        self.sockets.demand_certificates(function);
     }
 
     /// Where functions listen, with the real ports.
@@ -394,6 +419,7 @@ impl Live {
                         self.shard.drain();
                         end = Some(now + grace);
                     }
+                    Command::Tls(tls) => self.sockets.use_tls(tls),
                     Command::Stop => stop = true,
                 }
             }

@@ -275,26 +275,30 @@ impl Rules<'_> {
             Service::Diameter => "diameter",
             Service::Ng | Service::Rtp => "",
         };
-        let port = default_port(name.service);
+        let port = default_port(name.service, fallback);
         if self.hosts.contains_key(&host) || service.is_empty() {
             return self.addresses(&host, port, fallback);
         }
         let mut found = Vec::new();
         let offered: &[Transport] = match (transport, name.service) {
             (Some(Transport::Tcp), _) | (None, Service::Diameter) => &[Transport::Tcp],
+            (Some(Transport::Tls), _) => &[Transport::Tls],
             (Some(_), _) => &[Transport::Udp],
             (None, _) => &[Transport::Udp, Transport::Tcp],
         };
-        // §4.1: the transport by NAPTR, unless it was given.
-        if transport.is_none() {
-            for (replacement, transport) in self.naptr(&host, name.service)? {
-                found.extend(self.srv(&replacement, transport, random)?);
+        // §4.1: the transport by NAPTR, unless it was given; TLS may be behind another name as well.
+        if matches!(transport, None | Some(Transport::Tls)) {
+            for (replacement, offered) in self.naptr(&host, name.service)? {
+                if transport.is_none_or(|transport| transport == offered) {
+                    found.extend(self.srv(&replacement, offered, random)?);
+                }
             }
         }
         if found.is_empty() {
             for transport in offered {
-                let label = if *transport == Transport::Tcp { "_tcp" } else { "_udp" };
-                let domain = format!("_{service}.{label}.{host}");
+                let label = if transport.is_connection() { "_tcp" } else { "_udp" };
+                let secure = if *transport == Transport::Tls { "s" } else { "" };
+                let domain = format!("_{service}{secure}.{label}.{host}");
                 found.extend(self.srv(&domain, *transport, random)?);
             }
         }
@@ -314,6 +318,7 @@ impl Rules<'_> {
             let transport = match (service, services.as_str()) {
                 (Service::Sip, "sip+d2u") => Transport::Udp,
                 (Service::Sip, "sip+d2t") => Transport::Tcp,
+                (Service::Sip, "sips+d2t") => Transport::Tls,
                 (Service::Diameter, "aaa+d2t" | "aaa:diameter.tcp") => Transport::Tcp,
                 _ => continue,
             };

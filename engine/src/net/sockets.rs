@@ -3,7 +3,7 @@
 mod network;
 mod open;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
@@ -27,6 +27,7 @@ use super::LiveConfig;
 use super::mmsg::{self, Inbox};
 use super::resolver::{Resolver, Step};
 use super::stream::{Stream, Turn};
+use super::tls::{Session, Tls};
 use crate::framing::Cutter;
 use crate::shard::{FunctionId, Listener};
 
@@ -51,6 +52,10 @@ pub(super) struct Sockets {
     dirty: Vec<Slot>,
     timers: Timers<Slot>,
     inbound: usize,
+    /// Connections that others opened and that are not through with TLS.
+    handshakes: usize,
+    /// Functions that let nobody in over TLS without a certificate.
+    closed: BTreeSet<FunctionId>,
     random: Random,
     inbox: Inbox,
     pool: BytesMut,
@@ -77,7 +82,10 @@ enum Kind {
         listener: bool,
         out: VecDeque<(SocketAddr, Bytes)>,
     },
-    Listener(TcpListener),
+    Listener {
+        listener: TcpListener,
+        tls: bool,
+    },
     Stream {
         stream: Box<Stream>,
         remote: SocketAddr,
@@ -97,6 +105,8 @@ impl Sockets {
             dirty: Vec::new(),
             timers: Timers::default(),
             inbound: 0,
+            handshakes: 0,
+            closed: BTreeSet::new(),
             random,
             inbox: Inbox::new(65_536),
             pool: BytesMut::new(),
@@ -106,6 +116,16 @@ impl Sockets {
             inputs: Vec::new(),
             events: Vec::new(),
         }
+    }
+
+    /// Other certificates for connections that begin from now on.
+    pub(super) fn use_tls(&mut self, tls: Tls) {
+        self.config.tls = Some(tls);
+    }
+
+    /// This function lets nobody in over TLS without a certificate that is believed.
+    pub(super) fn demand_certificates(&mut self, function: FunctionId) {
+        self.closed.insert(function);
     }
 
     /// Opens a configured listener; its address with the real port.
@@ -119,6 +139,10 @@ impl Sockets {
             let slot = self.bind_udp(owner, service, addr, true)?;
             return Ok(self.table.get(slot).map_or(addr, |socket| socket.local));
         }
+        let tls = transport == Transport::Tls;
+        if tls && !self.config.tls.as_ref().is_some_and(Tls::can_listen) {
+            return Err(io::Error::other("TLS needs a certificate and its key"));
+        }
         let socket = new_socket(addr, Type::STREAM)?;
         socket.set_reuse_address(true)?;
         socket.bind(&addr.into())?;
@@ -128,7 +152,7 @@ impl Sockets {
         let (registry, table) = (&self.registry, &mut self.table);
         next(table, owner, service, local, |slot| {
             registry.register(&mut listener, token(slot), Interest::READABLE)?;
-            Ok(Kind::Listener(listener))
+            Ok(Kind::Listener { listener, tls })
         })
         .map(|_| local)
     }
@@ -139,6 +163,7 @@ impl Sockets {
         let Some(socket) = self.table.get_mut(slot) else { return };
         if let Kind::Stream { stream, remote } = &mut socket.kind
             && let Some(open) = stream.connecting
+            && !stream.connected
         {
             let outcome = match stream.socket.take_error() {
                 Ok(Some(error)) | Err(error) => Err(blame(&error)),
@@ -149,11 +174,15 @@ impl Sockets {
                     Err(_) => Err(FlowError::Refused),
                 },
             };
-            let flow = flow(slot, socket.service, Transport::Tcp, socket.local, *remote);
             match outcome {
                 Ok(()) => {
-                    stream.connecting = None;
-                    self.inputs.push((socket.owner, Input::Opened { open, flow }));
+                    stream.connected = true;
+                    // With TLS the handshake comes first.
+                    if !stream.handshaking {
+                        stream.connecting = None;
+                        let flow = stream_flow(slot, socket.service, socket.local, *remote, stream);
+                        self.inputs.push((socket.owner, Input::Opened { open, flow }));
+                    }
                 }
                 Err(error) => {
                     self.inputs.push((socket.owner, Input::OpenFailed { open, error }));
@@ -185,8 +214,8 @@ impl Sockets {
             socket.ready = false;
             let more = match socket.kind {
                 Kind::Udp { .. } => self.read_udp(now, slot),
-                Kind::Listener(_) => self.accept(now, slot),
-                Kind::Stream { .. } => self.read_stream(slot),
+                Kind::Listener { .. } => self.accept(now, slot),
+                Kind::Stream { .. } => self.read_stream(now, slot),
                 Kind::Reserved => false,
             };
             if more {
@@ -201,16 +230,14 @@ impl Sockets {
             let Some(socket) = self.table.get(slot) else { continue };
             match &socket.kind {
                 Kind::Stream { stream, .. } => {
-                    if let Some(open) = stream.connecting {
-                        let input = Input::OpenFailed { open, error: FlowError::TimedOut };
-                        self.inputs.push((socket.owner, input));
-                        self.remove(slot);
-                    } else if stream.closing || !stream.heard {
+                    if stream.connecting.is_some() {
+                        self.over(slot, FlowError::TimedOut);
+                    } else if stream.closing || (!stream.heard && stream.patience <= now) {
                         // Of a connection without a message the function knows nothing.
-                        self.remove(slot);
+                        self.over(slot, FlowError::TimedOut);
                     }
                 }
-                Kind::Listener(_) => self.make_ready(slot),
+                Kind::Listener { .. } => self.make_ready(slot),
                 Kind::Udp { .. } | Kind::Reserved => {}
             }
         }
@@ -277,13 +304,13 @@ impl Sockets {
         more
     }
 
-    fn read_stream(&mut self, slot: Slot) -> bool {
+    fn read_stream(&mut self, now: Instant, slot: Slot) -> bool {
         let Some(Owned { owner, service, local, kind: Kind::Stream { stream, remote }, .. }) =
             self.table.get_mut(slot)
         else {
             return false;
         };
-        let flow = flow(slot, *service, Transport::Tcp, *local, *remote);
+        let flow = stream_flow(slot, *service, *local, *remote, stream);
         let (inputs, owner, closing) = (&mut self.inputs, *owner, stream.closing);
         let before = inputs.len();
         let turn = stream.read(&mut self.scratch, |message| {
@@ -292,28 +319,81 @@ impl Sockets {
             }
         });
         stream.heard |= inputs.len() > before;
-        let known = stream.heard;
+        // What TLS has to say, such as its side of the handshake, leaves with the rest.
+        let says = flow.transport == Transport::Tls;
+        if says && stream.has_shaken_hands() {
+            self.shaken(now, slot, before);
+        }
         match turn {
-            Turn::Drained => false,
-            Turn::More => true,
             Turn::Over(error) => {
-                if !closing && known {
-                    inputs.push((owner, Input::Closed { flow, error }));
-                }
-                self.remove(slot);
-                false
+                self.over(slot, error);
+                return false;
+            }
+            _ if says => self.mark_dirty(slot),
+            _ => {}
+        }
+        matches!(turn, Turn::More)
+    }
+
+    /// A TLS handshake is over. What came with its end stands in the inputs from `at` on.
+    fn shaken(&mut self, now: Instant, slot: Slot, at: usize) {
+        let Some(Owned { owner, service, local, kind: Kind::Stream { stream, remote }, .. }) =
+            self.table.get_mut(slot)
+        else {
+            return;
+        };
+        let whole = stream_flow(slot, *service, *local, *remote, stream);
+        for (_, input) in &mut self.inputs[at..] {
+            if let Input::Received { flow, .. } = input {
+                *flow = whole;
             }
         }
+        if let Some(open) = stream.connecting.take() {
+            self.inputs.insert(at, (*owner, Input::Opened { open, flow: whole }));
+        }
+        if stream.inbound {
+            self.handshakes -= 1;
+            stream.patience = now + FIRST_MESSAGE;
+            self.timers.arm(now + FIRST_MESSAGE, slot);
+        }
+    }
+
+    /// A connection is over; its function hears of it if it knows it.
+    fn over(&mut self, slot: Slot, error: FlowError) {
+        let Some(Owned { owner, service, local, kind: Kind::Stream { stream, remote }, .. }) =
+            self.table.get_mut(slot)
+        else {
+            return;
+        };
+        let mut error = error;
+        if stream.handshaking && stream.connected {
+            let late = error == FlowError::TimedOut;
+            let why = if late { "it takes too long".to_owned() } else { stream.complain() };
+            let text = format!("no TLS with {remote}: {why}");
+            self.events.push(Event::new(Severity::Warning, "tls.handshake", text));
+            if !late {
+                error = FlowError::Untrusted;
+            }
+        }
+        match stream.connecting {
+            Some(open) => self.inputs.push((*owner, Input::OpenFailed { open, error })),
+            None if stream.heard && !stream.closing => {
+                let flow = stream_flow(slot, *service, *local, *remote, stream);
+                self.inputs.push((*owner, Input::Closed { flow, error }));
+            }
+            None => {}
+        }
+        self.remove(slot);
     }
 
     fn accept(&mut self, now: Instant, slot: Slot) -> bool {
         for _ in 0..16 {
-            let Some(Owned { owner, service, kind: Kind::Listener(listener), .. }) =
+            let Some(Owned { owner, service, kind: Kind::Listener { listener, tls }, .. }) =
                 self.table.get(slot)
             else {
                 return false;
             };
-            let (owner, service) = (*owner, *service);
+            let (owner, service, tls) = (*owner, *service, *tls);
             match listener.accept() {
                 Ok((socket, remote)) => {
                     if self.inbound >= self.config.connections {
@@ -322,12 +402,28 @@ impl Sockets {
                         self.events.push(event);
                         continue;
                     }
+                    if tls && self.handshakes >= self.config.handshakes {
+                        let text =
+                            format!("connection from {remote} refused: too many TLS handshakes");
+                        self.events.push(Event::new(Severity::Warning, "tls.refused", text));
+                        continue;
+                    }
+                    let closed = self.closed.contains(&owner);
+                    let session = match self.config.tls.as_ref().filter(|_| tls) {
+                        Some(tls) => tls.accept(closed),
+                        None => None,
+                    };
+                    if session.is_none() && tls {
+                        continue;
+                    }
                     let _ = socket.set_nodelay(true);
                     let Ok(local) = socket.local_addr() else { continue };
-                    let slot = self.insert_stream(owner, service, local, remote, socket, None);
-                    if let Ok(slot) = slot {
+                    let patience = if tls { self.config.handshake_timeout } else { FIRST_MESSAGE };
+                    let ends = Ends { owner, service, local, remote };
+                    let slot = self.insert_stream(ends, socket, session, None, now + patience);
+                    if slot.is_ok() {
                         self.inbound += 1;
-                        self.timers.arm(now + FIRST_MESSAGE, slot);
+                        self.handshakes += usize::from(tls);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
@@ -346,22 +442,24 @@ impl Sockets {
 
     fn insert_stream(
         &mut self,
-        owner: FunctionId,
-        service: Service,
-        local: SocketAddr,
-        remote: SocketAddr,
+        ends: Ends,
         mut socket: TcpStream,
+        tls: Option<Session>,
         connecting: Option<base::machine::OpenId>,
+        patience: Instant,
     ) -> io::Result<Slot> {
+        let Ends { owner, service, local, remote } = ends;
         let framing = (self.config.framings)(service);
         let cutter = Cutter::new(framing, self.config.max_message);
         let registry = &self.registry;
-        next(&mut self.table, owner, service, local, |slot| {
+        let slot = next(&mut self.table, owner, service, local, |slot| {
             let interest = Interest::READABLE | Interest::WRITABLE;
             registry.register(&mut socket, token(slot), interest)?;
-            let stream = Box::new(Stream::new(socket, cutter, connecting));
+            let stream = Box::new(Stream::new(socket, cutter, tls, connecting, patience));
             Ok(Kind::Stream { stream, remote })
-        })
+        })?;
+        self.timers.arm(patience, slot);
+        Ok(slot)
     }
 
     fn bind_udp(
@@ -412,21 +510,15 @@ impl Sockets {
         let Some(socket) = self.table.get_mut(slot) else { return };
         match &mut socket.kind {
             Kind::Udp { .. } => self.flush_udp(slot),
-            Kind::Listener(_) | Kind::Reserved => {}
-            Kind::Stream { stream, remote } => {
-                if stream.connecting.is_some() {
+            Kind::Listener { .. } | Kind::Reserved => {}
+            Kind::Stream { stream, .. } => {
+                if !stream.connected {
                     return;
                 }
-                let flow = flow(slot, socket.service, Transport::Tcp, socket.local, *remote);
                 match stream.flush() {
                     Ok(()) if stream.closing && stream.is_flushed() => self.remove(slot),
                     Ok(()) => {}
-                    Err(error) => {
-                        if !stream.closing {
-                            self.inputs.push((socket.owner, Input::Closed { flow, error }));
-                        }
-                        self.remove(slot);
-                    }
+                    Err(error) => self.over(slot, error),
                 }
             }
         }
@@ -484,10 +576,11 @@ impl Sockets {
         let Some(mut socket) = self.table.remove(slot) else { return };
         let _ = match &mut socket.kind {
             Kind::Udp { socket, .. } => self.registry.deregister(socket),
-            Kind::Listener(listener) => self.registry.deregister(listener),
+            Kind::Listener { listener, .. } => self.registry.deregister(listener),
             Kind::Reserved => Ok(()),
             Kind::Stream { stream, .. } => {
                 self.inbound -= usize::from(stream.inbound);
+                self.handshakes -= usize::from(stream.inbound && stream.handshaking);
                 self.registry.deregister(&mut stream.socket)
             }
         };
@@ -530,6 +623,14 @@ impl Sockets {
     }
 }
 
+/// Whose connection it is, and between whom.
+struct Ends {
+    owner: FunctionId,
+    service: Service,
+    local: SocketAddr,
+    remote: SocketAddr,
+}
+
 /// Reserves a slot, lets `register` use its number, and takes the slot back if that fails.
 fn next(
     table: &mut Slots<Owned>,
@@ -559,6 +660,16 @@ fn token(slot: Slot) -> Token {
     Token(slot.to_bits() as usize)
 }
 
+fn stream_flow(
+    slot: Slot,
+    service: Service,
+    local: SocketAddr,
+    remote: SocketAddr,
+    stream: &Stream,
+) -> Flow {
+    Flow { proved: stream.proved, ..flow(slot, service, stream.transport(), local, remote) }
+}
+
 fn flow(
     slot: Slot,
     service: Service,
@@ -572,5 +683,6 @@ fn flow(
         transport,
         local: Endpoint::Ip(local),
         remote: Endpoint::Ip(remote),
+        proved: false,
     }
 }

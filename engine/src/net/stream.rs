@@ -1,13 +1,14 @@
-//! One TCP connection: what waits to be sent, and what has arrived in part.
+//! One TCP connection, with or without TLS: what waits to be sent, and what has arrived in part.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read, Write};
 
 use base::machine::OpenId;
-use base::{Bytes, FlowError};
+use base::{Bytes, FlowError, Instant, Transport};
 use bytes::Buf;
 use mio::net::TcpStream;
 
+use super::tls::Session;
 use crate::framing::Cutter;
 
 /// Reads of one turn; then others get theirs.
@@ -17,14 +18,23 @@ const SLICES: usize = 16;
 
 pub(crate) struct Stream {
     pub(crate) socket: TcpStream,
-    /// The asker's number, until the connection is made.
+    /// The asker's number, until the connection is made, its TLS included.
     pub(crate) connecting: Option<OpenId>,
+    /// Whether TCP has made it.
+    pub(crate) connected: bool,
+    /// Whether its TLS handshake is still under way.
+    pub(crate) handshaking: bool,
+    /// Whether the other end showed a certificate of a network function.
+    pub(crate) proved: bool,
+    /// When it ends unless it was heard of by then.
+    pub(crate) patience: Instant,
     /// Accepted, not opened.
     pub(crate) inbound: bool,
     /// The function is done with it: it ends once all is sent.
     pub(crate) closing: bool,
     /// The function knows it: it opened it, or had a message from it.
     pub(crate) heard: bool,
+    tls: Option<Box<Session>>,
     cutter: Cutter,
     out: VecDeque<Bytes>,
     out_bytes: usize,
@@ -41,11 +51,52 @@ pub(crate) enum Turn {
 }
 
 impl Stream {
-    pub(crate) fn new(socket: TcpStream, cutter: Cutter, connecting: Option<OpenId>) -> Stream {
+    pub(crate) fn new(
+        socket: TcpStream,
+        cutter: Cutter,
+        tls: Option<Session>,
+        connecting: Option<OpenId>,
+        patience: Instant,
+    ) -> Stream {
         let inbound = connecting.is_none();
-        let (out, closing) = (VecDeque::new(), false);
-        let heard = !inbound;
-        Stream { socket, connecting, inbound, closing, heard, cutter, out, out_bytes: 0 }
+        Stream {
+            socket,
+            connecting,
+            connected: inbound,
+            handshaking: tls.is_some(),
+            proved: false,
+            patience,
+            inbound,
+            closing: false,
+            heard: !inbound,
+            tls: tls.map(Box::new),
+            cutter,
+            out: VecDeque::new(),
+            out_bytes: 0,
+        }
+    }
+
+    pub(crate) fn transport(&self) -> Transport {
+        if self.tls.is_some() { Transport::Tls } else { Transport::Tcp }
+    }
+
+    /// Whether the handshake has come to its end; told once.
+    pub(crate) fn has_shaken_hands(&mut self) -> bool {
+        match &self.tls {
+            Some(session) if self.handshaking && !session.is_handshaking() => {
+                self.handshaking = false;
+                self.proved = session.is_function();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Why there is no TLS, for a person; the other end is told by an alert.
+    pub(crate) fn complain(&mut self) -> String {
+        let Some(session) = &mut self.tls else { return String::new() };
+        session.complain(&mut self.socket);
+        session.why()
     }
 
     /// Queues a message; refused if more than `limit` bytes wait.
@@ -59,11 +110,16 @@ impl Stream {
     }
 
     pub(crate) fn is_flushed(&self) -> bool {
-        self.out.is_empty()
+        let tls = self.tls.as_ref().is_none_or(|session| session.is_flushed(self.closing));
+        self.out.is_empty() && tls
     }
 
     /// Sends as much as the kernel takes.
     pub(crate) fn flush(&mut self) -> Result<(), FlowError> {
+        if let Some(session) = &mut self.tls {
+            self.out_bytes -= session.write(&mut self.socket, &mut self.out, self.closing)?;
+            return Ok(());
+        }
         while !self.out.is_empty() {
             let empty = IoSlice::new(&[]);
             let mut slices = [empty; SLICES];
@@ -95,7 +151,11 @@ impl Stream {
     /// Reads what is there and hands over whole messages.
     pub(crate) fn read(&mut self, scratch: &mut [u8], mut message: impl FnMut(Bytes)) -> Turn {
         for _ in 0..READS {
-            match self.socket.read(scratch) {
+            let got = match &mut self.tls {
+                Some(session) => session.read(&mut self.socket, scratch),
+                None => self.socket.read(scratch),
+            };
+            match got {
                 Ok(0) => return Turn::Over(FlowError::Closed),
                 Ok(n) => {
                     self.cutter.push(&scratch[..n]);
@@ -109,6 +169,7 @@ impl Stream {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Turn::Drained,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) if self.handshaking => return Turn::Over(FlowError::Untrusted),
                 Err(_) => return Turn::Over(FlowError::Closed),
             }
         }

@@ -345,7 +345,7 @@ impl Shard {
                     Err(error) => self.input(id, Input::Closed { flow, error }),
                 }
             }
-            Output::Open { open, service, transport, remote, local } => {
+            Output::Open { open, service, transport, remote, local, name } => {
                 let answer = match (transport, remote) {
                     (Transport::Wire, Some(Endpoint::Wire(wire))) => {
                         let other = FunctionId(wire.0);
@@ -360,7 +360,7 @@ impl Shard {
                     }
                     (_, remote) => {
                         let remote = remote.and_then(|end| end.socket_addr());
-                        let request = OpenRequest { open, service, transport, remote, local };
+                        let request = OpenRequest { open, service, transport, remote, local, name };
                         outside.network.open(now, id, request)
                     }
                 };

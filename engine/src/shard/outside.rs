@@ -24,7 +24,7 @@ pub struct Outside<'a> {
 }
 
 /// What a function asked for with `Output::Open`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct OpenRequest {
     /// The asker's number.
     pub open: OpenId,
@@ -36,6 +36,8 @@ pub struct OpenRequest {
     pub remote: Option<SocketAddr>,
     /// Our end.
     pub local: Option<SocketAddr>,
+    /// Whose certificate the other end has to show.
+    pub name: Option<String>,
 }
 
 /// Flows that are not wires.

@@ -42,6 +42,7 @@ impl Function for Toy {
                 transport: targets[0].transport,
                 remote: Some(targets[0].endpoint),
                 local: None,
+                name: None,
             }),
             Input::Opened { flow, .. } => {
                 self.flow = Some(flow);

@@ -50,7 +50,7 @@ impl Topology {
         let host = key(&name.host);
         if let Some(ip) = literal(&host) {
             let transport = asked(name).unwrap_or_else(|| default_transport(name.service));
-            let port = name.port.unwrap_or_else(|| default_port(name.service));
+            let port = name.port.unwrap_or_else(|| default_port(name.service, transport));
             return Some(vec![at(transport, SocketAddr::new(ip, port))]);
         }
         self.look(&host, name, 4)
@@ -88,9 +88,10 @@ impl Topology {
     }
 }
 
-/// The service's well-known port: RFC 3261 §18.1.1, RFC 6733 §11.4, and rtpengine's custom for NG.
-pub fn default_port(service: Service) -> u16 {
+/// The service's well-known port: RFC 3261 §19.1.2, RFC 6733 §11.4, and rtpengine's custom for NG.
+pub fn default_port(service: Service, transport: Transport) -> u16 {
     match service {
+        Service::Sip if transport == Transport::Tls => 5061,
         Service::Sip => 5060,
         Service::Diameter => 3868,
         Service::Ng => 2223,
@@ -128,10 +129,8 @@ fn fitting(targets: Vec<Target>, name: &Name) -> Vec<Target> {
     let wire = |t: &Target| t.transport == Transport::Wire;
     let mut targets = targets;
     if let Some(transport) = asked(name) {
-        targets = narrow(targets, &|t| wire(t) || t.transport == transport, &|t| Target {
-            transport,
-            ..t
-        });
+        let fits = |t: &Target| wire(t) || t.transport == transport;
+        targets = narrow(targets, &fits, &|t| with_transport(t, transport, name.service));
     }
     if let Some(port) = name.port {
         let same = |t: &Target| t.endpoint.socket_addr().is_none_or(|a| a.port() == port);
@@ -141,6 +140,16 @@ fn fitting(targets: Vec<Target>, name: &Name) -> Vec<Target> {
         });
     }
     targets
+}
+
+/// A place by another transport: at that one's port, if it was at the well-known port of its own.
+fn with_transport(target: Target, transport: Transport, service: Service) -> Target {
+    match target.endpoint {
+        Endpoint::Ip(addr) if addr.port() == default_port(service, target.transport) => {
+            at(transport, SocketAddr::new(addr.ip(), default_port(service, transport)))
+        }
+        endpoint => Target { transport, endpoint },
+    }
 }
 
 fn at(transport: Transport, addr: SocketAddr) -> Target {

@@ -98,6 +98,7 @@ impl Wire {
             transport: Transport::Wire,
             local: Endpoint::Wire(WireId(self.ends[end].0)),
             remote: Endpoint::Wire(WireId(self.ends[1 - end].0)),
+            proved: false,
         }
     }
 }

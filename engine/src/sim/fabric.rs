@@ -324,6 +324,7 @@ impl Bound {
             transport: Transport::Udp,
             local: Endpoint::Ip(local),
             remote: Endpoint::Ip(remote),
+            proved: false,
         }
     }
 }
@@ -356,7 +357,7 @@ impl Network for HostNetwork<'_> {
         if self.disk.has_failed() {
             return Err(FlowError::Stale);
         }
-        if flow.transport == Transport::Tcp {
+        if flow.transport.is_connection() {
             return self.fabric.transmit_tcp(self.host, function, flow, message);
         }
         let (Some(local), Some(remote)) = (flow.local.socket_addr(), flow.remote.socket_addr())
@@ -382,7 +383,7 @@ impl Network for HostNetwork<'_> {
         request: OpenRequest,
     ) -> Option<Result<Flow, FlowError>> {
         let OpenRequest { service, remote, local, .. } = request;
-        if request.transport == Transport::Tcp {
+        if request.transport.is_connection() {
             let Some(remote) = remote else { return Some(Err(FlowError::Unreachable)) };
             return self.fabric.connect(self.host, function, request, remote);
         }
@@ -415,7 +416,7 @@ impl Network for HostNetwork<'_> {
     }
 
     fn close(&mut self, _: Instant, function: FunctionId, flow: &Flow) {
-        if flow.transport == Transport::Tcp {
+        if flow.transport.is_connection() {
             return self.fabric.close_tcp(self.host, function, flow.id);
         }
         if let Some(local) = flow.local.socket_addr()

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use base::machine::Report;
-use base::{Event, Input, Instant, Random, Transport};
+use base::{Event, Input, Instant, Random};
 
 use super::fabric::{Delivery, HostNetwork, Owner};
 use super::relay::{Commands, VirtualRelay};
@@ -94,7 +94,7 @@ impl Simulation {
                     fabric.trace.line(now, text);
                     continue;
                 };
-                if listener.transport == Transport::Tcp {
+                if listener.transport.is_connection() {
                     fabric.listeners.insert(addr, (host, id, listener.service));
                 } else {
                     fabric.bind(host, Owner::Function(id), listener.service, addr, true);

@@ -1,4 +1,4 @@
-//! Virtual TCP: reliable, ordered, cut into pieces at random, slowed by loss.
+//! Virtual TCP, for TLS too: reliable, ordered, cut into pieces at random, slowed by loss.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -28,6 +28,7 @@ pub(crate) struct Connection {
     open: OpenId,
     began: Instant,
     service: Service,
+    transport: Transport,
     sides: [Side; 2],
 }
 
@@ -89,7 +90,8 @@ impl Fabric {
         };
         let sides = [side(host, local, Some((function, id))), side(other, remote, None)];
         let (open, began, service) = (request.open, self.now, request.service);
-        self.connections.insert(id.0, Connection { open, began, service, sides });
+        let transport = request.transport;
+        self.connections.insert(id.0, Connection { open, began, service, transport, sides });
         self.ends.insert(id, (id.0, 0));
         let at = self.now + self.travel(host, other);
         self.schedule(at, Happening::Connect { connection: id.0 });
@@ -204,9 +206,10 @@ impl Fabric {
             let flow = Flow {
                 id,
                 service: connection.service,
-                transport: Transport::Tcp,
+                transport: connection.transport,
                 local: Endpoint::Ip(side.addr),
                 remote: Endpoint::Ip(connection.sides[1 - at].addr),
+                proved: false,
             };
             let side = &mut connection.sides[at];
             let mut tell =
@@ -283,9 +286,10 @@ impl Fabric {
             let flow = Flow {
                 id,
                 service: connection.service,
-                transport: Transport::Tcp,
+                transport: connection.transport,
                 local: Endpoint::Ip(side.addr),
                 remote: Endpoint::Ip(connection.sides[1 - at].addr),
+                proved: false,
             };
             let input = Input::Closed { flow, error: FlowError::TimedOut };
             self.deliveries.push_back(Delivery::Input(side.host, function, input));

@@ -37,6 +37,7 @@ pub struct Caller {
     pub transport: Transport,
     pub last: u32,
     pub local: Option<SocketAddr>,
+    pub name: Option<String>,
     sent: u32,
     flow: Option<Flow>,
     again: Option<Instant>,
@@ -46,7 +47,8 @@ pub struct Caller {
 impl Caller {
     pub fn new(to: &str, transport: Transport, last: u32) -> Caller {
         let (to, out) = (to.to_owned(), VecDeque::new());
-        Caller { to, transport, last, local: None, sent: 0, flow: None, again: None, out }
+        let (local, name) = (None, None);
+        Caller { to, transport, last, local, name, sent: 0, flow: None, again: None, out }
     }
 
     fn say(&mut self, said: Said) {
@@ -92,6 +94,7 @@ impl Function for Caller {
                     transport: target.transport,
                     remote: Some(target.endpoint),
                     local: self.local,
+                    name: self.name.clone(),
                 }),
                 None => self.say(Said::Failed(base::FlowError::Unreachable)),
             },

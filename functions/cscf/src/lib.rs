@@ -8,6 +8,8 @@
 //! - [`bgcf`]: calls to the public telephone network and from it, TS 24.229 §5.6.
 //! - [`cx`]: what I- and S-CSCF ask the HSS, TS 29.228.
 //!
+//! Covered beside them: RFC 5626 (several flows of one phone), RFC 8760 (Digest with SHA-256).
+//!
 //! They meet only on the wire: no function here calls another's code. Not here yet: IPsec (Gm), Rx,
 //! Ro; their seams are named in the machines.
 
@@ -21,6 +23,7 @@ mod enum_rules;
 pub mod icscf;
 mod lifetime;
 mod number;
+mod outbound;
 mod own;
 pub mod pcscf;
 pub mod proxy;

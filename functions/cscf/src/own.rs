@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use base::Flow;
+use base::{Flow, Transport};
 use sip::header::HeaderName;
 use sip::uri::literal;
 use sip::{Message, Uri};
@@ -24,11 +24,16 @@ pub(crate) fn is_named(
     uri_port: Option<u16>,
     flow: &Flow,
 ) -> bool {
+    let tls = flow.transport == Transport::Tls;
+    let local = flow.local.socket_addr();
     if uri_host.eq_ignore_ascii_case(host) {
-        return uri_port.is_none_or(|uri_port| uri_port == port.unwrap_or(5060));
+        // Phones write the port of the TLS listener behind the name.
+        let here = |uri_port| tls && local.is_some_and(|local| local.port() == uri_port);
+        return uri_port.is_none_or(|asked| asked == port.unwrap_or(5060) || here(asked));
     }
-    let Some(local) = flow.local.socket_addr() else { return false };
-    literal(uri_host) == Some(local.ip()) && uri_port.unwrap_or(5060) == local.port()
+    let Some(local) = local else { return false };
+    let default = if tls { 5061 } else { 5060 };
+    literal(uri_host) == Some(local.ip()) && uri_port.unwrap_or(default) == local.port()
 }
 
 /// Whether a URI's host and port are one of these addresses.
@@ -90,8 +95,8 @@ impl Door {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base::Endpoint;
     use base::flow::{FlowId, Service};
-    use base::{Endpoint, Transport};
 
     #[test]
     fn a_name_counts_with_its_port_and_an_address_with_the_listener() {
@@ -102,6 +107,7 @@ mod tests {
             transport: Transport::Udp,
             local: local.into(),
             remote: Endpoint::Ip("192.0.2.9:5060".parse().unwrap()),
+            proved: false,
         };
         let named = |host: &str, port| is_named(("p.test", None), host, port, &flow);
         assert!(named("P.test", None) && named("p.test", Some(5060)));
@@ -109,5 +115,10 @@ mod tests {
         let ported = |port| is_named(("p.test", Some(5070)), "p.test", port, &flow);
         assert!(ported(None) && ported(Some(5070)) && !ported(Some(5060)));
         assert!(named("192.0.2.1", Some(5070)) && !named("192.0.2.1", None));
+        let local = "192.0.2.1:5061".parse::<std::net::SocketAddr>().unwrap();
+        let tls = Flow { transport: Transport::Tls, local: local.into(), ..flow };
+        let named = |host: &str, port| is_named(("p.test", None), host, port, &tls);
+        assert!(named("p.test", Some(5061)) && named("192.0.2.1", None));
+        assert!(!named("p.test", Some(5062)) && !named("192.0.2.1", Some(5060)));
     }
 }

@@ -18,7 +18,7 @@ use sip::header::{CSeq, HeaderName, NameAddr, delta_seconds};
 use sip::{ClientId, Hop, Message, Method, ServerId, Stack, StackConfig};
 
 pub use checks::{OwnRoute, Refusal, loose, preprocess, take_other_side};
-use context::{Branch, Context};
+use context::{Branch, Context, Spare};
 
 /// Timer C: longer than three minutes, RFC 3261 §16.6 step 11.
 const TIMER_C: Duration = Duration::from_secs(190);
@@ -33,6 +33,19 @@ pub struct Upstream {
     mark: u64,
     /// So many branches it may have at a time, here and further on, RFC 5393 §5.3.
     breadth: u32,
+    /// Other ways for some of the copies that it is forwarded as.
+    ways: Vec<(String, Vec<Way>)>,
+}
+
+/// Another flow to the phone that a copy of a request goes to, RFC 5626 §7.
+#[derive(Clone, Debug)]
+pub struct Way {
+    /// The Request-URI.
+    pub uri: String,
+    /// The Route.
+    pub route: Vec<String>,
+    /// The next hop.
+    pub hop: Hop,
 }
 
 /// The Max-Breadth of a request that has none, and the largest that is taken: RFC 5393 §5.3.3.
@@ -42,7 +55,14 @@ impl Upstream {
     fn of(server: ServerId, request: &Message, mark: u64) -> Upstream {
         let breadth = request.get(HeaderName::MaxBreadth).and_then(delta_seconds);
         let breadth = breadth.unwrap_or(MAX_BREADTH).min(MAX_BREADTH);
-        Upstream { server, repeats: Message::answer(request, 100), mark, breadth }
+        let repeats = Message::answer(request, 100);
+        Upstream { server, repeats, mark, breadth, ways: Vec::new() }
+    }
+
+    /// Other ways for this copy, the best one first: each is tried if those before are gone.
+    pub fn otherwise(&mut self, copy: &Message, mut ways: Vec<Way>) {
+        ways.reverse();
+        self.ways.push((place_of(copy), ways));
     }
 
     /// Its server transaction.
@@ -72,6 +92,12 @@ impl Upstream {
     pub fn untagged(&self, status: u16) -> Message {
         Message::answer(&self.repeats, status)
     }
+}
+
+/// Where a copy goes, as no other copy of the same request does.
+fn place_of(copy: &Message) -> String {
+    let route = copy.list(HeaderName::Route).next();
+    format!("{} {}", route.unwrap_or_default(), copy.uri())
 }
 
 /// A request that is being proxied.
@@ -197,17 +223,21 @@ impl<T> Proxy<T> {
 
     fn send_copies(&mut self, now: Instant, slot: Slot, copies: Vec<(Message, Hop)>) {
         let upstream = self.contexts.get(slot).and_then(|context| context.upstream.as_ref());
-        let Some(Upstream { mark, breadth, .. }) = upstream else { return };
+        let Some(Upstream { mark, breadth, ways, .. }) = upstream else { return };
         let (mark, breadth, count) = (*mark, *breadth, copies.len() as u32);
+        let ways = ways.clone();
         for (number, (mut copy, hop)) in copies.into_iter().enumerate() {
             // The branches share what there is.
             let share = breadth / count + u32::from((number as u32) < breadth % count);
             copy.set(HeaderName::MaxBreadth, share.to_string());
+            let place = place_of(&copy);
+            let spare = ways.iter().find(|(of, _)| *of == place);
+            let spare = spare.map(|(_, ways)| Spare { request: copy.clone(), ways: ways.clone() });
             checks::meet_strict_router(&mut copy);
             let client = self.stack.forward(now, copy, hop, mark);
             self.by_client.insert(client, slot);
             if let Some(context) = self.contexts.get_mut(slot) {
-                context.branches.push(Branch::new(client));
+                context.branches.push(Branch::new(client, spare));
             }
         }
         self.settle(now);
@@ -261,6 +291,14 @@ impl<T> Proxy<T> {
         }
         record.answered = false;
         self.send_copies(now, context.0, copies);
+    }
+
+    /// The ways that copies of a request may take which was forwarded before, and goes on.
+    pub fn goes_on(&mut self, context: ContextId, upstream: &Upstream) {
+        let known = self.contexts.get_mut(context.0).and_then(|c| c.upstream.as_mut());
+        if let Some(known) = known {
+            known.ways.clone_from(&upstream.ways);
+        }
     }
 
     /// Sends a request of the CSCF's own; its answer comes as [`Event::Own`].
@@ -441,7 +479,8 @@ impl<T> Proxy<T> {
         but: Option<ClientId>,
         reason: Option<String>,
     ) {
-        let Some(context) = self.contexts.get(slot) else { return };
+        let Some(context) = self.contexts.get_mut(slot) else { return };
+        context.ending = true;
         for branch in &context.branches {
             if branch.last.is_none() && Some(branch.client) != but {
                 self.stack.cancel(now, branch.client, reason.clone());
@@ -470,6 +509,16 @@ impl<T> Proxy<T> {
     fn response(&mut self, now: Instant, client: ClientId, response: Message, flow: Option<Flow>) {
         let Some(slot) = self.by_client.get(&client).copied() else {
             return self.events.push_back(Event::Own { client, response: Ok(response) });
+        };
+        let gone = matches!(response.status(), 408 | 430 | 504);
+        if gone && self.another_way(now, slot, client) {
+            return;
+        }
+        // That all flows are gone is nobody's business but ours: RFC 5626 §11.5.
+        let upstream = self.contexts.get(slot).and_then(|context| context.upstream.clone());
+        let (response, flow) = match upstream.filter(|_| response.status() == 430) {
+            Some(upstream) => (self.answer(&upstream, 480), None),
+            None => (response, flow),
         };
         let Some(context) = self.contexts.get_mut(slot) else { return };
         let id = ContextId(slot);
@@ -504,6 +553,30 @@ impl<T> Proxy<T> {
                 self.settle_failure(id);
             }
         }
+    }
+
+    /// RFC 5626 §7: the flow of a branch is gone; its phone may have another one.
+    fn another_way(&mut self, now: Instant, slot: Slot, client: ClientId) -> bool {
+        let Some(context) = self.contexts.get_mut(slot) else { return false };
+        let Some(mark) = context.upstream.as_ref().map(|upstream| upstream.mark) else {
+            return false;
+        };
+        let open = !context.answered && !context.ending;
+        let branch = context.branches.iter_mut().find(|branch| branch.client == client);
+        let Some(branch) = branch.filter(|_| open) else { return false };
+        let Some(spare) = &mut branch.spare else { return false };
+        let Some(Way { uri, route, hop }) = spare.ways.pop() else { return false };
+        let mut copy = spare.request.clone();
+        copy.set_uri(&uri);
+        copy.remove(HeaderName::Route);
+        for route in &route {
+            copy.push(HeaderName::Route, route.as_str());
+        }
+        checks::meet_strict_router(&mut copy);
+        branch.client = self.stack.forward(now, copy, hop, mark);
+        self.by_client.insert(branch.client, slot);
+        self.by_client.remove(&client);
+        true
     }
 
     /// Once every branch has failed, the best failure goes upstream, §16.7 step 6.

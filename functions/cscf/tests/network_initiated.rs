@@ -31,6 +31,7 @@ fn flow() -> Flow {
         transport: Transport::Wire,
         local: Endpoint::Wire(WireId(0)),
         remote: Endpoint::Wire(WireId(1)),
+        proved: false,
     }
 }
 
@@ -66,6 +67,7 @@ impl Server {
             cx_timeout: Duration::from_secs(5),
             min_expires: 60,
             max_expires: 3600,
+            digest: vec![auth::digest::Algorithm::Md5],
             await_auth: Duration::from_secs(240),
             max_contacts: 8,
         };

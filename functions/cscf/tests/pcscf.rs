@@ -2,8 +2,9 @@
 
 mod door;
 
-use base::Input;
+use base::flow::FlowId;
 use base::machine::{Function, Output};
+use base::{Endpoint, Flow, Input, Transport};
 use door::{Door, PHONE, access, core};
 use sip::Message;
 use sip::header::{Challenge, HeaderName};
@@ -264,4 +265,65 @@ fn a_last_notify_is_not_waited_for_forever() {
         door.input(Input::Timeout);
     }
     assert_eq!(subscriptions(&door), Some(0));
+}
+
+/// RFC 3261 §16.6 step 4, RFC 5630: a phone over TLS is told of TLS, and has to stay with it.
+#[test]
+fn a_phone_over_tls_stays_there() {
+    let mut door = Door::new();
+    let local = Endpoint::Ip("10.0.0.1:5061".parse().expect("an address"));
+    let tls = Flow { id: FlowId(7), transport: Transport::Tls, local, ..access(PHONE) };
+    door.register_on(tls);
+    let recorded = |door: &Door| {
+        let invite = door.to_network.last().expect("it is forwarded");
+        let phone: Vec<_> = invite.list(HeaderName::RecordRoute).collect();
+        phone[1].to_owned()
+    };
+    let headers = "To: <sip:bob@test>\r\nContact: <sip:a@10.0.0.9>\r\n\
+                   Route: <sip:pcscf.test:5061;transport=tls;lr>\r\n";
+    door.phone_says_on(tls, INVITE, headers);
+    let route = recorded(&door);
+    assert!(route.starts_with("<sip:mo.") && route.ends_with("@10.0.0.1:5061;transport=tls;lr>"));
+    door.phone_says_on(tls, "INVITE sips:bob@test", headers);
+    assert!(recorded(&door).starts_with("<sips:mo."), "{}", recorded(&door));
+    let before = door.to_network.len();
+    let remote = Endpoint::Ip("10.0.0.9:6060".parse().expect("an address"));
+    let plain = Flow { id: FlowId(8), transport: Transport::Tcp, remote, ..access(PHONE) };
+    door.phone_says_on(plain, INVITE, headers);
+    assert_eq!((door.to_network.len(), door.to_phone.last().unwrap().status()), (before, 403));
+    // A further connection with TLS is one of the phone's, as over TCP.
+    door.phone_says_on(Flow { id: FlowId(9), remote, ..tls }, INVITE, headers);
+    assert_eq!(door.to_network.len(), before + 1);
+}
+
+/// RFC 5626 §5.1 and §5.3: our Path says that we keep the flow, and when it is gone so is the way.
+#[test]
+fn a_flow_that_is_gone_is_told_as_430() {
+    let contact = "<sip:a@10.0.0.9>;+sip.instance=\"<urn:uuid:1>\";reg-id=1";
+    let tcp = Flow { id: FlowId(7), transport: Transport::Tcp, ..access(PHONE) };
+    for (supported, status) in [("path, outbound", Some(430)), ("path", None)] {
+        let mut door = Door::new();
+        let headers =
+            format!("To: <sip:alice@test>\r\nContact: {contact}\r\nSupported: {supported}\r\n");
+        door.phone_says_on(tcp, "REGISTER sip:test", &headers);
+        let path = door.to_network[0].get(HeaderName::Path).unwrap().to_owned();
+        assert_eq!(path.ends_with(";ob>"), status.is_some(), "{path}");
+        door.network_answers(200, |ok| {
+            ok.push(HeaderName::Contact, format!("{contact};expires=600"));
+            if status.is_some() {
+                ok.push(HeaderName::Require, "outbound");
+            }
+        });
+        let invite = |door: &mut Door| {
+            let phone = (door.to_phone.len(), door.to_network.len());
+            let headers = format!("Call-ID: n{}\r\nRoute: {path}\r\n", phone.0);
+            network_says(door, "INVITE sip:a@10.0.0.9", &headers);
+            let answers = door.to_network[phone.1..].iter();
+            let answered = answers.map(Message::status).find(|status| *status >= 200);
+            (door.to_phone.len() > phone.0, answered)
+        };
+        assert_eq!(invite(&mut door), (true, None), "it goes along the flow");
+        door.input(Input::Closed { flow: tcp, error: base::FlowError::Closed });
+        assert_eq!(invite(&mut door).1, status, "{supported}");
+    }
 }

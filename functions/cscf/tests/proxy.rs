@@ -10,7 +10,14 @@ const NOW: Instant = Instant::from_unix_micros(1);
 
 fn wire(id: u64) -> Flow {
     let (local, remote) = (Endpoint::Wire(WireId(0)), Endpoint::Wire(WireId(id as u16)));
-    Flow { id: FlowId(id), service: Service::Sip, transport: Transport::Wire, local, remote }
+    Flow {
+        id: FlowId(id),
+        service: Service::Sip,
+        transport: Transport::Wire,
+        local,
+        remote,
+        proved: false,
+    }
 }
 
 fn proxy() -> Proxy<()> {

@@ -9,6 +9,7 @@ use diameter::cx::{AuthData, DigestAuthenticate, Mar};
 use diameter::dictionary::SIP_AUTHORIZATION;
 use diameter::{ExperimentalCode, Fault, Outcome, ResultCode, Writer};
 
+use crate::password::by_algorithm;
 use crate::subscriber::Credential;
 
 pub(crate) const AKA: &str = "Digest-AKAv1-MD5";
@@ -51,20 +52,20 @@ pub(crate) fn wanted(mar: &Mar, credential: &Credential) -> Result<Wanted, Refus
             };
             Ok(Wanted::Aka { count: mar.items.clamp(1, MAX_VECTORS), resync })
         }
-        Credential::Digest { realm, ha1, name_ha1 } if asks(SIP_DIGEST) || asks(UNKNOWN) => {
-            let digest = |ha1: &Secret<String>| DigestAuthenticate {
-                realm: realm.clone(),
-                algorithm: Some("MD5".to_owned()),
-                qop: "auth".to_owned(),
-                ha1: ha1.clone(),
-            };
-            // A second item, which TS 29.228 does not know and other S-CSCFs leave alone, serves
-            // phones whose user name has no domain.
-            let hashes = [Some(ha1), name_ha1.as_ref()].into_iter().flatten().zip(1..);
-            let items = hashes.map(|(hash, number)| AuthData {
+        Credential::Digest { realm, md5, sha256 } if asks(SIP_DIGEST) || asks(UNKNOWN) => {
+            // TS 29.228 knows one item, and other S-CSCFs read only the first: it is MD5 over the
+            // IMPI. The second one of an algorithm serves phones whose user name has no domain.
+            let hashes = by_algorithm(md5, sha256.as_ref())
+                .flat_map(|(algorithm, hashes)| hashes.iter().map(move |ha1| (algorithm, ha1)));
+            let items = hashes.zip(1..).map(|((algorithm, ha1), number)| AuthData {
                 item_number: Some(number),
                 scheme: Some(SIP_DIGEST.to_owned()),
-                digest: Some(digest(hash)),
+                digest: Some(DigestAuthenticate {
+                    realm: realm.clone(),
+                    algorithm: Some(algorithm.name().to_owned()),
+                    qop: "auth".to_owned(),
+                    ha1: ha1.clone(),
+                }),
                 ..AuthData::default()
             });
             Ok(Wanted::Digest(items.collect()))

@@ -24,6 +24,7 @@
 
 pub mod import;
 pub mod machine;
+pub mod password;
 pub mod profile;
 pub mod records;
 pub mod registration;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::password::Hashes;
 use crate::profile::FilterCriteria;
 use crate::registration::Registration;
 use crate::subscriber::{
@@ -161,7 +162,29 @@ enum CredentialDocument {
         ha1: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         name_ha1: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sha256: Option<HashesDocument>,
     },
+}
+
+#[derive(Serialize, Deserialize)]
+struct HashesDocument {
+    ha1: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name_ha1: Option<String>,
+}
+
+impl HashesDocument {
+    fn of(hashes: &Hashes) -> HashesDocument {
+        HashesDocument {
+            ha1: hashes.ha1.reveal().clone(),
+            name_ha1: hashes.name_ha1.as_ref().map(|hash| hash.reveal().clone()),
+        }
+    }
+
+    fn hashes(self) -> Hashes {
+        Hashes { ha1: Secret::new(self.ha1), name_ha1: self.name_ha1.map(Secret::new) }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -186,11 +209,11 @@ impl Document {
                 opc: hex::encode(opc.reveal()),
                 amf: hex::encode(amf),
             },
-            Credential::Digest { realm, ha1, name_ha1 } => CredentialDocument::Digest {
-                realm: realm.clone(),
-                ha1: ha1.reveal().clone(),
-                name_ha1: name_ha1.as_ref().map(|hash| hash.reveal().clone()),
-            },
+            Credential::Digest { realm, md5, sha256 } => {
+                let HashesDocument { ha1, name_ha1 } = HashesDocument::of(md5);
+                let sha256 = sha256.as_ref().map(HashesDocument::of);
+                CredentialDocument::Digest { realm: realm.clone(), ha1, name_ha1, sha256 }
+            }
         };
         let sets = subscriber.sets.iter().map(|set| SetDocument {
             identities: set
@@ -224,10 +247,10 @@ impl Document {
                 opc: key(&opc, "OPc")?,
                 amf: hex::decode_array(&amf).ok_or(SubscriberError::Amf)?,
             },
-            CredentialDocument::Digest { realm, ha1, name_ha1 } => Credential::Digest {
+            CredentialDocument::Digest { realm, ha1, name_ha1, sha256 } => Credential::Digest {
                 realm,
-                ha1: Secret::new(ha1),
-                name_ha1: name_ha1.map(Secret::new),
+                md5: HashesDocument { ha1, name_ha1 }.hashes(),
+                sha256: sha256.map(HashesDocument::hashes),
             },
         };
         let sets = self.sets.into_iter().map(|set| ImplicitSet {
@@ -305,6 +328,20 @@ mod tests {
         let changed = replacement(&subscriber, &other);
         let gone = Bytes::from_static(b"tel:+491701");
         assert!(changed.contains(&Change::Delete { table: IDENTITY, key: gone }));
+    }
+
+    /// A record of before SHA-256 was kept.
+    #[test]
+    fn a_password_without_sha_256_is_read() {
+        let password = Secret::new("p".to_owned());
+        let alice = Subscriber::with_password("alice", &password, &[], "ex.org").unwrap();
+        let Change::Put { value, .. } = &records(&alice)[0] else { panic!() };
+        assert_eq!(parse_subscriber(value).unwrap(), alice);
+        let mut old: serde_json::Value = serde_json::from_slice(value).unwrap();
+        let digest = old["credential"]["digest"].as_object_mut().unwrap();
+        assert!(digest.remove("sha256").is_some());
+        let read = parse_subscriber(old.to_string().as_bytes()).unwrap();
+        assert!(matches!(read.credential, Credential::Digest { sha256: None, .. }));
     }
 
     #[test]

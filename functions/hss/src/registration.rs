@@ -11,6 +11,7 @@ use diameter::dictionary::PUBLIC_IDENTITY;
 use diameter::{ExperimentalCode, Fault, Outcome, ResultCode, Writer};
 use serde::{Deserialize, Serialize};
 
+use crate::password::Hashes;
 use crate::subscriber::{Credential, ImplicitSet, Subscriber};
 use crate::user_data::user_data;
 
@@ -368,10 +369,11 @@ pub(crate) fn charging(subscriber: &Subscriber) -> Option<ChargingInformation> {
 pub(crate) fn digest(subscriber: &Subscriber, document: &str) -> u64 {
     let charging = charging(subscriber).map(|charging| format!("{charging:?}"));
     let hashes = match &subscriber.credential {
-        Credential::Digest { ha1, name_ha1, .. } => vec![Some(ha1), name_ha1.as_ref()],
+        Credential::Digest { md5, sha256, .. } => vec![Some(md5), sha256.as_ref()],
         Credential::Aka { .. } => Vec::new(),
     };
-    let hashes = hashes.into_iter().flatten().flat_map(|hash| hash.reveal().bytes());
+    let hashes = hashes.into_iter().flatten().flat_map(Hashes::iter);
+    let hashes = hashes.flat_map(|hash| hash.reveal().bytes());
     let told = document.bytes().chain(charging.iter().flat_map(|text| text.bytes()));
     let bytes = told.chain(hashes);
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {

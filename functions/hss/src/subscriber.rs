@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use auth::digest::{Hash, ha1};
+use auth::digest::Hash;
 use auth::milenage::{Amf, Key, opc};
 use base::identity::{IdentityError, Imsi, Msisdn};
 use base::redact::Secret;
 
+use crate::password::Hashes;
 use crate::profile::{Condition, FilterCriteria};
 
 /// A subscriber of the home network.
@@ -47,10 +48,10 @@ pub enum Credential {
     Digest {
         /// The realm.
         realm: String,
-        /// H(A1) with MD5 over IMPI, realm and password: hexadecimal digits.
-        ha1: Secret<String>,
-        /// The same over the name alone, without its domain: what most softphones send as user name.
-        name_ha1: Option<Secret<String>>,
+        /// H(A1) with MD5.
+        md5: Hashes,
+        /// H(A1) with SHA-256, RFC 7616; not there if only H(A1) with MD5 was given.
+        sha256: Option<Hashes>,
     },
 }
 
@@ -129,8 +130,8 @@ pub enum SubscriberError {
     /// Neither OP nor OPc was given.
     #[error("a SIM needs OP or OPc beside K")]
     NoOperatorKey,
-    /// An H(A1) is not 32 hexadecimal digits.
-    #[error("H(A1) must be 32 hexadecimal digits")]
+    /// An H(A1) has other digits than its hash function.
+    #[error("H(A1) must be 32 hexadecimal digits (MD5) or 64 (SHA-256)")]
     Ha1,
     /// Neither a SIM's keys nor a password was given.
     #[error("a subscriber needs K and OPc, or a password")]
@@ -178,10 +179,10 @@ impl Subscriber {
     ) -> Result<Subscriber, SubscriberError> {
         let domain = checked_domain(domain)?;
         let impi = format!("{name}@{domain}");
-        let hash = |user: &str| ha1(Hash::Md5, user, &domain, password.reveal().as_bytes());
-        let (ha1, name_ha1) = (hash(&impi), Some(hash(name)));
+        let hashes = |hash| Hashes::of(hash, name, &domain, password);
+        let (md5, sha256) = (hashes(Hash::Md5), Some(hashes(Hash::Sha256)));
         let first = PublicIdentity { uri: format!("sip:{impi}"), barred: false };
-        let credential = Credential::Digest { realm: domain.clone(), ha1, name_ha1 };
+        let credential = Credential::Digest { realm: domain.clone(), md5, sha256 };
         Subscriber::of(impi, credential, first, msisdns, &domain)
     }
 
@@ -269,10 +270,9 @@ impl Subscriber {
                 return Err(SubscriberError::Twice(identity.uri.clone()));
             }
         }
-        if let Credential::Digest { ha1, name_ha1, .. } = &self.credential {
-            let legal =
-                |hash: &Secret<String>| auth::hex::decode_array::<16>(hash.reveal()).is_some();
-            if !legal(ha1) || !name_ha1.as_ref().is_none_or(legal) {
+        if let Credential::Digest { md5, sha256, .. } = &self.credential {
+            let legal = |hash| move |hashes: &Hashes| hashes.are_of(hash);
+            if !legal(Hash::Md5)(md5) || !sha256.as_ref().is_none_or(legal(Hash::Sha256)) {
                 return Err(SubscriberError::Ha1);
             }
         }

@@ -92,7 +92,14 @@ fn name(host: &str) -> Name {
 fn flow(wire: u16, transport: Transport) -> Flow {
     let remote = Endpoint::Wire(WireId(wire));
     let local = Endpoint::Wire(WireId(0));
-    Flow { id: FlowId(u64::from(wire)), service: Service::Sip, transport, local, remote }
+    Flow {
+        id: FlowId(u64::from(wire)),
+        service: Service::Sip,
+        transport,
+        local,
+        remote,
+        proved: false,
+    }
 }
 
 impl Bench {
@@ -640,6 +647,7 @@ fn only_the_network_is_believed() {
         transport: Transport::Tcp,
         local: address("192.0.2.1:5060"),
         remote: address("198.51.100.1:5060"),
+        proved: false,
     };
     bench.input(Input::Received { flow: stranger, message: request.to_bytes() });
     assert_eq!((bench.statuses.clone(), bench.disk.len()), (vec![403], 0));

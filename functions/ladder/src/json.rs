@@ -81,7 +81,7 @@ pub(crate) fn read_head(value: &Value, bytes: Bytes) -> Result<Record, ReadError
     let number = |name| value[name].as_u64().ok_or(ReadError::Member(name));
     let text = |name| value[name].as_str().ok_or(ReadError::Member(name));
     let service = [Service::Sip, Service::Diameter, Service::Ng, Service::Rtp];
-    let transport = [Transport::Udp, Transport::Tcp, Transport::Wire];
+    let transport = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Wire];
     let (service_text, transport_text) = (text("service")?, text("transport")?);
     Ok(Record {
         at: Instant::from_unix_micros(number("at")?),
@@ -122,6 +122,7 @@ const fn transport_name(transport: Transport) -> &'static str {
     match transport {
         Transport::Udp => "udp",
         Transport::Tcp => "tcp",
+        Transport::Tls => "tls",
         Transport::Wire => "wire",
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use base::{Endpoint, Service, Transport};
+use base::{Endpoint, Service};
 
 use crate::dissect::Summary;
 use crate::record::{Party, Record};
@@ -108,7 +108,7 @@ impl Names {
                 names.origins.insert(record.from.endpoint);
             }
             for party in [&record.from, &record.to] {
-                if record.transport == Transport::Tcp {
+                if record.transport.is_connection() {
                     names.connections.insert(party.endpoint);
                 }
                 let Some(name) = &party.name else { continue };

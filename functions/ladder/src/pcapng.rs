@@ -140,7 +140,7 @@ impl Writer {
         let (from, to) = same_family(from, to);
         let udp = match record.transport {
             Transport::Udp => true,
-            Transport::Tcp => false,
+            Transport::Tcp | Transport::Tls => false,
             Transport::Wire => matches!(record.service, Service::Ng | Service::Rtp),
         };
         let comment = self.comments.then(|| comment(record));

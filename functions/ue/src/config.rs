@@ -120,6 +120,8 @@ pub struct Options {
     pub same_flow: bool,
     /// `+sip.instance`, a URN without brackets, such as `urn:gsma:imei:90420156-025763-0`.
     pub instance: Option<String>,
+    /// `reg-id`, RFC 5626 §4.2: which of the flows of the instance this phone is.
+    pub reg_id: Option<u32>,
     /// `+g.3gpp.smsip`, TS 24.341.
     pub smsip: bool,
     /// What comes as SMS over IP is reported as it is, and nobody answers the service centre.
@@ -141,6 +143,7 @@ impl Default for Options {
             reg_event: true,
             same_flow: true,
             instance: None,
+            reg_id: None,
             smsip: true,
             raw_sms: false,
             emergency: false,

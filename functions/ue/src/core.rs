@@ -263,6 +263,7 @@ impl Core {
             transport: Transport::Udp,
             remote: None,
             local: Some(local),
+            name: None,
         });
         open
     }
@@ -363,8 +364,8 @@ impl Core {
     fn preload(&self, request: &mut Message) {
         if let Some(Name { host, port, transport, .. }) = &self.config.proxy {
             let port = port.map(|p| format!(":{p}")).unwrap_or_default();
-            let tcp = if *transport == Some(Transport::Tcp) { ";transport=tcp" } else { "" };
-            request.push(HeaderName::Route, format!("<sip:{host}{port}{tcp};lr>"));
+            let transport = transport.map_or("", parameter);
+            request.push(HeaderName::Route, format!("<sip:{host}{port}{transport};lr>"));
         }
         for route in &self.service.routes {
             request.push(HeaderName::Route, route.as_str());
@@ -388,9 +389,9 @@ impl Core {
     pub(crate) fn contact_uri(&self) -> String {
         let user = Uri::parse(&self.config.identity).and_then(Uri::sip).and_then(|u| u.user);
         let user = user.map(|u| format!("{u}@")).unwrap_or_default();
-        let tcp = if self.config.transport == Transport::Udp { "" } else { ";transport=tcp" };
+        let transport = parameter(self.config.transport);
         let sos = if self.config.options.emergency { ";sos" } else { "" };
-        format!("sip:{user}{}{tcp}{sos}", self.config.contact)
+        format!("sip:{user}{}{transport}{sos}", self.config.contact)
     }
 
     /// Our Contact with the feature tags of RFC 3840, TS 24.229 §5.1.1.2.1.
@@ -399,6 +400,9 @@ impl Core {
         let options = &self.config.options;
         if let Some(instance) = &options.instance {
             out.push_str(&format!(";+sip.instance=\"<{instance}>\""));
+            if let Some(reg_id) = options.reg_id {
+                out.push_str(&format!(";reg-id={reg_id}"));
+            }
         }
         if options.ims {
             out.push_str(&format!(";+g.3gpp.icsi-ref=\"{ICSI}\";audio"));
@@ -472,6 +476,15 @@ impl Core {
     pub(crate) fn spread(&mut self, time: Duration) -> Duration {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         Duration::from_micros(micros / 2 + self.random.below(micros / 2 + 1))
+    }
+}
+
+/// The URI parameter of a transport, RFC 3261 §19.1.1; UDP is meant without one.
+fn parameter(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Udp => "",
+        Transport::Tls => ";transport=tls",
+        Transport::Tcp | Transport::Wire => ";transport=tcp",
     }
 }
 

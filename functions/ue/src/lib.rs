@@ -16,7 +16,7 @@
 //!
 //! Covered: RFC 3261 (user agent), 3262, 3264, 3310, 3311, 3312 and 4032 (segmented),
 //! 3325 (preferred identity), 3326, 3327 (Supported), 3428, 3550, 3581, 3608, 3680, 3840 and 3841
-//! (feature tags), 4028, 4169, 4733, 5009 (Supported), 5626 §4.3 and §4.5 (the flow, back-off),
+//! (feature tags), 4028, 4169, 4733, 5009 (Supported), 5626 §4.2, §4.3 and §4.5 (reg-id, the flow, back-off),
 //! 6026, 6086, 6665, 7315, 7616, 8760; TS 24.229 §5.1 as a UE, TS 24.341 §5.3.1 and
 //! §5.3.2, GSMA IR.92's call.
 //!

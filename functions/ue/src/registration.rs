@@ -124,7 +124,8 @@ impl Ue {
         request.set(HeaderName::CSeq, cseq.to_string());
         request.push(HeaderName::Contact, format!("{};expires={expires}", core.contact()));
         request.push(HeaderName::Expires, expires.to_string());
-        request.push(HeaderName::Supported, "path");
+        let several = core.config.options.reg_id.is_some();
+        request.push(HeaderName::Supported, if several { "path, outbound" } else { "path" });
         request.push(HeaderName::Allow, ALLOW);
         core.authenticator.introduce(&mut request, &mut core.random);
         let hop = core.first_hop(&request);

@@ -10,6 +10,7 @@ fn flow(id: u64) -> Flow {
         transport: Transport::Tcp,
         local: Endpoint::Wire(WireId(0)),
         remote: Endpoint::Wire(WireId(0)),
+        proved: false,
     }
 }
 

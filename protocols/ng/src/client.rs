@@ -271,6 +271,7 @@ impl Client {
                     transport: *transport,
                     remote: Some(*endpoint),
                     local: None,
+                    name: None,
                 });
             }
             None => {

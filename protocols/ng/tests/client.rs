@@ -24,7 +24,7 @@ fn udp(n: u8) -> Target {
 fn flow(target: Target) -> Flow {
     let local = Endpoint::Ip(([127, 0, 0, 1], 9).into());
     let Target { transport, endpoint } = target;
-    Flow { id: FlowId(3), service: Service::Ng, transport, local, remote: endpoint }
+    Flow { id: FlowId(3), service: Service::Ng, transport, local, remote: endpoint, proved: false }
 }
 
 fn query(client: &mut Client) -> QueryId {
@@ -39,7 +39,9 @@ fn query(client: &mut Client) -> QueryId {
 
 fn open(client: &mut Client, target: Target) -> OpenId {
     match client.poll_output() {
-        Some(Output::Open { open, service: Service::Ng, transport, remote, local: None }) => {
+        Some(Output::Open {
+            open, service: Service::Ng, transport, remote, local: None, ..
+        }) => {
             assert_eq!(
                 (Some(target.endpoint), target.transport, 7),
                 (remote, transport, open.0 >> 56)

@@ -2,14 +2,19 @@
 
 use crate::message::MAX_MESSAGE;
 
+/// A keep-alive of the other end on a connection, and its answer: RFC 5626 §3.5.1.
+pub const PING: &[u8] = b"\r\n\r\n";
+/// See [`PING`].
+pub const PONG: &[u8] = b"\r\n";
+
 /// What the bytes at the front of a stream are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Framed {
     /// More bytes are needed.
     Incomplete,
-    /// So many bytes carry nothing: line ends between messages (§7.5) and keep-alives.
+    /// So many bytes carry nothing: line ends between messages (§7.5).
     Skip(usize),
-    /// So many bytes are one message.
+    /// So many bytes are one message, or a [`PING`].
     Message(usize),
     /// The stream cannot be cut: no Content-Length, a wrong one, or too large. It has to be closed.
     Malformed,
@@ -20,6 +25,13 @@ pub enum Framed {
 /// Content-Length is mandatory on a stream (§20.14); without it, the message is taken to have no
 /// body, since that is what phones which forget it mean.
 pub fn frame(buffer: &[u8]) -> Framed {
+    if buffer.starts_with(PING) {
+        return Framed::Message(PING.len());
+    }
+    if PING.starts_with(buffer) {
+        // Perhaps the rest of it comes.
+        return Framed::Incomplete;
+    }
     let blank = buffer.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
     if blank > 0 {
         return Framed::Skip(blank);
@@ -76,7 +88,18 @@ mod tests {
             assert_eq!(frame(&message[..end]), Framed::Incomplete, "{end}");
         }
         assert_eq!(frame(message), Framed::Message(message.len()));
-        assert_eq!(frame(b"\r\n\r\nOPTIONS"), Framed::Skip(4));
+        assert_eq!(frame(b"\r\n\nOPTIONS"), Framed::Skip(3));
+    }
+
+    #[test]
+    fn a_ping_is_told_from_blank_lines() {
+        assert_eq!(frame(b"\r\n\r\nOPTIONS"), Framed::Message(4));
+        assert_eq!(frame(b"\r\n\r\n\r\n"), Framed::Message(4));
+        for end in 0..PING.len() {
+            assert_eq!(frame(&PING[..end]), Framed::Incomplete, "{end}");
+        }
+        assert_eq!(frame(b"\r\nOPTIONS"), Framed::Skip(2));
+        assert_eq!(frame(b"\r\n\rx"), Framed::Skip(3));
     }
 
     #[test]

@@ -23,8 +23,8 @@ use foldhash::quality::FixedState;
 use crate::message::Message;
 use crate::transaction::{Timer, TimerValues};
 use client::Client;
-use route::Opening;
 pub use route::name_of;
+use route::{Opening, PeerName};
 use server::{Server, ServerKey};
 
 /// Largest request that is sent over UDP to a resolved target: RFC 3261 §18.1.1 with the usual MTU
@@ -192,8 +192,8 @@ pub struct Stack {
     cancels: HashMap<Slot, Slot, FixedState>,
     by_key: HashMap<ServerKey, Slot, FixedState>,
     timers: Timers<TimerKey>,
-    /// Connections and wires by their far end, to be used again.
-    connections: HashMap<(base::Transport, Endpoint), Flow, FixedState>,
+    /// Connections and wires by their far end, to be used again; over TLS also by who was asked for.
+    connections: HashMap<(base::Transport, Endpoint, PeerName), Flow, FixedState>,
     opening: HashMap<OpenId, Opening, FixedState>,
     resolving: HashMap<QueryId, Slot, FixedState>,
     next_id: u64,
@@ -290,18 +290,26 @@ impl Stack {
         self.outputs.push_back(Output::Transmit { flow, message });
     }
 
-    /// Remembers a connection for the requests that follow.
-    fn remember(&mut self, flow: Flow) {
+    /// Remembers a connection for the requests that follow: those to its far end's address, and, over
+    /// TLS, to the name that it was opened for.
+    fn remember(&mut self, flow: Flow, name: PeerName) {
         if flow.transport.is_reliable() && flow.service == Service::Sip {
-            self.connections.insert((flow.transport, flow.remote), flow);
+            if name.is_some() {
+                self.connections.insert((flow.transport, flow.remote, name), flow);
+            }
+            self.connections.insert((flow.transport, flow.remote, None), flow);
         }
     }
 
     /// A connection or wire ended, or a UDP destination is unreachable.
     pub fn closed(&mut self, now: Instant, flow: Flow) {
-        let key = (flow.transport, flow.remote);
-        if self.connections.get(&key).is_some_and(|known| known.id == flow.id) {
-            self.connections.remove(&key);
+        if flow.transport == base::Transport::Tls {
+            self.connections.retain(|_, known| known.id != flow.id);
+        } else {
+            let key = (flow.transport, flow.remote, None);
+            if self.connections.get(&key).is_some_and(|known| known.id == flow.id) {
+                self.connections.remove(&key);
+            }
         }
         let hit = |other: &Flow| other.id == flow.id && other.remote == flow.remote;
         let failed: Vec<Slot> =
@@ -318,6 +326,7 @@ fn via_transport(transport: base::Transport) -> &'static str {
     match transport {
         base::Transport::Udp => "UDP",
         base::Transport::Tcp | base::Transport::Wire => "TCP",
+        base::Transport::Tls => "TLS",
     }
 }
 

@@ -75,20 +75,22 @@ impl<'a> Uri<'a> {
 
     /// The address of record that this URI names: what a registrar and an HSS know it by.
     ///
-    /// For `sip:` scheme, unescaped user and lower-case host, without port (unless it is not the
-    /// default), password, parameters and headers (RFC 3261 §10.3 step 5; TS 23.003 §13.4). A
+    /// Scheme `sip` for `sips` too, which names the same user (RFC 5630 §5.1), unescaped user and
+    /// lower-case host, without port (unless it is not the default), password, parameters and headers
+    /// (RFC 3261 §10.3 step 5; TS 23.003 §13.4). A
     /// `sip:` URI with `user=phone` and a global number keeps its form; `tel:` loses visual
     /// separators and parameters but `phone-context`.
     pub fn aor(&self) -> String {
         match self {
             Uri::Sip(uri) => {
-                let mut out = String::from(if uri.secure { "sips:" } else { "sip:" });
+                let mut out = String::from("sip:");
                 if let Some(user) = uri.user {
                     out.push_str(&escape_user(&unescape(user)));
                     out.push('@');
                 }
                 out.push_str(&uri.host.to_ascii_lowercase());
-                if let Some(port) = uri.port.filter(|p| *p != 5060) {
+                let default = if uri.secure { 5061 } else { 5060 };
+                if let Some(port) = uri.port.filter(|p| *p != default) {
                     out.push(':');
                     out.push_str(&port.to_string());
                 }
@@ -331,6 +333,7 @@ mod tests {
     fn an_address_of_record_has_no_ornaments() {
         let aor = |text| Uri::parse(text).unwrap().aor();
         assert_eq!(aor("sip:%61lice@Example.COM:5060;transport=tcp"), "sip:alice@example.com");
+        assert_eq!(aor("sips:alice@Example.COM:5061"), "sip:alice@example.com");
         assert_eq!(aor("tel:+1-201-555-0123;x=y"), "tel:+12015550123");
         assert_eq!(aor("tel:7042;phone-context=Example.com"), "tel:7042;phone-context=example.com");
         assert_eq!(aor("urn:service:sos"), "urn:service:sos");

@@ -1,6 +1,7 @@
 //! Two stacks talk to each other over a flow that the test loses messages on.
 
 use base::flow::{FlowId, Service};
+use base::machine::Target;
 use base::time::Duration;
 use base::{Flow, Instant, Output, Random, Transport};
 use sip::{Event, Failure, HeaderName, Hop, Message, Method, Stack, StackConfig};
@@ -23,6 +24,7 @@ fn flow(side: usize, transport: Transport) -> Flow {
         transport,
         local: ends[side].into(),
         remote: ends[1 - side].into(),
+        proved: false,
     }
 }
 
@@ -217,4 +219,79 @@ fn a_lying_content_length_gets_a_400() {
     pair.stacks[1].received(pair.now, flow(1, Transport::Udp), bytes.into());
     pair.settle();
     assert_eq!(pair.sent, ["SIP/2.0 400 Bad Content-Length"]);
+}
+
+/// What a stack asks of the engine for a request to this URI: the name to resolve, then whom the
+/// certificate has to name; the connection stands at once.
+fn opens(stack: &mut Stack, uri: &str, id: u64) -> (Option<Transport>, Option<Option<String>>) {
+    let now = Instant::from_unix_micros(1_000_000);
+    let message = Message::request(Method::Options, uri)
+        .with(HeaderName::From, "<sip:a@x>;tag=1")
+        .with(HeaderName::To, "<sip:b@x>")
+        .with(HeaderName::CallId, "call")
+        .with(HeaderName::CSeq, "1 OPTIONS");
+    stack.request(now, message, Stack::hop(uri).expect("a SIP URI"));
+    let (mut transport, mut asked) = (None, None);
+    while let Some(output) = stack.poll_output() {
+        match output {
+            Output::Resolve { query, name } => {
+                transport = name.transport;
+                let endpoint = "10.0.0.2:5061".parse::<std::net::SocketAddr>().expect("one").into();
+                let target = Target { transport: Transport::Tls, endpoint };
+                stack.resolved(now, query, vec![target]);
+            }
+            Output::Open { open, name, .. } => {
+                asked = Some(name);
+                let remote = "10.0.0.2:5061".parse::<std::net::SocketAddr>().expect("one").into();
+                let tls = Flow { id: FlowId(id), remote, ..flow(0, Transport::Tls) };
+                stack.opened(now, open, tls);
+            }
+            Output::Transmit { flow, message } => {
+                assert_eq!(flow.transport, Transport::Tls);
+                assert!(message.windows(12).any(|text| text == b"SIP/2.0/TLS "));
+            }
+            _ => {}
+        }
+    }
+    (transport, asked)
+}
+
+/// RFC 5922 §7.3: a connection is used again for whom it was verified, and for its address; RFC 5630
+/// §3.1: `sips` is TLS.
+#[test]
+fn a_connection_over_tls_serves_the_name_that_it_was_opened_for() {
+    let mut stack = Stack::new(StackConfig::default(), Random::from_u64(1));
+    let tls = Some(Transport::Tls);
+    let named = |name: &str| Some(Some(name.to_owned()));
+    assert_eq!(opens(&mut stack, "sips:b@Home.test", 1), (tls, named("home.test")));
+    assert_eq!(opens(&mut stack, "sip:b@home.test;transport=TLS", 2), (tls, None));
+    assert_eq!(opens(&mut stack, "sip:10.0.0.2:5061;transport=tls", 3), (tls, None));
+    assert_eq!(opens(&mut stack, "sips:b@other.test;transport=tcp", 4), (tls, named("other.test")));
+    let remote = "10.0.0.2:5061".parse::<std::net::SocketAddr>().expect("one").into();
+    for id in [1, 4] {
+        let gone = Flow { id: FlowId(id), remote, ..flow(0, Transport::Tls) };
+        stack.closed(Instant::from_unix_micros(2_000_000), gone);
+    }
+    assert_eq!(opens(&mut stack, "sip:10.0.0.2:5061;transport=tls", 5), (tls, Some(None)));
+    assert_eq!(opens(&mut stack, "sips:b@home.test", 6), (tls, named("home.test")));
+}
+
+/// RFC 5626 §3.5.1: two line ends on a connection are answered by one, at once; over UDP they are nothing.
+#[test]
+fn a_keep_alive_is_answered_on_a_connection() {
+    let now = Instant::from_unix_micros(1_000_000);
+    for (transport, answers) in
+        [(Transport::Udp, 0), (Transport::Wire, 0), (Transport::Tcp, 1), (Transport::Tls, 1)]
+    {
+        let mut stack = Stack::new(StackConfig::default(), Random::from_u64(1));
+        for bytes in ["\r\n", "\r\n\r\n", "\n\n\n\n"] {
+            stack.received(now, flow(0, transport), bytes.into());
+        }
+        let mut sent = Vec::new();
+        while let Some(output) = stack.poll_output() {
+            let Output::Transmit { message, .. } = output else { panic!("{output:?}") };
+            sent.push(message);
+        }
+        assert_eq!(sent, vec![&b"\r\n"[..]; answers], "{transport:?}");
+    }
 }

@@ -44,6 +44,7 @@ fn fate(bytes: &[u8]) -> Fate {
         transport: Transport::Udp,
         local: end("192.0.2.100:5060"),
         remote: end("192.0.2.200:5060"),
+        proved: false,
     };
     let mut stack = Stack::new(StackConfig::default(), Random::from_u64(1));
     stack.received(Instant::from_unix_micros(1), flow, Bytes::copy_from_slice(bytes));

@@ -155,11 +155,13 @@ fn overview(
         let transport = match listener.transport {
             Transport::Udp => "udp",
             Transport::Tcp => "tcp",
+            Transport::Tls => "tls",
             Transport::Wire => "wire",
         };
         let _ = writeln!(out, "{name} listens on {transport}:{}", listener.addr);
     }
-    for role in plan.here.iter().filter(|(_, listen)| listen.is_empty()).map(|(role, _)| role) {
+    let inside = plan.here.iter().filter(|(_, listen)| listen.is_empty()).map(|(role, _)| role);
+    for role in inside.filter(|role| !plan.tls.here.contains_key(role)) {
         let _ = writeln!(out, "{role} is reached within this process only");
     }
     for (role, seams) in &plan.elsewhere {

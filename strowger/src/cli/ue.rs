@@ -171,7 +171,16 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         Command::Register(args) => {
             let phones = args.account.phones()?;
             let work = Work::Register(Duration::from_secs_f64(args.stay));
-            play(Setup { phones, register: true, work, rate: args.account.rate }, &args.tell)
+            play(
+                Setup {
+                    phones,
+                    register: true,
+                    work,
+                    rate: args.account.rate,
+                    tls: args.account.tls()?,
+                },
+                &args.tell,
+            )
         }
         Command::Call(args) => {
             let mut phones = args.account.phones()?;
@@ -180,7 +189,10 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
             let to = args.account.each(&args.to);
             let work = Work::Call { to, patience, talk };
             let register = !args.no_register;
-            play(Setup { phones, register, work, rate: args.account.rate }, &args.tell)
+            play(
+                Setup { phones, register, work, rate: args.account.rate, tls: args.account.tls()? },
+                &args.tell,
+            )
         }
         Command::Answer(args) => {
             let mut phones = args.account.phones()?;
@@ -190,7 +202,10 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
             phones.iter_mut().for_each(|phone| phone.config.incoming = incoming);
             let work = Work::Answer { calls: args.calls, talk };
             let register = !args.no_register;
-            play(Setup { phones, register, work, rate: args.account.rate }, &args.tell)
+            play(
+                Setup { phones, register, work, rate: args.account.rate, tls: args.account.tls()? },
+                &args.tell,
+            )
         }
         Command::Message(args) => {
             let phones = args.account.phones()?;
@@ -202,7 +217,10 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
             };
             let work = Work::Message { to: args.account.each(&args.to), text: args.text, sms };
             let register = !args.no_register;
-            play(Setup { phones, register, work, rate: args.account.rate }, &args.tell)
+            play(
+                Setup { phones, register, work, rate: args.account.rate, tls: args.account.tls()? },
+                &args.tell,
+            )
         }
     }
 }

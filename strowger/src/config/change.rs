@@ -67,6 +67,7 @@ impl Config {
             roles: self.roles.clone(),
             listen: self.listen.clone(),
             media_ports: self.media_ports,
+            tls: self.tls.clone(),
             ..new
         };
         // Where no roles are named, these say whether a function runs here.
@@ -169,6 +170,8 @@ mod tests {
             keys::Kind::Centres => "\"sip:psap@192.0.2.1\"",
             keys::Kind::Routes => "\"+49=sip:192.0.2.1\"",
             keys::Kind::Digits => "\"49\"",
+            keys::Kind::Domains => "[\"x.test\"]",
+            keys::Kind::Digest => "[\"SHA-256\"]",
             keys::Kind::Collector => "\"127.0.0.1:9060\"",
         };
         let all = keys::SECTIONS.iter().flat_map(|(section, keys)| {
@@ -178,11 +181,19 @@ mod tests {
         // So that the place of a function says nothing of where it runs.
         let roles: BTreeSet<Role> = [Role::Pcscf].into();
         for (section, prefix, key) in all.chain(top) {
-            // Prefixes say nothing without a country.
-            let needs = ["national", "international"].contains(&key.name);
-            let needs = if needs { "[dialling]\ncountry = \"49\"\n" } else { &section };
-            let old = read(needs);
-            let new = read(&format!("{needs}{} = {}\n", key.name, value(key)));
+            // Some say nothing without another.
+            let needs: &[(&str, &str)] = match key.name {
+                "national" | "international" => &[("country", "\"49\"")],
+                "certificate" | "key" => &[("certificate", "\"a\""), ("key", "\"b\"")],
+                _ => &[],
+            };
+            let text = |lines: BTreeMap<&str, &str>| {
+                let lines = lines.iter().map(|(name, value)| format!("{name} = {value}\n"));
+                format!("{section}{}", lines.collect::<String>())
+            };
+            let old = read(&text(needs.iter().copied().collect()));
+            let new = needs.iter().copied().chain([(key.name, value(key))]);
+            let new = read(&text(new.collect()));
             let (next, changes) = old.take_over(new.clone(), Some(&roles), &[]);
             let name = format!("{prefix}{}", key.name);
             let (live, restart) =

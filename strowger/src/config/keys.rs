@@ -1,5 +1,6 @@
 //! Every key of the configuration: the one list behind the reader's advice and the JSON schema.
 
+use auth::digest::Algorithm;
 use serde_json::{Map, Value, json};
 
 use crate::plan::Role;
@@ -9,11 +10,13 @@ use crate::plan::Role;
 pub enum Kind {
     /// A host name.
     Domain,
+    /// A host name, or a list of them.
+    Domains,
     /// A path; relative ones start at the file's folder.
     Path,
     /// A function, or a list of them.
     Roles,
-    /// `address:port`, or a list of them.
+    /// `[tls:]address:port`, or a list of them.
     Listen,
     /// `[transport:]address:port`, or a list of them.
     Seams,
@@ -45,7 +48,12 @@ pub enum Kind {
     Collector,
     /// A number of 32 bits.
     Number,
+    /// An algorithm of SIP Digest, or a list of them.
+    Digest,
 }
+
+/// The algorithms of SIP Digest that we keep H(A1) for.
+pub const DIGEST: [Algorithm; 2] = [Algorithm::Sha256, Algorithm::Md5];
 
 /// One key.
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +81,7 @@ const fn fixed(name: &'static str, kind: Kind, doc: &'static str) -> Key {
 const LISTEN: Key = fixed(
     "listen",
     Kind::Listen,
-    "Addresses to listen on; [] is none. Unless told: loopback, at the port of the protocol.",
+    "Addresses to listen on; [] is none, \"tls:\" before one takes SIP over TLS. Unless told: loopback, at the port of the protocol.",
 );
 const AT: Key = key(
     "at",
@@ -210,11 +218,31 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
     ),
     (
         "trust",
-        &[key(
-            "networks",
-            Kind::Networks,
-            "Networks of other network functions: who may assert identities (RFC 3325), ask the HSS and the relay.",
-        )],
+        &[
+            key(
+                "networks",
+                Kind::Networks,
+                "Networks of other network functions: who may assert identities (RFC 3325), ask the HSS and the relay.",
+            ),
+            fixed(
+                "names",
+                Kind::Domains,
+                "Names of other network functions: who shows a certificate of one may assert identities.",
+            ),
+        ],
+    ),
+    (
+        "tls",
+        &[
+            fixed("certificate", Kind::Path, "Our certificate and those up to its authority, PEM."),
+            fixed("key", Kind::Path, "The certificate's private key, PEM."),
+            fixed("ca", Kind::Path, "The authorities whose certificates are believed, PEM."),
+            fixed(
+                "require_client_certificate",
+                Kind::Switch,
+                "Whether functions that no phone talks to let nobody in without a certificate.",
+            ),
+        ],
     ),
     (
         "observe",
@@ -248,6 +276,11 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
         &[
             key("min_expires", Kind::Seconds, "The shortest registration. Unless told: 60."),
             key("max_expires", Kind::Seconds, "The longest registration. Unless told: 600000."),
+            key(
+                "digest",
+                Kind::Digest,
+                "The algorithms that passwords may be proved with, the most preferred first (RFC 8760).",
+            ),
         ],
     ),
 ];
@@ -289,9 +322,12 @@ fn of_kind(key: &Key) -> Value {
         Kind::Msisdn => json!({ "type": "string", "pattern": "^\\+?[0-9]{1,15}$" }),
         Kind::SipUri => json!({ "type": "string", "pattern": "^sips?:" }),
         Kind::Roles => some(json!({ "enum": Role::ALL.map(Role::as_str) })),
-        Kind::Listen | Kind::Seams | Kind::Addresses | Kind::Networks | Kind::Criteria => {
-            some(text())
-        }
+        Kind::Domains
+        | Kind::Listen
+        | Kind::Seams
+        | Kind::Addresses
+        | Kind::Networks
+        | Kind::Criteria => some(text()),
         Kind::EmergencyNumbers => some(
             json!({ "type": "string", "pattern": "^[0-9]{2,15}(=urn:service:sos(\\.[a-z0-9-]+)*)?$" }),
         ),
@@ -304,6 +340,7 @@ fn of_kind(key: &Key) -> Value {
         Kind::Seconds => json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX }),
         Kind::Collector => json!({ "type": "string", "pattern": "^(udp:)?[^ ]+:[0-9]{1,5}$" }),
         Kind::Number => json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX }),
+        Kind::Digest => some(json!({ "enum": DIGEST.map(Algorithm::name) })),
         Kind::Switch => json!({ "type": "boolean" }),
     };
     let when = if key.live { "with a reload" } else { "with a restart" };

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use base::Transport;
+use base::{Service, Transport};
 use cscf::bgcf::config::Route;
 use cscf::ecscf::config::Centre;
 use cscf::emergency::EmergencyNumber;
@@ -68,7 +68,8 @@ struct Reader {
     /// Where things stand that are compared at the end.
     roles: Vec<(Role, Range<usize>)>,
     at: Vec<(Role, Range<usize>)>,
-    listeners: Vec<(SocketAddr, Role, Range<usize>)>,
+    listeners: Vec<(SocketAddr, Role, bool)>,
+    tls: Option<Range<usize>>,
     sms: Option<(FilterCriteria, Range<usize>)>,
     expires: Range<usize>,
     dialling: Option<Range<usize>>,
@@ -114,6 +115,20 @@ impl Reader {
             ("observe", "metrics") => self.config.observe.metrics = self.pages(value),
             ("api", "listen") => self.config.api.listen = self.pages(value),
             ("api", "token") => self.config.api.token = self.text(value).map(PathBuf::from),
+            ("trust", "names") => {
+                for (text, span) in self.texts(value) {
+                    let name = self.host(text, span);
+                    self.config.tls.functions.extend(name);
+                }
+            }
+            ("tls", "certificate") => self.config.tls.certificate = self.path(value),
+            ("tls", "key") => self.config.tls.key = self.path(value),
+            ("tls", "ca") => self.config.tls.ca = self.path(value),
+            ("tls", "require_client_certificate") => match value.get_ref() {
+                DeValue::Boolean(it) => self.config.tls.require_client_certificate = *it,
+                _ => self.kind(value, "true or false", "write `require_client_certificate = true`"),
+            },
+            ("registration", "digest") => self.digest(value),
             ("observe", "hep") => self.collector(value),
             ("observe", "hep_id") => self.hep_id(value),
             (_, "listen") if role.is_some() => {
@@ -198,8 +213,18 @@ impl Reader {
         out
     }
 
+    fn path(&mut self, value: &Value<'_>) -> Option<PathBuf> {
+        self.tls.get_or_insert(value.span());
+        self.text(value).map(PathBuf::from)
+    }
+
     fn domain(&mut self, value: &Value<'_>) -> Option<String> {
-        let text = self.text(value)?.to_ascii_lowercase();
+        let text = self.text(value)?;
+        self.host(text, value.span())
+    }
+
+    fn host(&mut self, text: String, span: Range<usize>) -> Option<String> {
+        let text = text.to_ascii_lowercase();
         let label = |label: &str| {
             let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
             (1..=63).contains(&label.len()) && label.bytes().all(legal)
@@ -210,7 +235,7 @@ impl Reader {
         }
         let help = "a host name such as \"ims.mnc001.mcc001.3gppnetwork.org\": labels of letters, \
                     digits and hyphens with dots between them";
-        self.wrong(value.span(), format!("{text:?} is not a domain"), help);
+        self.wrong(span, format!("{text:?} is not a domain"), help);
         None
     }
 
@@ -237,18 +262,36 @@ impl Reader {
              up",
             role.default_port()
         );
-        let found = self.parsed::<SocketAddr>(value, "an address to listen on", &help);
-        for (addr, span) in &found {
-            let clash = self.listeners.iter().find(|(other, of, _)| {
-                other == addr && addr.port() != 0 && of.transports()[0] == role.transports()[0]
+        let (mut plain, mut secure) = (Vec::new(), Vec::new());
+        for (text, span) in self.texts(value) {
+            let rest = text.strip_prefix("tls:").filter(|_| role.service() == Service::Sip);
+            let Ok(addr) = rest.unwrap_or(&text).parse::<SocketAddr>() else {
+                self.wrong(span, format!("{text:?} is not an address to listen on"), &help);
+                continue;
+            };
+            // UDP aside, all of them are TCP ports.
+            let tcp = |role: Role, tls| tls || role.transports().contains(&Transport::Tcp);
+            let tls = rest.is_some();
+            let clash = self.listeners.iter().find(|(other, of, of_tls)| {
+                let same = of.transports()[0] == role.transports()[0] && !tls && !of_tls;
+                *other == addr && addr.port() != 0 && (same || tcp(*of, *of_tls) && tcp(role, tls))
             });
             if let Some((_, of, _)) = clash {
                 let message = format!("{addr} is taken by `{of}` already");
-                self.wrong(span.clone(), message, "give each function a port of its own");
+                self.wrong(span.clone(), message, "give each listener a port of its own");
             }
-            self.listeners.push((*addr, role, span.clone()));
+            self.listeners.push((addr, role, tls));
+            if tls {
+                self.tls = Some(span);
+                secure.push(addr);
+            } else {
+                plain.push(addr);
+            }
         }
-        self.config.listen.insert(role, found.into_iter().map(|(addr, _)| addr).collect());
+        self.config.listen.insert(role, plain);
+        if !secure.is_empty() {
+            self.config.tls.here.insert(role, secure);
+        }
     }
 
     /// Addresses of something that is spoken HTTP to.
@@ -432,6 +475,28 @@ impl Reader {
         seconds
     }
 
+    fn digest(&mut self, value: &Value<'_>) {
+        let mut algorithms = Vec::new();
+        for (word, span) in self.texts(value) {
+            let known = keys::DIGEST.into_iter().find(|a| a.name().eq_ignore_ascii_case(&word));
+            match known {
+                Some(known) if algorithms.contains(&known) => {
+                    self.wrong(span, format!("{word:?} stands twice"), "leave one out");
+                }
+                Some(known) => algorithms.push(known),
+                None => {
+                    let help = "write [\"SHA-256\", \"MD5\"], the one that is preferred first";
+                    self.wrong(span, format!("{word:?} is no algorithm for passwords"), help);
+                }
+            }
+        }
+        if algorithms.is_empty() && self.problems.is_empty() {
+            let help = "write \"SHA-256\", \"MD5\", or both";
+            self.wrong(value.span(), "nobody with a password could register", help);
+        }
+        self.config.digest = Some(algorithms);
+    }
+
     /// What is only wrong together.
     fn together(&mut self) {
         if let Some((mut sms, span)) = self.sms.take() {
@@ -448,6 +513,14 @@ impl Reader {
         if let Some(span) = self.dialling.take().filter(|_| self.config.dialling[0].is_none()) {
             let help = "write `country = \"49\"` below `[dialling]`, with your own country code";
             self.wrong(span, "a prefix without the country that it stands for", help);
+        }
+        let tls = &self.config.tls;
+        let complete = tls.certificate.is_some() && tls.key.is_some();
+        let half = tls.certificate.is_some() != tls.key.is_some();
+        if let Some(span) = self.tls.take().filter(|_| half || (!tls.here.is_empty() && !complete))
+        {
+            let help = "write `certificate = \"…\"` and `key = \"…\"` below `[tls]`";
+            self.wrong(span, "TLS needs a certificate and its key", help);
         }
         let plan = Plan::all_in_one("x");
         let min = self.config.min_expires.unwrap_or(plan.min_expires);
@@ -469,8 +542,12 @@ pub(crate) fn role_help(word: &str) -> String {
 }
 
 fn seam(role: Role, text: &str) -> Result<Seam, String> {
-    let words = [("udp", Transport::Udp), ("tcp", Transport::Tcp)];
-    let allowed = || words.into_iter().filter(|(_, t)| role.transports().contains(t));
+    let words = [("udp", Transport::Udp), ("tcp", Transport::Tcp), ("tls", Transport::Tls)];
+    let takes = |transport: Transport| match transport {
+        Transport::Tls => role.service() == Service::Sip,
+        other => role.transports().contains(&other),
+    };
+    let allowed = || words.into_iter().filter(|(_, transport)| takes(*transport));
     let address = |text: &str| {
         text.parse::<SocketAddr>()
             .ok()
@@ -480,13 +557,14 @@ fn seam(role: Role, text: &str) -> Result<Seam, String> {
         Some((*transport, text.strip_prefix(word)?.strip_prefix(':')?))
     });
     let (transport, rest) = prefixed.unwrap_or((role.transports()[0], text));
+    let port = |transport| engine::shard::default_port(role.service(), transport);
     let example = || {
         let words: Vec<_> =
-            allowed().map(|(w, _)| format!("\"{w}:192.0.2.1:{}\"", role.default_port())).collect();
+            allowed().map(|(w, t)| format!("\"{w}:192.0.2.1:{}\"", port(t))).collect();
         format!("write {}; names are not looked up", words.join(" or "))
     };
     match address(rest) {
-        Some(address) if role.transports().contains(&transport) => Ok(Seam { transport, address }),
+        Some(address) if takes(transport) => Ok(Seam { transport, address }),
         _ => Err(example()),
     }
 }

@@ -51,6 +51,7 @@ fn about(section: &str) -> &'static str {
             "What people dial before a number, for the S-CSCF, the BGCF and the IP-SM-GW."
         }
         "trust" => "Who is believed: see [security.md](security.md).",
+        "tls" => "SIP over TLS: see [security.md](security.md#tls).",
         "observe" => "What other programs see: see [metrics.md](metrics.md).",
         "api" => "Subscribers and traces for programs: see [operation.md](operation.md).",
         "registration" => "What the S-CSCF grants.",
@@ -62,10 +63,13 @@ fn about(section: &str) -> &'static str {
 fn words(kind: Kind) -> &'static str {
     match kind {
         Kind::Domain => "a host name",
+        Kind::Domains => "a list of host names",
         Kind::Path => "a path",
         Kind::Roles => "a list of functions",
         Kind::Listen => "a list of `address:port`",
-        Kind::Seams => "a list of `address:port`, with `udp:` or `tcp:` before it if need be",
+        Kind::Seams => {
+            "a list of `address:port`, with `udp:`, `tcp:` or `tls:` before it if need be"
+        }
         Kind::Addresses => "a list of addresses",
         Kind::Ports => "`first-last`",
         Kind::Networks => "a list of `address/bits`",
@@ -82,5 +86,6 @@ fn words(kind: Kind) -> &'static str {
         Kind::Digits => "digits, as text",
         Kind::Collector => "`udp:address:port`",
         Kind::Number => "a number",
+        Kind::Digest => "a list of `SHA-256` and `MD5`",
     }
 }

@@ -16,6 +16,7 @@ mod store;
 mod subscribers;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod trust;
 
 use super::{Facts, Finding};
@@ -42,5 +43,6 @@ pub const ALL: &[Check] = &[
     criteria::check,
     outside::check,
     trust::check,
+    tls::check,
     roles::check,
 ];

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use base::Transport;
 use engine::net::Holder;
+use engine::net::tls::Fault;
 
 use crate::plan::{Plan, Role};
 
@@ -23,6 +24,8 @@ pub struct Facts {
     pub listeners: Vec<Listening>,
     /// What happened when the relay's addresses were used.
     pub media: Vec<(IpAddr, Option<Refused>)>,
+    /// Certificates for TLS.
+    pub certificates: Certificates,
     /// The machine.
     pub machine: Machine,
     /// The store.
@@ -33,6 +36,17 @@ pub struct Facts {
     pub peers: Vec<Peer>,
     /// Names that had to be looked up.
     pub names: Names,
+}
+
+/// Certificates for TLS, as far as the plan needs them.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Certificates {
+    /// Files that do not serve: their key below `[tls]`, and why.
+    pub files: Vec<(&'static str, String)>,
+    /// What is wrong with our own certificate.
+    pub faults: Vec<Fault>,
+    /// The names of which it should have one.
+    pub names: Vec<String>,
 }
 
 /// The configuration file.
@@ -363,6 +377,7 @@ pub fn word(transport: Transport) -> &'static str {
     match transport {
         Transport::Udp => "udp",
         Transport::Tcp => "tcp",
+        Transport::Tls => "tls",
         Transport::Wire => "wire",
     }
 }

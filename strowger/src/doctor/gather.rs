@@ -4,6 +4,7 @@ mod machine;
 mod names;
 mod peers;
 mod store;
+mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, UdpSocket};
@@ -15,7 +16,8 @@ use sip::Uri;
 use toml::de::{DeTable, DeValue};
 
 use super::facts::{
-    Configuration, Facts, Listening, Lookup, Machine, Names, Refused, Row, Store, Who, servers,
+    Certificates, Configuration, Facts, Listening, Lookup, Machine, Names, Refused, Row, Store,
+    Who, servers,
 };
 use crate::config::{Config, ConfigError, loopback};
 use crate::plan::{Plan, Role};
@@ -43,6 +45,7 @@ pub fn gather(place: &Where, progress: &(dyn Fn(&str) + Sync)) -> Facts {
         running: false,
         listeners: Vec::new(),
         media: Vec::new(),
+        certificates: Certificates::default(),
         machine: Machine::default(),
         store: Store::default(),
         subscribers: None,
@@ -62,6 +65,7 @@ pub fn gather(place: &Where, progress: &(dyn Fn(&str) + Sync)) -> Facts {
             (seen.store, seen.running, seen.subscribers);
     }
     facts.listeners = listeners(&facts.plan);
+    facts.certificates = tls::look(&facts.plan, facts.machine.clock);
     if facts.runs(Role::Media) {
         facts.media = facts.plan.media.iter().map(|ip| (*ip, bound((*ip, 0).into()))).collect();
     }
@@ -131,6 +135,13 @@ fn listeners(plan: &Plan) -> Vec<Listening> {
             }
         }
     }
+    for (role, addrs) in &plan.tls.here {
+        for addr in addrs {
+            let transport = Transport::Tls;
+            let refused = probe(role.as_str(), transport, *addr).err().map(refused);
+            found.push(Listening { role: *role, transport, addr: *addr, refused });
+        }
+    }
     found
 }
 
@@ -176,6 +187,7 @@ fn names(plan: &Plan, servers: &[String], progress: &(dyn Fn(&str) + Sync)) -> N
                 transport: match uri.transport().as_deref() {
                     Some("tcp") => Some(Transport::Tcp),
                     Some("udp") => Some(Transport::Udp),
+                    Some("tls") => Some(Transport::Tls),
                     _ => None,
                 },
             };
@@ -201,7 +213,8 @@ fn questions(facts: &Facts, servers: &[String]) -> Vec<Question> {
     // A firewall may well keep the others from us.
     let used = |role: &Role| plan.users(*role).iter().any(|user| plan.here.contains_key(user));
     for (role, seams) in plan.elsewhere.iter().filter(|(role, _)| used(role)) {
-        for seam in seams {
+        // Over TLS nobody is asked: only the name that a process asks for tells whom to believe.
+        for seam in seams.iter().filter(|seam| seam.transport != Transport::Tls) {
             push(Who::Function(*role), seam.transport, seam.address, plan.host(*role));
         }
     }
@@ -211,7 +224,8 @@ fn questions(facts: &Facts, servers: &[String]) -> Vec<Question> {
             Who::Server(uri) => servers.iter().find(|s| *s == uri).cloned().unwrap_or_default(),
         };
         // The others are tried when the first fails; one is enough to say what is wrong.
-        if let Some((transport, addr)) = targets.first() {
+        let asked = targets.iter().find(|(transport, _)| *transport != Transport::Tls);
+        if let Some((transport, addr)) = asked {
             push(who.clone(), *transport, *addr, name);
         }
     }

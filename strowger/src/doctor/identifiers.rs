@@ -133,6 +133,12 @@ identifiers! {
     TRUST_PHONES "trust-phones" Note "the network that phones register in is trusted";
     NOBODY_ADMITTED "nobody-admitted" StopsCalls "functions on other hosts are refused as strangers";
 
+    TLS_FILE_UNREADABLE "tls-file-unreadable" StopsCalls "a certificate or a key cannot be read";
+    TLS_KEY_OTHER "tls-key-other" StopsCalls "the certificate belongs to another key";
+    TLS_EXPIRED "tls-expired" StopsCalls "the certificate is no longer valid";
+    TLS_NOT_YET_VALID "tls-not-yet-valid" StopsCalls "the certificate is not valid yet";
+    TLS_NAME_OTHER "tls-name-other" StopsCalls "the certificate names neither the domain nor our functions";
+
     SEAM_CIRCLE "seam-circle" StopsCalls "a function is said to be elsewhere, at our own listener";
     FUNCTION_UNREACHABLE "function-unreachable" StopsCalls "others need a function that listens nowhere";
     SEAM_LOOPBACK "seam-loopback" StopsCalls "a function on another host cannot reach one that listens on loopback";

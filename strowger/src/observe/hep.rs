@@ -132,7 +132,7 @@ pub fn packet(record: &Record, agent: u32, addresses: &mut Addresses) -> Option<
     }
     let datagrams = match record.transport {
         Transport::Udp => true,
-        Transport::Tcp => false,
+        Transport::Tcp | Transport::Tls => false,
         Transport::Wire => matches!(record.service, Service::Ng | Service::Rtp),
     };
     let packet = Packet {

@@ -27,7 +27,7 @@ use ladder::{Party, Record};
 use serde_json::{Value, json};
 use strowger::plan::{Plan, Role, Seam};
 use strowger::provision::{Answer, Ask, Provision, Provisioned, Provisioner, Request, names};
-use strowger_tests::interop::spec::{AMF, K, OP, PASSWORD, PhoneSpec, key};
+use strowger_tests::interop::spec::{AMF, K, OP, PASSWORD, PhoneSpec, certificate, key};
 use strowger_tests::interop::{DOMAIN, HERE, Spec, prompt};
 use ue::{Audio, CallId, Credential, Incoming, UeConfig, UeOrder, UeReport, What};
 
@@ -38,9 +38,11 @@ fn main() {
     let spec = lines.next().expect("a spec");
     let spec: Spec = serde_json::from_str(&spec).expect("a legal spec");
     let framings = strowger::framing::framings;
-    let mut live = Live::new(LiveConfig { framings, ..LiveConfig::default() }).expect("a loop");
-    let mut random = live.random();
     let plan = plan(&spec);
+    let tls = strowger::tls::load(&plan).expect("certificates");
+    let config = LiveConfig { framings, tls, ..LiveConfig::default() };
+    let mut live = Live::new(config).expect("a loop");
+    let mut random = live.random();
     let provisioner = FunctionSpec {
         name: "provisioner".to_owned(),
         hosts: Vec::new(),
@@ -147,6 +149,12 @@ fn plan(spec: &Spec) -> Plan {
     plan.enum_suffix.clone_from(&spec.enum_suffix);
     let criteria = FilterCriteria::parse_all(spec.ifc.iter().map(String::as_str));
     plan.criteria = criteria.expect("filter criteria");
+    if spec.tls {
+        plan.tls.here.insert(Role::Pcscf, vec![(here, 5061).into()]);
+        plan.tls.certificate = Some(certificate("proxy.pem"));
+        plan.tls.key = Some(certificate("proxy.key"));
+        plan.tls.ca = Some(certificate("authority.pem"));
+    }
     plan.trusted = spec.trusted.iter().map(|ip| (*ip, 32)).collect();
     plan
 }

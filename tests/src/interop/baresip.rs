@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::spec::certificate;
 use super::{HERE, Namespace, PATIENCE, Peer, peer_text, prompt, until};
 
 /// A running baresip. What it hears is recorded by its module `sndfile`.
@@ -46,6 +47,7 @@ impl Baresip {
                 .replace("{PORT}", &port.to_string())
                 .replace("{CONTROL}", &control.to_string())
                 .replace("{RTP}", &format!("{}-{}", port + 10_000, port + 10_050))
+                .replace("{CA}", &certificate("authority.pem").display().to_string())
                 .replace("{FOLDER}", &folder.display().to_string())
         };
         write("config", fill(peer_text("baresip/config")).as_bytes());

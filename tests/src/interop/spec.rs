@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 
 use auth::milenage::Key;
 use base::redact::Secret;
@@ -34,6 +35,8 @@ pub struct Spec {
     pub phones: Vec<PhoneSpec>,
     /// Filter criteria that all subscribers share.
     pub ifc: Vec<String>,
+    /// Whether the P-CSCF also takes TLS, at port 5061.
+    pub tls: bool,
     /// Addresses of application servers.
     pub trusted: Vec<IpAddr>,
     /// Who answers emergency calls; the E-CSCF listens on port 5090 then.
@@ -114,6 +117,11 @@ impl Spec {
         self.here = Some(here.collect());
         self
     }
+}
+
+/// A file of the engine's test certificates.
+pub fn certificate(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine/tests/tls").join(name)
 }
 
 /// A key of hexadecimal digits.

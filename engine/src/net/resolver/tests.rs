@@ -32,6 +32,7 @@ fn zone(name: &str) -> Vec<(u32, RData)> {
         ],
         "NAPTR 3.2.1.e164.test" => [10, 20].map(|order| (60, enum_rule(order))).into(),
         "SRV _sip._tcp.home.test" => vec![(60, srv(2, 0, "b.test.")), (60, srv(1, 0, "a.test."))],
+        "SRV _sips._tcp.home.test" | "SRV _sips._tcp.only.test" => vec![(60, srv(1, 0, "b.test."))],
         "SRV _sip._udp.home.test" => vec![(60, srv(1, 0, "c.test."))],
         "SRV _sip._udp.only.test" => vec![(60, srv(1, 0, "c.test."))],
         "SRV _diameter._tcp.home.test" => vec![(60, srv(1, 0, "a.test."))],
@@ -93,7 +94,8 @@ fn look(resolver: &mut Resolver, now: Instant, name: Name) -> (Vec<String>, usiz
 fn naptr_chooses_the_transport_and_srv_the_order() {
     let mut resolver = resolver(1);
     let (found, asked) = look(&mut resolver, NOW, name(Service::Sip, "Home.Test.", None, None));
-    let best = ["Tcp 192.0.2.1:5061", "Tcp 192.0.2.2:5061", "Udp 192.0.2.3:5061"];
+    let best =
+        ["Tls 192.0.2.2:5061", "Tcp 192.0.2.1:5061", "Tcp 192.0.2.2:5061", "Udp 192.0.2.3:5061"];
     assert_eq!(found, best);
     assert!(asked > 5);
     let (found, asked) = look(&mut resolver, NOW, name(Service::Sip, "home.test", None, None));
@@ -144,6 +146,20 @@ fn without_naptr_srv_and_without_srv_addresses() {
     assert_eq!(of(name(Service::Ng, "b.test", None, None)), ["Udp 192.0.2.2:2223"]);
     assert_eq!(of(name(Service::Sip, "fixed.test", None, None)), ["Udp 192.0.2.9:5060"]);
     assert_eq!(of(name(Service::Sip, "none.test", None, None)), [""; 0]);
+}
+
+/// RFC 3263 §4.1 and §4.2, RFC 5630 §3.1: nothing but TLS, by NAPTR, SRV, or at its own port.
+#[test]
+fn tls_is_found_and_nothing_else() {
+    let mut resolver = resolver(1);
+    let mut of = |host, port| {
+        look(&mut resolver, NOW, name(Service::Sip, host, port, Some(Transport::Tls))).0
+    };
+    assert_eq!(of("home.test", None), ["Tls 192.0.2.2:5061"]);
+    assert_eq!(of("only.test", None), ["Tls 192.0.2.2:5061"]);
+    assert_eq!(of("a.test", None), ["Tls 192.0.2.1:5061"]);
+    assert_eq!(of("a.test", Some(7000)), ["Tls 192.0.2.1:7000"]);
+    assert_eq!(of("fixed.test", None), ["Tls 192.0.2.9:5061"]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use mio::net::TcpStream;
 use socket2::{SockAddr, Type};
 
 use super::open::{any_like, blame, new_socket};
-use super::{Kind, LINGER, Owned, Sockets, flow};
+use super::{Ends, Kind, LINGER, Owned, Sockets, flow};
 use crate::shard::{FunctionId, Network, OpenRequest};
 
 impl Network for Sockets {
@@ -48,7 +48,7 @@ impl Network for Sockets {
         request: OpenRequest,
     ) -> Option<Result<Flow, FlowError>> {
         let OpenRequest { service, remote, local, .. } = request;
-        if request.transport == Transport::Tcp {
+        if request.transport.is_connection() {
             let Some(remote) = remote else { return Some(Err(FlowError::Unreachable)) };
             return self.connect(now, function, request, remote).err().map(Err);
         }
@@ -88,7 +88,7 @@ impl Network for Sockets {
     fn close(&mut self, now: Instant, function: FunctionId, flow: &Flow) {
         let Some((slot, socket)) = self.owned(function, flow) else { return };
         match &mut socket.kind {
-            Kind::Udp { listener: true, .. } | Kind::Listener(_) | Kind::Reserved => {}
+            Kind::Udp { listener: true, .. } | Kind::Listener { .. } | Kind::Reserved => {}
             Kind::Udp { .. } => {
                 // What was written before the end still leaves.
                 self.flush_udp(slot);
@@ -118,7 +118,7 @@ impl Network for Sockets {
 
     fn release(&mut self, _: Instant, function: FunctionId, keep_listeners: bool) {
         let listens =
-            |kind: &Kind| matches!(kind, Kind::Listener(_) | Kind::Udp { listener: true, .. });
+            |kind: &Kind| matches!(kind, Kind::Listener { .. } | Kind::Udp { listener: true, .. });
         let gone: Vec<Slot> = self
             .table
             .iter()
@@ -137,6 +137,15 @@ impl Sockets {
         request: OpenRequest,
         remote: SocketAddr,
     ) -> Result<(), FlowError> {
+        let session = match request.transport {
+            Transport::Tls => {
+                let address = remote.ip().to_string();
+                let name = request.name.as_deref().unwrap_or(&address);
+                let session = self.config.tls.as_ref().and_then(|tls| tls.connect(name));
+                Some(session.ok_or(FlowError::Untrusted)?)
+            }
+            _ => None,
+        };
         let attempt = || -> io::Result<TcpStream> {
             let socket = new_socket(remote, Type::STREAM)?;
             if let Some(local) = request.local {
@@ -151,11 +160,10 @@ impl Sockets {
         };
         let socket = attempt().map_err(|error| blame(&error))?;
         let local = socket.local_addr().map_err(|error| blame(&error))?;
-        let open = Some(request.open);
-        let slot = self
-            .insert_stream(function, request.service, local, remote, socket, open)
+        let patience = now + self.config.connect_timeout;
+        let ends = Ends { owner: function, service: request.service, local, remote };
+        self.insert_stream(ends, socket, session, Some(request.open), patience)
             .map_err(|error| blame(&error))?;
-        self.timers.arm(now + self.config.connect_timeout, slot);
         Ok(())
     }
 

@@ -11,8 +11,11 @@ use sip::Hop;
 /// A phone's way to us.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Access {
-    /// The transport, `true` for TCP.
-    pub(super) tcp: bool,
+    /// The transport, `true` for TCP, with or without TLS.
+    tcp: bool,
+    /// Whether with TLS; records of older programs do not say so.
+    #[serde(default)]
+    tls: bool,
     /// The phone's address as we see it.
     pub(super) remote: Option<SocketAddr>,
     /// The flow, while it stands.
@@ -29,8 +32,12 @@ pub(super) fn key(flow: &Flow) -> FlowKey {
 
 impl Access {
     pub(super) fn new(flow: Flow) -> Access {
-        let tcp = flow.transport == Transport::Tcp;
-        Access { tcp, remote: flow.remote.socket_addr(), flow: Some(flow) }
+        Access {
+            tcp: flow.transport.is_connection(),
+            tls: flow.transport == Transport::Tls,
+            remote: flow.remote.socket_addr(),
+            flow: Some(flow),
+        }
     }
 
     /// What it is found by when a message comes: its flow, or, after a restart of ours, the address
@@ -51,7 +58,9 @@ impl Access {
             None => self.remote.map(Endpoint::Ip) == Some(flow.remote),
         };
         let ip = self.remote.map(|remote| remote.ip());
-        same || (flow.transport == Transport::Tcp && ip.is_some() && ip == flow.remote.ip())
+        // Who came over TLS has no business without it.
+        let further = if self.tls { Transport::Tls } else { Transport::Tcp };
+        same || (flow.transport == further && ip.is_some() && ip == flow.remote.ip())
     }
 
     /// Whether this is the very address or connection, not one more from the same host.
@@ -67,10 +76,24 @@ impl Access {
         if let Some(flow) = self.flow {
             return Hop::Flow(flow);
         }
-        let transport = if self.tcp { Transport::Tcp } else { Transport::Udp };
+        let transport = match (self.tls, self.tcp) {
+            (true, _) => Transport::Tls,
+            (false, true) => Transport::Tcp,
+            (false, false) => Transport::Udp,
+        };
         let host = self.remote.map_or(String::new(), |r| r.ip().to_string());
         let port = self.remote.map(|r| r.port());
         Hop::Name(Name { service: Service::Sip, host, port, transport: Some(transport) })
+    }
+
+    /// Whether a connection was all there is, and it is gone.
+    pub(super) fn is_lost(&self) -> bool {
+        self.tcp && self.flow.is_none()
+    }
+
+    /// Whether two are the same way, as far as it is stored.
+    pub(super) fn is_like(&self, other: &Access) -> bool {
+        (self.tcp, self.tls, self.remote) == (other.tcp, other.tls, other.remote)
     }
 
     /// A connection ended.

@@ -35,6 +35,10 @@ pub(super) struct Binding {
     /// Whether it is for emergency calls only, TS 24.229 §5.2.2.
     #[serde(default)]
     pub(super) emergency: bool,
+    /// Which of the phone's flows it is, if the registrar treats it by RFC 5626; records of older
+    /// programs do not say so.
+    #[serde(default)]
+    pub(super) reg_id: Option<u32>,
     /// Where it registered from.
     #[serde(flatten)]
     pub(super) access: Access,
@@ -56,6 +60,7 @@ impl Binding {
             contact,
             service_route: Vec::new(),
             lifetime,
+            reg_id: None,
             access: Access::new(flow),
         }
     }
@@ -66,13 +71,19 @@ impl Binding {
             && self.identities == old.identities
             && self.contact == old.contact
             && self.service_route == old.service_route
-            && (self.access.tcp, self.access.remote) == (old.access.tcp, old.access.remote)
+            && self.reg_id == old.reg_id
+            && self.access.is_like(&old.access)
             && self.lifetime.is_covered(&old.lifetime, now)
     }
 
     /// Whether the flow is the phone's.
     pub(super) fn owns(&self, flow: &Flow) -> bool {
         self.access.owns(flow)
+    }
+
+    /// Whether the flow is gone by which alone the phone wants to be reached, RFC 5626 §5.3.
+    pub(super) fn is_lost(&self) -> bool {
+        self.reg_id.is_some() && self.access.is_lost()
     }
 
     /// Where requests to the phone go.
@@ -132,13 +143,22 @@ impl Bindings {
 
     /// The binding that a REGISTER on this flow refreshes: the same identity from the same address,
     /// or the same contact on a new connection. One for emergency calls is kept apart.
-    pub(super) fn matching(&self, aor: &str, contact: &str, flow: &Flow) -> Option<&Binding> {
+    pub(super) fn matching(
+        &self,
+        aor: &str,
+        contact: &str,
+        reg_id: Option<u32>,
+        flow: &Flow,
+    ) -> Option<&Binding> {
         let emergency = is_emergency_contact(contact);
         let bindings = || {
             let ids = self.by_aor.get(aor).into_iter().flatten();
             ids.filter_map(|id| self.by_id.get(id)).filter(|b| b.emergency == emergency)
         };
-        let same = |b: &&Binding| b.access.flow.is_none() && b.contact == contact;
+        let same = |b: &&Binding| {
+            let flow = b.reg_id.is_none() || b.reg_id == reg_id;
+            b.access.flow.is_none() && b.contact == contact && flow
+        };
         bindings().find(|b| b.access.is(flow)).or_else(|| bindings().find(same))
     }
 

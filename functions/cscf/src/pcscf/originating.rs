@@ -1,6 +1,6 @@
 //! From the phone to the network, TS 24.229 §5.2.6.3.
 
-use base::{Flow, Instant};
+use base::{Flow, Instant, Transport};
 use sip::header::{HeaderName, NameAddr};
 use sip::{Hop, Message, Method, Stack};
 
@@ -110,9 +110,16 @@ impl Pcscf {
         ) {
             return;
         }
-        let transport = if flow.transport.is_reliable() { ";transport=tcp" } else { "" };
+        let transport = match flow.transport {
+            Transport::Udp => "",
+            Transport::Tls => ";transport=tls",
+            Transport::Tcp | Transport::Wire => ";transport=tcp",
+        };
         let phone = self.config.address_for(flow);
-        let phone = format!("<sip:{kind}.{id:x}@{phone}{transport};lr>");
+        // RFC 3261 §16.6 step 4: who is asked for by sips is told of sips.
+        let secure = flow.transport == Transport::Tls && request.uri().starts_with("sips:");
+        let scheme = if secure { "sips" } else { "sip" };
+        let phone = format!("<{scheme}:{kind}.{id:x}@{phone}{transport};lr>");
         let network = format!("<sip:{kind}.{id:x}@{};lr>", self.config.sent_by());
         let (below, above) = if upwards { (phone, network) } else { (network, phone) };
         request.push_front(HeaderName::RecordRoute, below);

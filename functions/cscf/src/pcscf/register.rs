@@ -8,6 +8,7 @@ use super::binding::Binding;
 use super::{Kept, Pcscf, identity};
 use crate::emergency;
 use crate::lifetime::Lifetime;
+use crate::outbound;
 use crate::proxy::{Refusal, Upstream};
 
 /// A REGISTER on its way.
@@ -16,6 +17,8 @@ pub(super) struct Pending {
     id: u64,
     aor: String,
     contact: String,
+    /// Which of its flows the phone says it is.
+    reg_id: Option<u32>,
     flow: Flow,
 }
 
@@ -37,8 +40,10 @@ impl Pcscf {
         let contact = request.list(HeaderName::Contact).next();
         let contact = contact.ok_or(Refusal::new(403, "REGISTER without Contact"))?;
         let contact = NameAddr::parse(contact).ok_or(Refusal::new(400, "Contact is no address"))?;
+        let several = outbound::begins_here(&request, &contact);
+        let reg_id = outbound::reg_id(&contact).filter(|_| several);
         let contact = contact.uri.to_owned();
-        let known = self.bindings.matching(&aor, &contact, &flow).map(|b| b.id);
+        let known = self.bindings.matching(&aor, &contact, reg_id, &flow).map(|b| b.id);
         // An emergency registration finds room where there is none for others.
         let emergency = emergency::is_emergency_contact(&contact);
         let room = self.config.max_bindings + if emergency { super::RESERVE } else { 0 };
@@ -46,7 +51,9 @@ impl Pcscf {
             return Err(Refusal::new(503, "no more phones"));
         }
         let id = known.unwrap_or_else(|| self.random.u64());
-        let path = format!("<sip:term.{id:x}@{};lr>", self.config.sent_by());
+        // RFC 5626 §5.1: we keep the phone's flow.
+        let ob = if several { ";ob" } else { "" };
+        let path = format!("<sip:term.{id:x}@{};lr{ob}>", self.config.sent_by());
         request.push_front(HeaderName::Path, path);
         request.remove_token(HeaderName::Require, "sec-agree");
         request.remove_token(HeaderName::ProxyRequire, "sec-agree");
@@ -59,7 +66,7 @@ impl Pcscf {
         request.push(HeaderName::PVisitedNetworkId, sip::lex::quote(&self.config.network));
         self.add_charging_vector(&mut request);
         strip_integrity_claim(&mut request);
-        let kept = Kept::Register(Pending { id, aor, contact, flow });
+        let kept = Kept::Register(Pending { id, aor, contact, reg_id, flow });
         let hop = Hop::Name(self.config.icscf.clone());
         self.proxy.forward(now, upstream.clone(), vec![(request, hop)], kept);
         Ok(())
@@ -93,6 +100,8 @@ impl Pcscf {
         let lifetime = Lifetime::new(now, granted);
         let (aor, contact) = (pending.aor.clone(), pending.contact.clone());
         let mut binding = Binding::new(pending.id, aor, contact, pending.flow, lifetime);
+        let several = response.lists(HeaderName::Require, outbound::OUTBOUND);
+        binding.reg_id = pending.reg_id.filter(|_| several);
         binding.identities = uris(response, HeaderName::PAssociatedUri);
         if binding.identities.is_empty() {
             binding.identities.push(pending.aor.clone());

@@ -70,6 +70,9 @@ impl Pcscf {
         binding: &Binding,
         asserted: Option<String>,
     ) -> Result<(), Refusal> {
+        if binding.is_lost() {
+            return Err(Refusal::new(430, "the flow that the phone registered on is gone"));
+        }
         let vector = request.get(HeaderName::PChargingVector).map(str::to_owned);
         identity::leave_trust_domain(&mut request);
         let kept = Kept::Terminating { asserted, icid: vector };

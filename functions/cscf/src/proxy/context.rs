@@ -3,7 +3,7 @@
 use base::{Flow, Instant};
 use sip::{ClientId, HeaderName, Message, ServerId};
 
-use super::Upstream;
+use super::{Upstream, Way};
 
 /// A request that was forwarded.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(super) struct Context<T> {
     /// Whoever sent it no longer wants it.
     pub(super) cancelled: bool,
     pub(super) timer_c: Option<Instant>,
+    /// Its branches were cancelled: none begins any more.
+    pub(super) ending: bool,
 }
 
 /// One copy of the request.
@@ -27,11 +29,19 @@ pub(super) struct Branch {
     pub(super) client: ClientId,
     /// How it ended: `Some(None)` with a 2xx.
     pub(super) last: Option<Option<(Message, Option<Flow>)>>,
+    pub(super) spare: Option<Spare>,
+}
+
+/// The copy and the ways that it may still take, the best one last.
+#[derive(Debug)]
+pub(super) struct Spare {
+    pub(super) request: Message,
+    pub(super) ways: Vec<Way>,
 }
 
 impl Branch {
-    pub(super) fn new(client: ClientId) -> Branch {
-        Branch { client, last: None }
+    pub(super) fn new(client: ClientId, spare: Option<Spare>) -> Branch {
+        Branch { client, last: None, spare }
     }
 }
 
@@ -46,6 +56,7 @@ impl<T> Context<T> {
             answered: false,
             cancelled: false,
             timer_c: None,
+            ending: false,
         }
     }
 

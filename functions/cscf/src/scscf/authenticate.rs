@@ -1,4 +1,5 @@
-//! The challenge to a REGISTER and the check of its answer: TS 24.229 §5.4.1.2, RFC 3310, RFC 7616.
+//! The challenge to a REGISTER and the check of its answer: TS 24.229 §5.4.1.2, RFC 3310, RFC 7616,
+//! RFC 8760.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +7,7 @@ use auth::digest::{Algorithm, Covered, Qop, ha1, verify};
 use base::redact::Secret;
 use base::timer::Expiries;
 use base::{Instant, Random};
-use diameter::cx::AuthData;
+use diameter::cx::{AuthData, DigestAuthenticate};
 use sip::header::{Challenge, Credentials};
 use sip::{Message, Method};
 
@@ -15,23 +16,26 @@ use sip::{Message, Method};
 enum Expected {
     /// RES of AKA; used once.
     Aka { xres: Secret<Vec<u8>> },
-    /// The hash of name, realm and password; good for further challenges without the HSS.
-    Digest {
-        realm: String,
-        algorithm: Algorithm,
-        qop: String,
-        /// Over the private identity.
-        ha1: Secret<String>,
-        /// Over the user name without its domain, if the HSS gave it as well.
-        name_ha1: Option<Secret<String>>,
-    },
+    /// The hash of name, realm and password, with each algorithm that is offered; good for further
+    /// challenges without the HSS.
+    Digest { realm: String, qop: String, offered: Vec<Offered> },
+}
+
+/// An algorithm of SIP Digest and what it is checked with.
+#[derive(Clone, Debug)]
+struct Offered {
+    algorithm: Algorithm,
+    /// Over the private identity.
+    ha1: Secret<String>,
+    /// Over the user name without its domain, if the HSS gave it as well.
+    name_ha1: Option<Secret<String>>,
 }
 
 /// The challenge that a user has to answer.
 #[derive(Clone, Debug)]
 struct Pending {
     expected: Expected,
-    /// The nonce that was given; empty when it was used up and only H(A1) is still of use.
+    /// The nonce that was given, the same with every algorithm; empty when it was used up and only H(A1) is still of use.
     nonce: String,
     /// The nonce count that was last accepted.
     count: u32,
@@ -75,53 +79,23 @@ impl Challenges {
         self.by_impi.len()
     }
 
-    /// The challenge from what the HSS sent. `None` if it lacks something, or speaks of a scheme or
-    /// algorithm that we do not know.
+    /// The challenge from what the HSS sent: one for each of the `algorithms` of SIP Digest that it
+    /// gave H(A1) for, in their order (RFC 8760 §2.4). None at all if it lacks something, or speaks
+    /// of a scheme or algorithm that we do not know or do not want.
     pub(super) fn issue(
         &mut self,
         until: Instant,
         impi: &str,
         realm: &str,
         items: &[AuthData],
+        algorithms: &[Algorithm],
         random: &mut Random,
-    ) -> Option<Challenge> {
-        let data = items.first()?;
-        let (expected, challenge) = match data.scheme.as_deref() {
-            Some("SIP Digest") => {
-                let digest = data.digest.as_ref()?;
-                let algorithm = Algorithm::parse(digest.algorithm.as_deref().unwrap_or("MD5"))?;
-                let qop = digest.qop.clone();
-                let expected = Expected::Digest {
-                    realm: digest.realm.clone(),
-                    algorithm,
-                    qop: qop.clone(),
-                    ha1: digest.ha1.clone(),
-                    name_ha1: items.get(1).and_then(|i| Some(i.digest.as_ref()?.ha1.clone())),
-                };
-                (expected, digest_challenge(&digest.realm, algorithm, &qop, random))
-            }
-            Some("Digest-AKAv1-MD5") => {
-                let authenticate = data.authenticate.as_ref()?;
-                let (rand, autn) = authenticate.split_first_chunk::<16>()?;
-                let autn: &[u8; 16] = autn.try_into().ok()?;
-                let keys = |key: &Option<Secret<Vec<u8>>>| {
-                    key.as_ref().map(|key| auth::hex::encode(key.reveal()))
-                };
-                let challenge = Challenge {
-                    realm: realm.to_owned(),
-                    nonce: auth::digest_aka::nonce(rand, autn, &[]),
-                    algorithm: Algorithm::AkaV1Md5.name().to_owned(),
-                    qop: "auth".to_owned(),
-                    ck: keys(&data.confidentiality_key),
-                    ik: keys(&data.integrity_key),
-                    ..Challenge::default()
-                };
-                (Expected::Aka { xres: data.authorization.clone()? }, challenge)
-            }
-            _ => return None,
+    ) -> Vec<Challenge> {
+        let Some((expected, challenges)) = asked(realm, items, algorithms, random) else {
+            return Vec::new();
         };
-        self.remember(until, impi, expected, &challenge);
-        Some(challenge)
+        self.remember(until, impi, expected, &challenges);
+        challenges
     }
 
     /// Another challenge for a user whose H(A1) we still have; `None` if the HSS has to be asked.
@@ -131,18 +105,24 @@ impl Challenges {
         impi: &str,
         stale: bool,
         random: &mut Random,
-    ) -> Option<Challenge> {
+    ) -> Option<Vec<Challenge>> {
         let user = self.by_impi.get(impi).filter(|user| !user.doubtful)?;
         let expected = user.pending.last()?.expected.clone();
-        let Expected::Digest { realm, algorithm, qop, .. } = &expected else { return None };
-        let mut challenge = digest_challenge(realm, *algorithm, qop, random);
-        challenge.stale = stale;
-        self.remember(until, impi, expected, &challenge);
-        Some(challenge)
+        let Expected::Digest { realm, qop, offered } = &expected else { return None };
+        let mut challenges = digest_challenges(realm, qop, offered, random);
+        challenges.iter_mut().for_each(|challenge| challenge.stale = stale);
+        self.remember(until, impi, expected, &challenges);
+        Some(challenges)
     }
 
-    fn remember(&mut self, until: Instant, impi: &str, expected: Expected, challenge: &Challenge) {
-        let nonce = challenge.nonce.clone();
+    fn remember(
+        &mut self,
+        until: Instant,
+        impi: &str,
+        expected: Expected,
+        challenges: &[Challenge],
+    ) {
+        let nonce = challenges.first().map_or_else(String::new, |first| first.nonce.clone());
         self.expiries.set(until, impi.to_owned());
         let user = self.by_impi.entry(impi.to_owned()).or_default();
         user.doubtful = false;
@@ -175,12 +155,13 @@ impl Challenges {
                 let a1 = ha1(auth::digest::Hash::Md5, user, &credentials.realm, xres.reveal());
                 (a1, Algorithm::AkaV1Md5)
             }
-            Expected::Digest { ha1, name_ha1, algorithm, realm, .. } => {
-                if *realm != credentials.realm {
+            Expected::Digest { realm, offered, .. } => {
+                let chosen = chosen(offered, &credentials.algorithm);
+                let Some(chosen) = chosen.filter(|_| *realm == credentials.realm) else {
                     return Verdict::Wrong;
-                }
-                let short = name_ha1.as_ref().filter(|_| credentials.username != impi);
-                (short.unwrap_or(ha1).clone(), *algorithm)
+                };
+                let short = chosen.name_ha1.as_ref().filter(|_| credentials.username != impi);
+                (short.unwrap_or(&chosen.ha1).clone(), chosen.algorithm)
             }
         };
         let qop = match credentials.qop.to_ascii_lowercase().as_str() {
@@ -234,19 +215,83 @@ impl Challenges {
     }
 }
 
-fn digest_challenge(
+/// What is expected, and the challenges that ask for it.
+fn asked(
     realm: &str,
-    algorithm: Algorithm,
-    qop: &str,
+    items: &[AuthData],
+    algorithms: &[Algorithm],
     random: &mut Random,
-) -> Challenge {
-    Challenge {
+) -> Option<(Expected, Vec<Challenge>)> {
+    let data = items.first()?;
+    match data.scheme.as_deref() {
+        Some("SIP Digest") => {
+            let DigestAuthenticate { realm, qop, .. } = data.digest.as_ref()?.clone();
+            let offered: Vec<_> = algorithms.iter().filter_map(|a| offer(items, *a)).collect();
+            let challenges = digest_challenges(&realm, &qop, &offered, random);
+            let any = !offered.is_empty();
+            any.then_some((Expected::Digest { realm, qop, offered }, challenges))
+        }
+        Some("Digest-AKAv1-MD5") => {
+            let (rand, autn) = data.authenticate.as_ref()?.split_first_chunk::<16>()?;
+            let autn: &[u8; 16] = autn.try_into().ok()?;
+            let keys = |key: &Option<Secret<Vec<u8>>>| {
+                key.as_ref().map(|key| auth::hex::encode(key.reveal()))
+            };
+            let challenge = Challenge {
+                realm: realm.to_owned(),
+                nonce: auth::digest_aka::nonce(rand, autn, &[]),
+                algorithm: Algorithm::AkaV1Md5.name().to_owned(),
+                qop: "auth".to_owned(),
+                ck: keys(&data.confidentiality_key),
+                ik: keys(&data.integrity_key),
+                ..Challenge::default()
+            };
+            Some((Expected::Aka { xres: data.authorization.clone()? }, vec![challenge]))
+        }
+        _ => None,
+    }
+}
+
+/// What the HSS gave for an algorithm: H(A1) over the private identity first, then perhaps that over
+/// the user name without its domain.
+fn offer(items: &[AuthData], algorithm: Algorithm) -> Option<Offered> {
+    let mut found = items.iter().filter_map(|item| {
+        let digest = item.digest.as_ref()?;
+        let of = Algorithm::parse(digest.algorithm.as_deref().unwrap_or("MD5"))?;
+        (of == algorithm).then(|| digest.ha1.clone())
+    });
+    Some(Offered { algorithm, ha1: found.next()?, name_ha1: found.next() })
+}
+
+/// The offer that credentials with this `algorithm` answer: without one it is MD5 (RFC 7616 §3.4),
+/// unless only one was offered.
+fn chosen<'a>(offered: &'a [Offered], algorithm: &str) -> Option<&'a Offered> {
+    match offered {
+        [only] if algorithm.is_empty() => Some(only),
+        _ => {
+            let name = if algorithm.is_empty() { "MD5" } else { algorithm };
+            offered.iter().find(|offer| offer.algorithm.name().eq_ignore_ascii_case(name))
+        }
+    }
+}
+
+/// One challenge for each algorithm, with the same nonce: a phone that reads the nonce of one and
+/// answers with the algorithm of the other is understood.
+fn digest_challenges(
+    realm: &str,
+    qop: &str,
+    offered: &[Offered],
+    random: &mut Random,
+) -> Vec<Challenge> {
+    let nonce = random.token::<16>();
+    let challenge = |offer: &Offered| Challenge {
         realm: realm.to_owned(),
-        nonce: random.token::<16>(),
-        algorithm: algorithm.name().to_owned(),
+        nonce: nonce.clone(),
+        algorithm: offer.algorithm.name().to_owned(),
         qop: qop.to_owned(),
         ..Challenge::default()
-    }
+    };
+    offered.iter().map(challenge).collect()
 }
 
 /// RAND of the challenge and AUTS of the answer, as the HSS wants them (TS 29.228 §6.3.1).
@@ -258,3 +303,7 @@ fn resynchronise(nonce: &str, auts: &str) -> Option<Verdict> {
     out[16..].copy_from_slice(&auts);
     Some(Verdict::Resynchronise(out))
 }
+
+#[cfg(test)]
+#[path = "authenticate/tests.rs"]
+mod tests;

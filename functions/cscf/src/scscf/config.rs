@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use auth::digest::Algorithm;
 use base::Flow;
 use base::dialling::Dialling;
 use base::machine::Name;
@@ -44,6 +45,9 @@ pub struct ScscfConfig {
     pub min_expires: u32,
     /// Longest registration in seconds; longer ones are cut (TS 24.229 §5.4.1.2.2).
     pub max_expires: u32,
+    /// The algorithms of SIP Digest, the most preferred first: a phone is offered all that the HSS has
+    /// H(A1) for, and no other is accepted (RFC 8760 §2.4).
+    pub digest: Vec<Algorithm>,
     /// How long a challenge may stay unanswered: reg-await-auth, TS 24.229 Table 7.8, 4 minutes.
     pub await_auth: Duration,
     /// Contacts of one user at most; the one that was refreshed longest ago goes.

@@ -8,6 +8,7 @@ use sip::header::{Challenge, Credentials, HeaderName, NameAddr, delta_seconds, q
 use sip::reginfo::ContactEvent;
 
 use super::authenticate::Verdict;
+use super::config::ScscfConfig;
 use super::ifc::RegistrationType;
 use super::third_party::Exchange;
 use super::user::{Contact, User};
@@ -15,6 +16,7 @@ use super::{Scscf, Waiting, aor_of};
 use crate::cx::{Answer, private_identity};
 use crate::emergency::is_emergency_registration;
 use crate::lifetime::Lifetime;
+use crate::outbound;
 use crate::proxy::{Refusal, Upstream};
 
 /// A REGISTER that waits for the HSS.
@@ -101,7 +103,7 @@ impl Scscf {
         let until = now + self.config.await_auth;
         let (impi, stale) = (&register.impi, register.stale);
         match self.challenges.reissue(until, impi, stale, &mut self.random) {
-            Some(challenge) => self.send_challenge(now, &register, &challenge),
+            Some(challenges) => self.send_challenges(now, &register, &challenges),
             None => self.ask_vector(now, register, None),
         }
     }
@@ -139,26 +141,32 @@ impl Scscf {
     pub(super) fn challenge(&mut self, now: Instant, register: Register, answer: &Answer) {
         let items = answer.body::<Maa>().map(|maa| maa.auth_data).unwrap_or_default();
         let until = now + self.config.await_auth;
-        let (impi, domain) = (&register.impi, &self.config.home_domain);
-        let challenge = self.challenges.issue(until, impi, domain, &items, &mut self.random);
-        match challenge {
-            Some(challenge) => self.send_challenge(now, &register, &challenge),
-            None => {
-                let text = format!("no challenge for {}: {answer}", register.impi);
-                self.tell(register.about(Event::new(
-                    Severity::Warning,
-                    "scscf.no_challenge",
-                    text,
-                )));
-                let refusal = answer.register_refusal("no authentication data");
-                self.refuse(now, &register.upstream, &refusal);
+        let ScscfConfig { home_domain, digest, .. } = &self.config;
+        let (impi, random) = (&register.impi, &mut self.random);
+        let challenges = self.challenges.issue(until, impi, home_domain, &items, digest, random);
+        if challenges.is_empty() {
+            let mut text = format!("no challenge for {impi}: {answer}");
+            if items.iter().any(|item| item.digest.is_some()) {
+                let wanted: Vec<_> = digest.iter().map(|algorithm| algorithm.name()).collect();
+                text += &format!(
+                    ", but has no H(A1) for {}: give the password anew, or more algorithms to \
+                     `digest` below `[registration]`",
+                    wanted.join(" or ")
+                );
             }
+            self.tell(register.about(Event::new(Severity::Warning, "scscf.no_challenge", text)));
+            let refusal = answer.register_refusal("no authentication data");
+            return self.refuse(now, &register.upstream, &refusal);
         }
+        self.send_challenges(now, &register, &challenges);
     }
 
-    fn send_challenge(&mut self, now: Instant, register: &Register, challenge: &Challenge) {
+    /// One header field for each, the most preferred first: RFC 8760 §2.4.
+    fn send_challenges(&mut self, now: Instant, register: &Register, challenges: &[Challenge]) {
         let mut response = self.proxy.answer(&register.upstream, 401);
-        response.push(HeaderName::WwwAuthenticate, challenge.to_string());
+        for challenge in challenges {
+            response.push(HeaderName::WwwAuthenticate, challenge.to_string());
+        }
         self.proxy.respond(now, &register.upstream, response);
     }
 
@@ -239,6 +247,7 @@ impl Scscf {
         let call_id = request.get(HeaderName::CallId).unwrap_or("");
         let cseq = request.get(HeaderName::CSeq).and_then(sip::header::CSeq::parse);
         let cseq = cseq.map_or(0, |c| c.number);
+        let several = outbound::applies(request);
         let path: Vec<String> = request.list(HeaderName::Path).map(str::to_owned).collect();
         for element in request.list(HeaderName::Contact) {
             if element == "*" {
@@ -257,6 +266,7 @@ impl Scscf {
             let mut contact =
                 Contact::new(without_expires(&address), address.uri.to_owned(), lifetime);
             contact.instance = address.params.get("+sip.instance").map(str::to_owned);
+            contact.reg_id = outbound::reg_id(&address).filter(|_| several);
             contact.q = address.params.get("q").and_then(q_value).unwrap_or(1000);
             contact.path = path.clone();
             contact.call_id = call_id.to_owned();
@@ -354,7 +364,12 @@ impl Scscf {
             let route = format!("<sip:orig@{};lr>", self.config.sent_by());
             response.push(HeaderName::ServiceRoute, route);
         }
-        response.push(HeaderName::Supported, "path");
+        let contact = register.request.list(HeaderName::Contact).filter_map(NameAddr::parse);
+        let several = outbound::applies(&register.request);
+        if several && contact.into_iter().any(|contact| outbound::reg_id(&contact).is_some()) {
+            response.push(HeaderName::Require, outbound::OUTBOUND);
+        }
+        response.push(HeaderName::Supported, "path, outbound");
         response
     }
 

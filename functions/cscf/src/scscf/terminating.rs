@@ -3,14 +3,14 @@
 use base::Instant;
 use diameter::cx::{Assignment, Saa, Sar};
 use sip::header::{Event, HeaderName, NameAddr};
-use sip::{Message, Method, Stack, Uri};
+use sip::{Hop, Message, Method, Stack, Uri};
 
 use super::session::{Pending, Side};
-use super::user::User;
+use super::user::{Contact, User};
 use super::{Scscf, Waiting};
 use crate::cx::Answer;
 use crate::emergency::is_call_back;
-use crate::proxy::{ContextId, Refusal, Upstream};
+use crate::proxy::{ContextId, Refusal, Upstream, Way};
 
 impl Scscf {
     /// A request for a user whom we serve, or whom the HSS says that we should.
@@ -96,7 +96,7 @@ impl Scscf {
     pub(super) fn reach_contacts(
         &mut self,
         now: Instant,
-        pending: Pending,
+        mut pending: Pending,
         context: Option<ContextId>,
     ) -> Result<(), Refusal> {
         let contacts = self.users.of(&pending.served).map(|u| u.contacts.clone());
@@ -104,12 +104,11 @@ impl Scscf {
         // A contact for emergency calls takes nothing but the call back.
         let call_back = is_call_back(&pending.request);
         contacts.retain(|contact| contact.expires() > now && (call_back || !contact.emergency));
-        contacts.sort_by_key(|contact| std::cmp::Reverse(contact.q));
         if contacts.is_empty() {
             return Err(Refusal::new(480, "the called user is not registered"));
         }
         let mut copies = Vec::with_capacity(contacts.len());
-        for contact in contacts {
+        for (contact, others) in phones(contacts) {
             let mut copy = pending.request.clone();
             copy.set(HeaderName::PCalledPartyId, format!("<{}>", pending.request.uri()));
             copy.set_uri(without_headers(&contact.uri));
@@ -117,10 +116,19 @@ impl Scscf {
             for route in &contact.path {
                 copy.push(HeaderName::Route, route.as_str());
             }
-            let next = contact.path.first().and_then(|path| NameAddr::parse(path));
-            if let Some(hop) = Stack::hop(next.map_or(contact.uri.as_str(), |path| path.uri)) {
-                copies.push((copy, hop));
+            let Some(hop) = hop_to(&contact) else { continue };
+            let way = |other: &Contact| {
+                let (uri, route) = (without_headers(&other.uri).to_owned(), other.path.clone());
+                Some(Way { uri, route, hop: hop_to(other)? })
+            };
+            let ways: Vec<Way> = others.iter().filter_map(way).collect();
+            if !ways.is_empty() {
+                pending.upstream.otherwise(&copy, ways);
             }
+            copies.push((copy, hop));
+        }
+        if let Some(context) = context {
+            self.proxy.goes_on(context, &pending.upstream);
         }
         if copies.is_empty() {
             return Err(Refusal::new(480, "no contact of the called user can be reached"));
@@ -128,6 +136,30 @@ impl Scscf {
         self.forward(now, pending, context, copies, None);
         Ok(())
     }
+}
+
+/// One contact for each phone, and its other flows. Of several flows the newest comes first, RFC 5626
+/// §7: contacts stand in the order of their registration.
+fn phones(contacts: Vec<Contact>) -> Vec<(Contact, Vec<Contact>)> {
+    let mut phones: Vec<(Contact, Vec<Contact>)> = Vec::with_capacity(contacts.len());
+    for contact in contacts.into_iter().rev() {
+        let several = |(first, _): &&mut (Contact, Vec<Contact>)| {
+            contact.reg_id.is_some() && first.reg_id.is_some() && first.instance == contact.instance
+        };
+        match phones.iter_mut().find(several) {
+            Some((_, others)) => others.push(contact),
+            None => phones.push((contact, Vec::new())),
+        }
+    }
+    phones.reverse();
+    phones.sort_by_key(|(first, _)| std::cmp::Reverse(first.q));
+    phones
+}
+
+/// Where a contact is reached: by its Path, else by itself.
+fn hop_to(contact: &Contact) -> Option<Hop> {
+    let next = contact.path.first().and_then(|path| NameAddr::parse(path));
+    Stack::hop(next.map_or(contact.uri.as_str(), |path| path.uri))
 }
 
 /// A Contact's URI as Request-URI, which has no header fields (RFC 3261 §19.1.1). Those that a phone

@@ -33,6 +33,9 @@ pub(super) struct Contact {
     pub(super) uri: String,
     /// The `+sip.instance`, if it has one.
     pub(super) instance: Option<String>,
+    /// Which of the phone's flows it is, if it has several: RFC 5626 §4.2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) reg_id: Option<u32>,
     /// The Path that its REGISTER came by, next hop first.
     pub(super) path: Vec<String>,
     pub(super) lifetime: Lifetime,
@@ -53,6 +56,7 @@ impl Contact {
             emergency: is_emergency_contact(&uri),
             uri,
             instance: None,
+            reg_id: None,
             path: Vec::new(),
             lifetime,
             call_id: String::new(),
@@ -65,14 +69,18 @@ impl Contact {
         self.lifetime.end()
     }
 
-    /// Whether two are the same binding: the same instance, or the same URI. One for emergency calls is
-    /// another one.
+    /// Whether two are the same binding: the same flow of the same instance, or the same URI. One for
+    /// emergency calls is another one.
     pub(super) fn is_same(&self, other: &Contact) -> bool {
         if self.emergency != other.emergency {
             return false;
         }
         match (&self.instance, &other.instance) {
-            (Some(a), Some(b)) => a == b,
+            (Some(a), Some(b)) => {
+                // Without a reg-id it was the phone's only flow.
+                let flows = self.reg_id.zip(other.reg_id);
+                a == b && flows.is_none_or(|(a, b)| a == b)
+            }
             _ => sip::uri::equal(&self.uri, &other.uri),
         }
     }

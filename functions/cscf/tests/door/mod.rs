@@ -26,12 +26,20 @@ pub fn access(phone: &str) -> Flow {
         transport: Transport::Udp,
         local: Endpoint::Ip("10.0.0.1:5060".parse().expect("an address")),
         remote: Endpoint::Ip(phone.parse().expect("an address")),
+        proved: false,
     }
 }
 
 pub fn core() -> Flow {
     let (local, remote) = (Endpoint::Wire(WireId(0)), Endpoint::Wire(WireId(1)));
-    Flow { id: FlowId(2), service: Service::Sip, transport: Transport::Wire, local, remote }
+    Flow {
+        id: FlowId(2),
+        service: Service::Sip,
+        transport: Transport::Wire,
+        local,
+        remote,
+        proved: false,
+    }
 }
 
 impl Door {
@@ -75,13 +83,17 @@ impl Door {
     }
 
     pub fn phone_says(&mut self, start: &str, headers: &str) {
+        self.phone_says_on(access(PHONE), start, headers);
+    }
+
+    pub fn phone_says_on(&mut self, flow: Flow, start: &str, headers: &str) {
         let method = start.split(' ').next().unwrap_or_default();
         let text = format!(
             "{start} SIP/2.0\r\nVia: SIP/2.0/UDP {PHONE};branch=z9hG4bK{}\r\nMax-Forwards: 70\r\n\
              From: <sip:alice@test>;tag=1\r\nCall-ID: c{method}\r\nCSeq: 1 {method}\r\n{headers}\r\n",
             self.to_phone.len() + self.to_network.len(),
         );
-        self.input(Input::Received { flow: access(PHONE), message: text.into() });
+        self.input(Input::Received { flow, message: text.into() });
     }
 
     /// The network answers the last request that it got.
@@ -93,7 +105,12 @@ impl Door {
     }
 
     pub fn register(&mut self) {
-        self.phone_says(
+        self.register_on(access(PHONE));
+    }
+
+    pub fn register_on(&mut self, flow: Flow) {
+        self.phone_says_on(
+            flow,
             "REGISTER sip:test",
             "To: <sip:alice@test>\r\nContact: <sip:a@10.0.0.9>\r\n",
         );

@@ -1,9 +1,11 @@
 //! CSV rows, RFC 4180: one subscriber each, in and out.
 
+use auth::digest::Hash;
 use auth::hex;
 use base::redact::Secret;
 
 use super::{AMF, ImportError, amf, key, operator};
+use crate::password::Hashes;
 use crate::profile::FilterCriteria;
 use crate::subscriber::{Credential, Subscriber, SubscriberError};
 
@@ -62,18 +64,31 @@ fn row_subscriber<'a>(
     let name = get("name").ok_or(ImportError::Field("imsi or name"))?;
     let password = Secret::new(get("password").unwrap_or_default().to_owned());
     let mut subscriber = Subscriber::with_password(name, &password, &numbers, domain)?;
-    if let (Some(given), Credential::Digest { ha1, name_ha1, .. }) =
+    if let (Some(given), Credential::Digest { md5, sha256, .. }) =
         (get("ha1"), &mut subscriber.credential)
     {
-        // Over the IMPI, and, after a blank, over the name alone.
-        let mut hashes = given.split(' ').map(|hash| Secret::new(hash.to_ascii_lowercase()));
-        *ha1 = hashes.next().unwrap_or_default();
-        *name_ha1 = hashes.next();
+        *md5 = hashes(given, Hash::Md5).ok_or(SubscriberError::Ha1)?;
+        *sha256 = hashes(given, Hash::Sha256);
+        let known = md5.iter().count() + sha256.iter().flat_map(Hashes::iter).count();
+        if known != given.split_whitespace().count() {
+            return Err(SubscriberError::Ha1.into());
+        }
         subscriber.validate()?;
     } else if get("password").is_none() {
         return Err(SubscriberError::NoCredential.into());
     }
     Ok(subscriber)
+}
+
+/// The H(A1) of one hash function, told by their length: over the IMPI, and, after a blank, over the
+/// name alone.
+fn hashes(given: &str, hash: Hash) -> Option<Hashes> {
+    let digits = hash.hex(&[]).len();
+    let mut found = given
+        .split_whitespace()
+        .filter(|text| text.len() == digits)
+        .map(|text| Secret::new(text.to_ascii_lowercase()));
+    Some(Hashes { ha1: found.next()?, name_ha1: found.next() })
 }
 
 /// The header row of an export.
@@ -101,10 +116,9 @@ pub fn csv_export(subscriber: &Subscriber) -> String {
             fields[5] = hex::encode(opc.reveal());
             fields[6] = hex::encode(amf);
         }
-        Credential::Digest { ha1, name_ha1, .. } => {
-            let hashes = [Some(ha1), name_ha1.as_ref()];
-            let hashes: Vec<_> =
-                hashes.into_iter().flatten().map(|h| h.reveal().as_str()).collect();
+        Credential::Digest { md5, sha256, .. } => {
+            let hashes = md5.iter().chain(sha256.iter().flat_map(Hashes::iter));
+            let hashes: Vec<_> = hashes.map(|hash| hash.reveal().as_str()).collect();
             fields[8] = hashes.join(" ");
         }
     }
@@ -160,6 +174,19 @@ mod tests {
         for subscriber in [sim, alice] {
             let row = csv_export(&subscriber);
             assert_eq!(csv_row(&export, &row, "other.org").unwrap(), subscriber);
+        }
+        // What another network kept: MD5 alone, or with SHA-256 after it.
+        let hashes = csv_header("name,ha1").unwrap();
+        let (md5, sha256) = ("0A".repeat(16), "0b".repeat(32));
+        let read = |ha1: &str| csv_row(&hashes, &format!("alice,{ha1}"), "ex.org");
+        let has_sha256 = |ha1: &str| match read(ha1).unwrap().credential {
+            Credential::Digest { sha256, .. } => sha256.is_some(),
+            Credential::Aka { .. } => false,
+        };
+        assert!(!has_sha256(&md5) && !has_sha256(&format!("{md5} {md5}")));
+        assert!(has_sha256(&format!("{md5} {sha256}")));
+        for wrong in [&sha256, "00", &format!("{md5} x"), &format!("{md5} {md5} {md5}")] {
+            assert_eq!(read(wrong), Err(SubscriberError::Ha1.into()), "{wrong}");
         }
         assert_eq!(csv_header("imsi,what"), Err(ImportError::Column("what".to_owned())));
         assert_eq!(csv_row(&header, "\"", "x.org"), Err(ImportError::Quote));

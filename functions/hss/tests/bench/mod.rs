@@ -56,6 +56,7 @@ pub(crate) fn flow() -> Flow {
         transport: Transport::Wire,
         local: Endpoint::Wire(WireId(1)),
         remote: Endpoint::Wire(WireId(2)),
+        proved: false,
     }
 }
 

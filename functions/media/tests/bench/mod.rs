@@ -64,7 +64,7 @@ impl Bench {
     pub(crate) fn flow() -> Flow {
         let (local, remote) = (Endpoint::Wire(WireId(1)), Endpoint::Wire(WireId(2)));
         let (service, transport) = (Service::Ng, Transport::Wire);
-        Flow { id: FlowId(1), service, transport, local, remote }
+        Flow { id: FlowId(1), service, transport, local, remote, proved: false }
     }
 
     /// Hands bytes in and returns all replies.

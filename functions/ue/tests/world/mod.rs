@@ -289,7 +289,14 @@ impl World {
 
 pub fn flow(id: u64, service: Service, local: SocketAddr, remote: SocketAddr) -> Flow {
     let transport = Transport::Udp;
-    Flow { id: FlowId(id), service, transport, local: local.into(), remote: remote.into() }
+    Flow {
+        id: FlowId(id),
+        service,
+        transport,
+        local: local.into(),
+        remote: remote.into(),
+        proved: false,
+    }
 }
 
 /// An answer of the server.

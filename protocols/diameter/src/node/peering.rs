@@ -229,6 +229,7 @@ impl Node {
             transport: target.transport,
             remote: Some(target.endpoint),
             local: None,
+            name: None,
         });
     }
 

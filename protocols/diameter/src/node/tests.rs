@@ -47,7 +47,7 @@ fn flow(id: u64, transport: Transport) -> Flow {
         _ => Endpoint::Ip(SocketAddr::from(([192, 0, 2, 1], n))),
     };
     let (local, remote) = (end(1), end(2));
-    Flow { id: FlowId(id), service: Service::Diameter, transport, local, remote }
+    Flow { id: FlowId(id), service: Service::Diameter, transport, local, remote, proved: false }
 }
 
 fn lir() -> Request {

@@ -6,6 +6,7 @@ use base::machine::Target;
 use base::slots::Slot;
 use base::{Bytes, Flow, Instant, Severity};
 
+use super::route::PeerName;
 use super::{Armed, ClientId, Event, Failure, Hop, Stack, TimerKey, arm};
 use crate::header::{CSeq, HeaderName, Via};
 use crate::message::Message;
@@ -23,6 +24,7 @@ pub(super) struct Client {
     pub(super) route: Route,
     /// Targets still to be tried, last one first.
     pub(super) targets: Vec<Target>,
+    pub(super) name: PeerName,
     pub(super) branch: String,
     /// What a proxy recognises its own request by, RFC 5393 §4.2.
     mark: Option<u64>,
@@ -66,6 +68,7 @@ impl Client {
             machine: Machine::Unsent,
             route: Route::Pending,
             targets: Vec::new(),
+            name: None,
             branch: String::new(),
             mark: None,
             encoded: Bytes::new(),

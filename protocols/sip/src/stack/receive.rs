@@ -4,6 +4,7 @@ use base::{Bytes, Endpoint, Event as LogEvent, Flow, Instant, Output, Severity, 
 
 use super::server::ServerKey;
 use super::{Event, ServerId, Stack};
+use crate::framing::{PING, PONG};
 use crate::header::{CSeq, HeaderName, NameAddr, Via};
 use crate::message::{Message, ParseError};
 use crate::method::Method;
@@ -14,14 +15,19 @@ impl Stack {
     pub fn received(&mut self, now: Instant, flow: Flow, bytes: Bytes) {
         match Message::parse(bytes.clone()) {
             Ok(message) => {
-                self.remember(flow);
+                self.remember(flow, None);
                 if message.is_request() {
                     self.received_request(now, flow, message);
                 } else {
                     self.received_response(now, flow, message);
                 }
             }
-            Err(ParseError::Empty) => {}
+            Err(ParseError::Empty) => {
+                // RFC 5626 §3.5.1; over UDP blank lines are overlooked.
+                if flow.transport.is_connection() && bytes == PING {
+                    self.transmit(flow, Bytes::from_static(PONG));
+                }
+            }
             Err(error) => self.malformed(flow, bytes, error),
         }
     }

@@ -1,5 +1,7 @@
 //! Which flow a request takes: names, targets, connections. RFC 3263 §4, RFC 3261 §18.1.1.
 
+use std::sync::Arc;
+
 use base::flow::Service;
 use base::machine::{Name, OpenId, QueryId, Target};
 use base::slots::Slot;
@@ -9,10 +11,13 @@ use super::client::Route;
 use super::{Hop, Stack, UDP_LIMIT};
 use crate::uri::{Uri, literal};
 
-/// The name that a URI asks to be resolved, RFC 3263 §4: `None` for other schemes than `sip`.
+/// The name that a URI asks to be resolved, RFC 3263 §4: `None` for other schemes than `sip` and `sips`.
+/// `sips` is TLS on every hop, RFC 5630 §3.1.
 pub fn name_of(uri: &str) -> Option<Name> {
     let uri = Uri::parse(uri)?.sip()?;
     let transport = match uri.transport().as_deref() {
+        _ if uri.secure => Some(Transport::Tls),
+        Some("tls") => Some(Transport::Tls),
         Some("udp") => Some(Transport::Udp),
         Some("tcp") => Some(Transport::Tcp),
         _ => None,
@@ -22,10 +27,15 @@ pub fn name_of(uri: &str) -> Option<Name> {
     Some(Name { service: Service::Sip, host, port: uri.port, transport })
 }
 
+/// Whose certificate a connection over TLS needs: who was asked for, RFC 5922 §7.3. An address names
+/// nobody.
+pub(super) type PeerName = Option<Arc<str>>;
+
 /// Who waits for a connection.
 #[derive(Debug)]
 pub(super) struct Opening {
     target: Target,
+    name: PeerName,
     waiting: Vec<Slot>,
 }
 
@@ -34,6 +44,10 @@ impl Stack {
         match hop {
             Hop::Flow(flow) => self.put_on_flow(now, slot, flow),
             Hop::Name(name) => {
+                if let Some(record) = self.clients.get_mut(slot) {
+                    let named = literal(&name.host).is_none();
+                    record.name = named.then(|| name.host.to_ascii_lowercase().into());
+                }
                 let query = QueryId(self.next_id());
                 self.resolving.insert(query, slot);
                 self.outputs.push_back(Output::Resolve { query, name });
@@ -67,29 +81,35 @@ impl Stack {
         let Some(record) = self.clients.get_mut(slot) else { return };
         let Some(target) = record.targets.pop() else { return self.target_failed(now, slot) };
         record.route = Route::Pending;
-        if let Some(flow) = self.connections.get(&(target.transport, target.endpoint)) {
+        let name = record.name.clone().filter(|_| target.transport == Transport::Tls);
+        let key = (target.transport, target.endpoint, name.clone());
+        if let Some(flow) = self.connections.get(&key) {
             let flow = *flow;
             return self.put_on_flow(now, slot, flow);
         }
-        if let Some(opening) = self.opening.values_mut().find(|o| o.target == target) {
+        let same = |o: &&mut Opening| o.target == target && o.name == name;
+        if let Some(opening) = self.opening.values_mut().find(same) {
             opening.waiting.push(slot);
             return;
         }
         let open = OpenId(self.next_id());
-        self.opening.insert(open, Opening { target, waiting: vec![slot] });
+        let asked = name.as_deref().map(str::to_owned);
+        self.opening.insert(open, Opening { target, name, waiting: vec![slot] });
         self.outputs.push_back(Output::Open {
             open,
             service: Service::Sip,
             transport: target.transport,
             remote: Some(target.endpoint),
             local: None,
+            name: asked,
         });
     }
 
     /// A connection stands.
     pub fn opened(&mut self, now: Instant, open: OpenId, flow: Flow) {
-        self.remember(flow);
-        let Some(opening) = self.opening.remove(&open) else { return };
+        let opening = self.opening.remove(&open);
+        self.remember(flow, opening.as_ref().and_then(|opening| opening.name.clone()));
+        let Some(opening) = opening else { return };
         for slot in opening.waiting {
             self.put_on_flow(now, slot, flow);
         }

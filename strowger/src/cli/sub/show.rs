@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use auth::hex;
+use hss::password::by_algorithm;
 use hss::{Credential, Subscriber};
 
 /// Everything about one subscriber.
@@ -29,9 +30,11 @@ pub(super) fn one(subscriber: &Subscriber, secrets: bool) -> String {
             row("OPc", &masked(hex::encode(opc.reveal())));
             row("AMF", &hex::encode(amf));
         }
-        Credential::Digest { realm, ha1, .. } => {
+        Credential::Digest { realm, md5, sha256 } => {
             row("realm", realm);
-            row("H(A1)", &masked(ha1.reveal().clone()));
+            for (algorithm, hashes) in by_algorithm(md5, sha256.as_ref()) {
+                row(&format!("H(A1) {algorithm}"), &masked(hashes.ha1.reveal().clone()));
+            }
         }
     }
     for set in &subscriber.sets {

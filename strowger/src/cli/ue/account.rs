@@ -11,6 +11,7 @@ use base::identity::{Imsi, Plmn};
 use base::machine::Name;
 use base::redact::Secret;
 use base::{Service, Transport};
+use engine::net::tls::Tls;
 use ue::{Credential, UeConfig};
 
 use super::{seconds, wrong};
@@ -89,11 +90,15 @@ pub(super) struct Account {
 struct Server {
     /// The P-CSCF or proxy: an address or a name, with or without a port. A name without a port is
     /// looked up as RFC 3263 says
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5060", value_parser = place)]
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1", value_parser = place)]
     server: Place,
     /// How to get there
     #[arg(long, value_enum, default_value_t)]
     transport: Way,
+    /// The authorities that the server's certificate for its name, as --server has it, may come from:
+    /// a PEM file [default: those that the system believes]
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// Our address; with a port, phones take this and the following ones [default: the address
     /// that reaches the server, and free ports]
     #[arg(long, value_name = "IP[:PORT]", value_parser = local)]
@@ -133,6 +138,7 @@ enum Way {
     #[default]
     Udp,
     Tcp,
+    Tls,
 }
 
 /// An address or a name.
@@ -179,7 +185,7 @@ fn place(text: &str) -> Result<Place, String> {
     }
     let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
     if let Ok(ip) = bare.parse::<IpAddr>() {
-        return Ok(Place { host: bracketed(ip), port: Some(5060) });
+        return Ok(Place { host: bracketed(ip), port: None });
     }
     let (host, port) = match text.split_once(':') {
         Some((host, port)) => (host, Some(port.parse().map_err(|_| "the port is no number")?)),
@@ -205,6 +211,18 @@ impl Account {
         (0..self.count).map(|n| numbered(pattern, self.first + n)).collect()
     }
 
+    /// Whom phones over TLS believe.
+    pub(super) fn tls(&self) -> Result<Option<Tls>, Failure> {
+        let ca = self.server.ca.as_deref();
+        if self.server.transport != Way::Tls {
+            return match ca {
+                Some(_) => wrong("--ca is for --transport tls"),
+                None => Ok(None),
+            };
+        }
+        crate::tls::for_phones(ca).map(Some).map_err(Failure::new)
+    }
+
     /// The phones that the arguments tell.
     pub(super) fn phones(&self) -> Result<Vec<Phone>, Failure> {
         if self.imsi.is_none() && self.user.is_none() {
@@ -217,6 +235,7 @@ impl Account {
         let transport = match self.server.transport {
             Way::Udp => Transport::Udp,
             Way::Tcp => Transport::Tcp,
+            Way::Tls => Transport::Tls,
         };
         // A single phone's password may hold any characters.
         let numbers = self.user.as_deref().is_some_and(|user| numbered(user, 0) != user);
@@ -440,9 +459,9 @@ mod tests {
     fn servers_are_addresses_or_names() {
         let place = |text| place(text).ok().map(|p| (p.host, p.port));
         let is = |host: &str, port| Some((host.to_owned(), port));
-        assert_eq!(place("192.0.2.1"), is("192.0.2.1", Some(5060)));
+        assert_eq!(place("192.0.2.1"), is("192.0.2.1", None));
         assert_eq!(place("[::1]:5070"), is("[::1]", Some(5070)));
-        assert_eq!(place("::1"), is("[::1]", Some(5060)));
+        assert_eq!(place("::1"), is("[::1]", None));
         assert_eq!(place("pcscf.example.org"), is("pcscf.example.org", None));
         assert_eq!(place("sip.example.org:5080"), is("sip.example.org", Some(5080)));
         assert_eq!(place("a b"), None);

@@ -16,7 +16,8 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     let own = facts.machine.addresses.iter().find(|ip| !ip.is_loopback());
     let example = own.map_or("192.0.2.1".into(), ToString::to_string);
     let listen = format!("[pcscf]\nlisten = \"{}\"", with_port(&example));
-    if facts.runs(Role::Pcscf) && entry.is_empty() {
+    let secure = facts.plan.tls.here.contains_key(&Role::Pcscf);
+    if facts.runs(Role::Pcscf) && entry.is_empty() && !secure {
         let evidence = "the P-CSCF has no address to listen on, and phones register there";
         found.push(NO_ENTRY.found(evidence, listen.clone()).at(place.clone()));
     }

@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use base::Transport;
 use engine::net::Holder;
+use engine::net::tls::{Fault, TlsError};
 use hss::profile::FilterCriteria;
 
 use crate::doctor::facts::*;
@@ -52,6 +53,7 @@ fn good() -> Facts {
         running: false,
         listeners: vec![listening(addr("203.0.113.5:5060")), listening(addr("[2001:db8::5]:5060"))],
         media: plan.media.iter().map(|ip| (*ip, None)).collect(),
+        certificates: Certificates { names: vec![DOMAIN.into()], ..Certificates::default() },
         machine: Machine {
             addresses: vec![ip("203.0.113.5"), ip("127.0.0.1"), ip("2001:db8::5"), ip("::1")],
             interfaces: vec![interface],
@@ -355,6 +357,20 @@ fn network() -> Vec<Broken> {
         }),
         changed(OUTSIDE_FROM_UNKNOWN, with_outside(), |f| f.plan.trunks_from.clear()),
         change(TRUST_EVERYBODY, |f| f.plan.trusted = vec![(ip("0.0.0.0"), 0)]),
+        change(TLS_FILE_UNREADABLE, |f| {
+            f.certificates.files = vec![("key", "tls.key: Permission denied".into())];
+        }),
+        change(TLS_FILE_UNREADABLE, |f| {
+            f.certificates.faults = vec![Fault::Unreadable(TlsError::Certificate)];
+        }),
+        change(TLS_KEY_OTHER, |f| f.certificates.faults = vec![Fault::OtherKey]),
+        change(TLS_EXPIRED, |f| f.certificates.faults = vec![Fault::Expired(1_799_000_000)]),
+        change(TLS_NOT_YET_VALID, |f| {
+            f.certificates.faults = vec![Fault::NotYetValid(1_801_000_000)]
+        }),
+        change(TLS_NAME_OTHER, |f| {
+            f.certificates.faults = vec![Fault::OtherNames(vec!["example.org".into()])];
+        }),
         change(TRUST_PHONES, |f| f.plan.trusted = vec![(ip("203.0.113.0"), 24)]),
         (NOBODY_ADMITTED, split(&[Role::Hss], &[])),
         changed(SEAM_CIRCLE, with_icscf(Answer::Ourselves), |f| {
