@@ -78,6 +78,9 @@ impl Tls {
     /// What cannot be used.
     pub fn new(config: &TlsConfig) -> Result<Tls, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
+        // AWS-LC takes some 50 ms for its first random number: now, not when a phone waits.
+        let refused = |error: &str| TlsError::Refused(error.to_owned());
+        provider.secure_random.fill(&mut [0; 32]).map_err(|_| refused("no random numbers"))?;
         let roots = Arc::new(match &config.authorities {
             Some(pem) => roots(pem)?,
             None => roots(&std::fs::read(SYSTEM).unwrap_or_default())
