@@ -16,6 +16,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 pub use inspect::{Fault, inspect};
@@ -65,6 +66,8 @@ pub struct Tls {
     client: Arc<ClientConfig>,
     /// For listeners that phones reach, and for those that only network functions may use.
     servers: Option<[Arc<ServerConfig>; 2]>,
+    /// Who says whether a client's certificate is believed.
+    vouches: Option<Arc<dyn ClientCertVerifier>>,
     functions: Arc<[String]>,
 }
 
@@ -75,6 +78,9 @@ impl Tls {
     /// What cannot be used.
     pub fn new(config: &TlsConfig) -> Result<Tls, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
+        // AWS-LC takes some 50 ms for its first random number: now, not when a phone waits.
+        let refused = |error: &str| TlsError::Refused(error.to_owned());
+        provider.secure_random.fill(&mut [0; 32]).map_err(|_| refused("no random numbers"))?;
         let roots = Arc::new(match &config.authorities {
             Some(pem) => roots(pem)?,
             None => roots(&std::fs::read(SYSTEM).unwrap_or_default())
@@ -95,14 +101,24 @@ impl Tls {
             }
             None => client.with_no_client_auth(),
         };
-        let asked = config.authorities.is_some().then_some(&roots);
+        let vouches = match &config.authorities {
+            Some(_) => Some(clients_of(roots, &provider)?),
+            None => None,
+        };
         let server = |required: bool| {
+            let clients: Option<Arc<dyn ClientCertVerifier>> = match (&vouches, required) {
+                (Some(vouches), true) => Some(Arc::clone(vouches)),
+                (Some(vouches), false) => Some(Arc::new(identity::Anybody(Arc::clone(vouches)))),
+                // Nobody could be believed: nobody is let in.
+                (None, true) => Some(Arc::new(identity::Nobody)),
+                (None, false) => None,
+            };
             let own = own.as_ref();
-            own.map(|own| server(own, asked, required, &provider)).transpose().map_err(refused)
+            own.map(|own| server(own, clients, &provider)).transpose().map_err(refused)
         };
         let servers = server(false)?.zip(server(true)?).map(|(open, closed)| [open, closed]);
         let functions = config.functions.iter().map(|name| name.to_ascii_lowercase()).collect();
-        Ok(Tls { client: Arc::new(client), servers, functions })
+        Ok(Tls { client: Arc::new(client), servers, vouches, functions })
     }
 
     /// Whether there is a certificate to listen with.
@@ -114,7 +130,7 @@ impl Tls {
     pub(super) fn accept(&self, closed: bool) -> Option<Session> {
         let config = Arc::clone(&self.servers.as_ref()?[usize::from(closed)]);
         let connection = rustls::ServerConnection::new(config).ok()?;
-        Some(Session::new(connection.into(), Arc::clone(&self.functions)))
+        Some(Session::new(connection.into(), Arc::clone(&self.functions), self.vouches.clone()))
     }
 
     /// The client's side of a new connection to whom the certificate has to name.
@@ -122,7 +138,7 @@ impl Tls {
         let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
         let name = ServerName::try_from(bare.trim_end_matches('.').to_owned()).ok()?;
         let connection = rustls::ClientConnection::new(Arc::clone(&self.client), name).ok()?;
-        Some(Session::new(connection.into(), Arc::clone(&self.functions)))
+        Some(Session::new(connection.into(), Arc::clone(&self.functions), None))
     }
 }
 
@@ -130,25 +146,25 @@ type Own = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 fn server(
     (chain, key): &Own,
-    authorities: Option<&Arc<RootCertStore>>,
-    required: bool,
+    clients: Option<Arc<dyn ClientCertVerifier>>,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let roots = authorities.map_or_else(|| Arc::new(RootCertStore::empty()), Arc::clone);
     let builder = ServerConfig::builder_with_provider(Arc::clone(provider))
         .with_safe_default_protocol_versions()?;
-    let builder = if roots.is_empty() && !required {
-        builder.with_no_client_auth()
-    } else if roots.is_empty() {
-        // Nobody could be believed: nobody is let in.
-        builder.with_client_cert_verifier(Arc::new(identity::Nobody))
-    } else {
-        let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider));
-        let verifier = if required { verifier } else { verifier.allow_unauthenticated() };
-        let verifier = verifier.build().map_err(|e| rustls::Error::General(e.to_string()))?;
-        builder.with_client_cert_verifier(verifier)
+    let builder = match clients {
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
+        None => builder.with_no_client_auth(),
     };
     Ok(Arc::new(builder.with_single_cert(chain.clone(), key.clone_key())?))
+}
+
+/// Believes clients whose certificates come from these authorities.
+fn clients_of(
+    roots: Arc<RootCertStore>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider));
+    verifier.build().map_err(|_| TlsError::Authorities)
 }
 
 fn certificates(pem: &[u8]) -> Vec<CertificateDer<'static>> {

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use base::{Bytes, FlowError};
 use bytes::Buf;
+use rustls::pki_types::UnixTime;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{AlertDescription, Connection, Error, InvalidMessage};
 
 use super::identity::identities;
@@ -14,13 +16,19 @@ use super::identity::identities;
 pub(in crate::net) struct Session {
     connection: Connection,
     functions: Arc<[String]>,
+    /// Who says whether a client's certificate is believed; a server's was verified in the handshake.
+    vouches: Option<Arc<dyn ClientCertVerifier>>,
     failure: Option<Error>,
     notified: bool,
 }
 
 impl Session {
-    pub(super) fn new(connection: Connection, functions: Arc<[String]>) -> Session {
-        Session { connection, functions, failure: None, notified: false }
+    pub(super) fn new(
+        connection: Connection,
+        functions: Arc<[String]>,
+        vouches: Option<Arc<dyn ClientCertVerifier>>,
+    ) -> Session {
+        Session { connection, functions, vouches, failure: None, notified: false }
     }
 
     /// Whether nothing may be said inside yet.
@@ -28,12 +36,17 @@ impl Session {
         self.connection.is_handshaking()
     }
 
-    /// Whether the other end showed a certificate of a network function. That it comes from an
-    /// authority that we believe was verified in the handshake.
+    /// Whether the other end showed a certificate of a network function, from an authority that we
+    /// believe.
     pub(in crate::net) fn is_function(&self) -> bool {
-        let shown = self.connection.peer_certificates().and_then(<[_]>::first);
-        let identities = shown.map(identities).unwrap_or_default();
-        identities.iter().any(|identity| self.functions.contains(identity))
+        let shown = self.connection.peer_certificates().and_then(<[_]>::split_first);
+        let Some((certificate, between)) = shown else { return false };
+        let now = UnixTime::now();
+        let believed = match &self.vouches {
+            Some(verifier) => verifier.verify_client_cert(certificate, between, now).is_ok(),
+            None => matches!(self.connection, Connection::Client(_)),
+        };
+        believed && identities(certificate).iter().any(|name| self.functions.contains(name))
     }
 
     /// What was said inside, as `read` of a socket: 0 bytes is the end, `Interrupted` asks to be called
