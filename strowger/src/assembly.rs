@@ -91,7 +91,7 @@ pub fn function(plan: &Plan, role: Role, random: Random) -> FunctionSpec {
             Box::new(cscf::bgcf::Bgcf::new(config, random))
         }
         Role::Pcscf => {
-            tables = &[cscf::pcscf::TABLE];
+            tables = &[cscf::pcscf::TABLE, cscf::pcscf::EMERGENCY_TABLE];
             let config = PcscfConfig {
                 port: port_in_uris(plan, role),
                 network: plan.domain.clone(),
