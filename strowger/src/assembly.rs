@@ -165,7 +165,7 @@ fn tables(role: Role) -> &'static [base::store::Table] {
     match role {
         Role::Hss | Role::Media | Role::Icscf | Role::Ecscf | Role::Bgcf => &[],
         Role::IpSmGw => &[ipsmgw::TABLE],
-        Role::Pcscf => &[cscf::pcscf::TABLE],
+        Role::Pcscf => &[cscf::pcscf::TABLE, cscf::pcscf::EMERGENCY_TABLE],
         Role::Scscf => &[cscf::scscf::TABLE],
     }
 }

@@ -157,7 +157,8 @@ impl Config {
                 roles.filter(|role| !self.at.contains_key(role)).collect()
             }
         };
-        let door = [Role::Pcscf, Role::Icscf, Role::Scscf].into_iter().find(|r| here.contains(r));
+        let first = [Role::Pcscf, Role::Icscf, Role::Scscf].into_iter();
+        let door = first.chain(Role::ALL).find(|r| here.contains(r) && r.service() == Service::Sip);
         let listeners = |role: Role| -> Vec<SocketAddr> {
             let inner = role.service() == Service::Sip;
             match self.listen.get(&role) {

@@ -191,6 +191,13 @@ fn everything_wrong_is_told_with_advice() {
         ("[media]\nports = \"5000\"", "write first and last port"),
         ("[media]\nports = \"5000-4000\"", "no usable range"),
         ("[media]\nanchor = \"yes\"", "expected true or false, found string"),
+        ("[pcscf]\nemergency_numbers = [\"112\", \"+49\"]", "\"+49\" is not an emergency number"),
+        ("[ecscf]\ncentre = \"psap\"", "\"psap\" is not an emergency centre"),
+        ("[ecscf]\nfrom = \"here\"", "\"here\" is not a network"),
+        ("[bgcf]\nroutes = \"sip:192.0.2.9\"", "\"sip:192.0.2.9\" is not a route to a trunk"),
+        ("[dialling]\ncountry = \"+49\"", "\"+49\" is not what people dial"),
+        ("[dialling]\nnational = \"0\"", "a prefix without the country that it stands for"),
+        ("[scscf]\nenum_suffix = \"e164..arpa\"", "\"e164..arpa\" is not a domain"),
         ("[trust]\nnetworks = [\"10.0.0.0/33\"]", "is not a network"),
         ("[observe]\nmetrics = \"localhost:9090\"", "is not an address to listen on"),
         ("[observe]\nmetrics = 9090", "expected a text or a list of texts, found integer"),
@@ -236,6 +243,16 @@ fn who_listens_without_being_told() {
     let alone = config.plan(Some(&BTreeSet::from([Role::Scscf])), &loopback());
     assert_eq!(ports(&alone, Role::Scscf), [5060]);
     assert_eq!(alone.here.len(), 1);
+    for role in [Role::Ecscf, Role::Bgcf, Role::IpSmGw] {
+        let alone = config.plan(Some(&BTreeSet::from([role])), &loopback());
+        assert_eq!(ports(&alone, role), [5060]);
+    }
+    // What a network need not have runs if the file has a use for it.
+    let outside = "[ecscf]\ncentre = \"sip:192.0.2.7\"\n[bgcf]\nroutes = \"+49=sip:192.0.2.9\"";
+    let outside = Config::parse(outside).unwrap().plan(None, &loopback());
+    assert!(outside.takes_emergency_calls() && outside.breaks_out());
+    assert!(outside.here[&Role::Ecscf].is_empty() && outside.here[&Role::Bgcf].is_empty());
+    assert!(!all.takes_emergency_calls() && !all.here.contains_key(&Role::Bgcf));
     let split = Config::parse("[hss]\nat = \"10.0.0.2:3868\"").unwrap();
     assert!(!split.plan(None, &loopback()).here.contains_key(&Role::Hss));
     // The command line's choice comes before the file's places.

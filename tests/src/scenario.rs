@@ -147,6 +147,7 @@ impl Scenario {
         run.network.sim.run_for(Duration::from_secs(3700));
         run.nothing_is_left(true);
         run.nothing_is_stored(Role::Pcscf, cscf::pcscf::TABLE);
+        run.nothing_is_stored(Role::Pcscf, cscf::pcscf::EMERGENCY_TABLE);
         run.nothing_is_stored(Role::Scscf, cscf::scscf::TABLE);
         run.finish()
     }

@@ -135,6 +135,23 @@ fn a_phone_without_a_sim_gets_to_the_centre_and_nowhere_else() {
     ends(&mut network, stranger, caller);
 }
 
+#[test]
+fn a_call_for_help_outlives_a_restart_of_the_network() {
+    for ends_by_caller in [true, false] {
+        let (mut network, _) = network(&["sip:psap@10.254.0.7"]);
+        let centre = psap(&mut network, |_| {});
+        let stranger = network.stranger(2, |_| {});
+        let (caller, called) = call(&mut network, stranger, "112", centre).expect("it is answered");
+        network.run(Duration::from_secs(1));
+        network.sim.crash(network.core);
+        network.restart(Role::Pcscf);
+        let census = network.census(network.core, "pcscf");
+        assert!(census.0.contains(&("emergency calls", 1)), "{census:?}");
+        let (by, of) = if ends_by_caller { (stranger, caller) } else { (centre, called) };
+        ends(&mut network, by, of);
+    }
+}
+
 /// RFC 6442: by value, in a body of several parts.
 #[test]
 fn the_place_of_the_caller_reaches_the_centre_untouched() {

@@ -13,7 +13,7 @@ use engine::sim::Weather;
 use sip::header::HeaderName;
 use sip::{Message, Method};
 use strowger::plan::{Plan, Role};
-use strowger_tests::network::ip;
+use strowger_tests::network::{ip, msisdn, sim_subscriber};
 use strowger_tests::{Network, Phone};
 use ue::{CallId, Incoming, UeConfig, UeOrder, What};
 
@@ -191,6 +191,23 @@ fn a_trunk_reaches_our_users_by_their_number_and_nobody_else_does() {
     let stranger = network.outsider("stranger", IpAddr::from([10, 254, 0, 66]), |_| {});
     let to = "sip:+493000000001@10.0.0.1:5080";
     assert_eq!(call(&mut network, stranger, to, alice), Err(403));
+}
+
+#[test]
+fn a_number_of_ours_that_is_barred_does_not_leave() {
+    let (mut network, heard) = network(&["default=sip:10.254.0.9"], |_| {});
+    let gateway = far_end(&mut network, |_| {});
+    let alice = network.sim_phone(1, |_| {});
+    let bob = network.sim_phone(2, |_| {});
+    let mut barred = sim_subscriber(2, &[msisdn(2)]);
+    for identity in barred.sets.iter_mut().flat_map(|set| &mut set.identities) {
+        identity.barred |= identity.uri.starts_with("tel:");
+    }
+    network.replace(barred);
+    network.register(alice);
+    network.register(bob);
+    assert_eq!(call(&mut network, alice, &bob.tel(), gateway), Err(404));
+    assert!(heard.borrow().is_empty());
 }
 
 /// TS 24.229 §5.11.2: a centre that is reached by a number.

@@ -46,12 +46,20 @@ use reg_event::Subscriptions;
 /// The table of this function in the store.
 pub const TABLE: base::store::Table = base::store::Table("pcscf.binding");
 
+/// Its table of emergency calls that were answered.
+pub const EMERGENCY_TABLE: base::store::Table = base::store::Table("pcscf.emergency");
+
 /// So many transactions, and bindings, there may be for emergencies beyond those of everybody.
 const RESERVE: usize = 4096;
 
 /// Whether a record of [`TABLE`] can be read.
 pub fn is_record(key: &[u8], value: &[u8]) -> bool {
     binding::is_record(key, value)
+}
+
+/// Whether a record of [`EMERGENCY_TABLE`] can be read.
+pub fn is_emergency_record(key: &[u8], value: &[u8]) -> bool {
+    emergency_call::is_record(key, value)
 }
 
 /// What is remembered of a request until it is answered.
@@ -327,6 +335,9 @@ impl Function for Pcscf {
             Input::Restored { table, key, value } if table == TABLE => {
                 let over = self.bindings.restore(now, &key, &value);
                 self.outputs.extend(over);
+            }
+            Input::Restored { table, key, value } if table == EMERGENCY_TABLE => {
+                self.emergency_calls.restore(now, &key, &value);
             }
             Input::Received { flow, message } => self.proxy.received(now, flow, message),
             Input::Opened { open, flow } => self.proxy.opened(now, open, flow),

@@ -61,7 +61,7 @@ struct Register {
     strowger ue call +15550102 --imsi 001010000000001 --k HEX --opc HEX --expect bob\n  \
     strowger ue call bob{N} --count 50 --user alice{N} --password secret --for 10")]
 struct Call {
-    /// A sip: or tel: URI, user@host, a number or a name; {N} is the phone's number
+    /// A sip: or tel: URI, urn:service:sos, user@host, a number or a name; {N} is the phone's number
     to: String,
     /// How many seconds the call lasts from the answer on [default: as long as --say or --expect]
     #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]
@@ -116,7 +116,7 @@ struct Answer {
     strowger ue message bob 'Hello Bob' --user alice --password secret\n  \
     strowger ue message +15550102 'Hello Bob' --sms --report --imsi 001010000000001 --k HEX --opc HEX")]
 struct Message {
-    /// A sip: or tel: URI, user@host, a number or a name; {N} is the phone's number
+    /// A sip: or tel: URI, urn:service:sos, user@host, a number or a name; {N} is the phone's number
     to: String,
     /// The text
     text: String,

@@ -154,6 +154,10 @@ impl Pcscf {
         let gone = Refusal::new(480, "the phone of this call cannot be reached");
         let hop = call.hop(&request).ok_or(gone)?;
         if refreshes_target(&request) {
+            let change = self.emergency_calls.changed(id, false);
+            self.outputs.extend(change);
+        }
+        if refreshes_target(&request) {
             self.record_route_to(&mut request, (KIND, id), &hop);
         }
         let vector = request.get(HeaderName::PChargingVector).map(str::to_owned);
@@ -199,10 +203,16 @@ impl Pcscf {
                 _ => {}
             }
         }
+        let success = (200..300).contains(&status);
         let over = (*initial && status >= 300) || (*method == Method::Bye && status >= 200);
-        if over {
-            self.emergency_calls.remove(*id);
-        }
+        let change = match over {
+            true => self.emergency_calls.remove(*id),
+            false if success && *to_phone && method.refreshes_target() => {
+                self.emergency_calls.changed(*id, *initial)
+            }
+            false => None,
+        };
+        self.outputs.extend(change);
         match to_phone {
             true => identity::leave_trust_domain(response),
             false => identity::enter_trust_domain(response, None, vector.as_deref()),
@@ -210,9 +220,10 @@ impl Pcscf {
     }
 
     pub(super) fn expire_emergency_calls(&mut self, now: Instant) {
-        let count = self.emergency_calls.expire(now);
-        if count > 0 {
-            let text = format!("{count} emergency calls ended without a BYE");
+        while let Some(id) = self.emergency_calls.expired(now) {
+            let change = self.emergency_calls.remove(id);
+            self.outputs.extend(change);
+            let text = "an emergency call ended without a BYE".to_owned();
             self.tell(Event::new(Severity::Info, "pcscf.emergency_call_lost", text));
         }
     }

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use base::store::{Change, Durability};
 use base::time::Duration;
 use base::timer::Expiries;
-use base::{Flow, Instant};
+use base::{Bytes, Flow, Instant, Output};
+use serde::{Deserialize, Serialize};
 use sip::header::{HeaderName, NameAddr};
 use sip::{Hop, Message, Stack};
 
-use super::Token;
 use super::access::Access;
+use super::{EMERGENCY_TABLE, Token};
 
 /// How long a call is kept in which nobody says anything.
 const QUIET: Duration = Duration::from_secs(6 * 3600);
@@ -17,18 +19,20 @@ const QUIET: Duration = Duration::from_secs(6 * 3600);
 /// Dialogs of one call: every centre that was asked may have made one.
 const DIALOGS: usize = 8;
 
-/// One emergency call.
-#[derive(Clone, Debug)]
+/// One emergency call. Once it is answered it outlives a restart of ours.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct EmergencyCall {
     /// Where the phone called from.
     access: Access,
     pub(super) call_id: String,
     /// By the tag of the other end.
     dialogs: BTreeMap<String, FarEnd>,
+    #[serde(skip)]
+    answered: bool,
 }
 
 /// The other end of a dialog.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct FarEnd {
     /// The route set beyond us, next hop first.
     pub(super) route: Vec<String>,
@@ -39,7 +43,7 @@ pub(super) struct FarEnd {
 impl EmergencyCall {
     pub(super) fn new(flow: Flow, call_id: &str) -> EmergencyCall {
         let (access, call_id) = (Access::new(flow), call_id.to_owned());
-        EmergencyCall { access, call_id, dialogs: BTreeMap::new() }
+        EmergencyCall { access, call_id, dialogs: BTreeMap::new(), answered: false }
     }
 
     /// Whether a request that has our token comes from the phone: from its address. It need not register,
@@ -89,6 +93,16 @@ impl EmergencyCall {
     }
 }
 
+/// Whether a record of ours can be read.
+pub(super) fn is_record(record_key: &[u8], value: &[u8]) -> bool {
+    read(record_key, value).is_some()
+}
+
+fn read(record_key: &[u8], value: &[u8]) -> Option<(u64, EmergencyCall)> {
+    let id = record_key.try_into().map(u64::from_be_bytes).ok()?;
+    Some((id, serde_json::from_slice(value).ok()?))
+}
+
 /// All emergency calls, by the number that our Record-Route carries.
 #[derive(Debug, Default)]
 pub(super) struct EmergencyCalls {
@@ -113,18 +127,31 @@ impl EmergencyCalls {
         Some(call)
     }
 
-    pub(super) fn remove(&mut self, id: u64) {
-        self.by_id.remove(&id);
-        self.expiries.remove(&id);
+    /// A call was answered, or its other end moved; returns what the store has to do.
+    pub(super) fn changed(&mut self, id: u64, answered: bool) -> Option<Output> {
+        let call = self.by_id.get_mut(&id)?;
+        call.answered |= answered;
+        let value = call.answered.then(|| serde_json::to_vec(call).unwrap_or_default())?;
+        Some(stored(Change::Put { table: EMERGENCY_TABLE, key: key(id), value: value.into() }))
     }
 
-    /// Forgets calls whose end nobody told.
-    pub(super) fn expire(&mut self, now: Instant) -> usize {
-        let before = self.by_id.len();
-        while let Some(id) = self.expiries.due(now) {
-            self.by_id.remove(&id);
+    /// A call is over; returns what the store has to do.
+    pub(super) fn remove(&mut self, id: u64) -> Option<Output> {
+        self.expiries.remove(&id);
+        let known = self.by_id.remove(&id).is_some_and(|call| call.answered);
+        known.then(|| stored(Change::Delete { table: EMERGENCY_TABLE, key: key(id) }))
+    }
+
+    /// Takes a record of the store; what is unreadable is left out.
+    pub(super) fn restore(&mut self, now: Instant, key: &[u8], value: &[u8]) {
+        if let Some((id, call)) = read(key, value) {
+            self.insert(now, id, EmergencyCall { answered: true, ..call });
         }
-        before - self.by_id.len()
+    }
+
+    /// The next call whose end nobody told.
+    pub(super) fn expired(&mut self, now: Instant) -> Option<u64> {
+        self.expiries.due(now)
     }
 
     pub(super) fn next_expiry(&self) -> Option<Instant> {
@@ -137,4 +164,12 @@ impl EmergencyCalls {
             self.by_id.values_mut().for_each(|call| call.access.closed(flow));
         }
     }
+}
+
+fn key(id: u64) -> Bytes {
+    Bytes::copy_from_slice(&id.to_be_bytes())
+}
+
+fn stored(change: Change) -> Output {
+    Output::Store { durability: Durability::Behind, changes: vec![change], commit: None }
 }

@@ -66,10 +66,13 @@ impl Pcscf {
         };
         let wanted = named(HeaderName::PPreferredIdentity).or_else(|| named(HeaderName::From));
         let is_wanted = |known: &String| sip::Uri::parse(known).map(|uri| uri.aor()) == wanted;
-        let mut bindings: Vec<&Binding> = self.bindings.on_flow(flow).collect();
-        bindings.sort_by_key(|binding| binding.emergency);
-        let wanted = bindings.iter().find(|binding| binding.identities.iter().any(is_wanted));
-        wanted.or(bindings.first()).copied()
+        let of_kind = |emergency| {
+            let mut bindings =
+                self.bindings.on_flow(flow).filter(move |binding| binding.emergency == emergency);
+            let first = bindings.clone().next();
+            bindings.find(|binding| binding.identities.iter().any(is_wanted)).or(first)
+        };
+        of_kind(false).or_else(|| of_kind(true))
     }
 
     /// A request of the phone within a dialog: it follows its Route. A phone whose registration has

@@ -90,7 +90,8 @@ impl Scscf {
         number::of(request.uri(), ours, self.config.dialling.as_ref())
     }
 
-    /// §5.4.3.2 step 10: nobody here has the number, so it is for the BGCF. Whoever rings is here.
+    /// §5.4.3.2 step 10: nobody here has the number, so it is for the BGCF. Whoever rings is here, and so is
+    /// a user whom we serve: he may be barred.
     pub(super) fn breaks_out(
         &mut self,
         now: Instant,
@@ -105,6 +106,10 @@ impl Scscf {
         }
         let hop = self.config.bgcf.as_deref().and_then(|uri| Some((uri, Stack::hop(uri)?)));
         let Some((bgcf, hop)) = hop.filter(|_| matches!(status, 404 | 604)) else { return false };
+        let called = Uri::parse(pending.request.uri()).map(|uri| uri.aor());
+        if called.is_some_and(|aor| self.users.of(&aor).is_some()) {
+            return false;
+        }
         let mut request = pending.request.clone();
         request.push_front(HeaderName::Route, format!("<{}>", proxy::loose(bgcf)));
         self.forward(now, pending.clone(), Some(context), vec![(request, hop)], None);

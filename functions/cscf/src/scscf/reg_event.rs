@@ -191,23 +191,22 @@ impl Scscf {
         gone: ContactEvent,
     ) {
         // Nobody watches emergency registrations.
-        let ordinary =
-            |contacts: &[Contact]| contacts.iter().filter(|c| !c.emergency).cloned().collect();
-        let (before, after): (Vec<Contact>, Vec<Contact>) = (ordinary(before), ordinary(after));
+        let before = || before.iter().filter(|contact| !contact.emergency);
+        let after = || after.iter().filter(|contact| !contact.emergency);
         let mut events = Vec::new();
-        for contact in &after {
-            match before.iter().find(|old| old.is_same(contact)) {
+        for contact in after() {
+            match before().find(|old| old.is_same(contact)) {
                 Some(old) if old == contact => {}
                 Some(_) => events.push((contact.clone(), ContactEvent::Refreshed)),
                 None => events.push((contact.clone(), ContactEvent::Registered)),
             }
         }
-        let missing = |old: &&Contact| !after.iter().any(|new| new.is_same(old));
-        events.extend(before.iter().filter(missing).map(|old| (old.clone(), gone)));
+        let missing = |old: &&Contact| !after().any(|new| new.is_same(old));
+        events.extend(before().filter(missing).map(|old| (old.clone(), gone)));
         if events.is_empty() {
             return;
         }
-        let over = after.is_empty();
+        let over = after().next().is_none();
         let completeness = if over { Completeness::Full } else { Completeness::Partial };
         let watchers = self.watchers.of(impi);
         for id in watchers {
