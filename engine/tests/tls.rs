@@ -16,7 +16,7 @@ use base::{
 };
 use engine::framing::length_prefixed;
 use engine::net::tls::{Fault, Tls, TlsConfig, TlsError, inspect};
-use engine::net::{DnsConfig, Handle, Live, LiveConfig};
+use engine::net::{Change, DnsConfig, Handle, Live, LiveConfig};
 use engine::shard::{Console, Crossing, FunctionId, FunctionSpec, Listener};
 use toys::{Caller, Said, said};
 
@@ -297,7 +297,8 @@ fn new_connections_use_new_certificates() {
     let (server, at) = server(proxy());
     let old = client(None, at, Some("ims.test"));
     assert_eq!(old.said(), Said::Done(3));
-    server.handle.use_tls(tls(Some(core()))).unwrap();
+    let tls = Some(tls(Some(core())));
+    server.handle.change(Change { tls, ..Change::default() }).unwrap();
     let until = Wall::now() + GENEROUS;
     while client(None, at, Some("scscf.ims.test")).said() != Said::Done(3) {
         assert!(Wall::now() < until, "the new certificate is shown");

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base::{Event, Severity};
-use engine::net::{Clock, HandleError, Places};
+use engine::net::{Change, Clock, HandleError, Places};
 use engine::{FunctionId, Handle};
 
 use crate::api::{Api, ApiError};
@@ -17,6 +17,7 @@ use crate::config::{Changes, Config};
 use crate::log::Log;
 use crate::observe::{ShowError, Shown};
 use crate::plan::{Plan, Role};
+use crate::tls::{self, TlsFailure};
 
 /// Where a configuration comes from, and how it becomes a plan.
 pub struct Source {
@@ -65,6 +66,9 @@ pub enum ReloadError {
     /// A listener, or the token.
     #[error(transparent)]
     Api(#[from] ApiError),
+    /// What TLS needs.
+    #[error(transparent)]
+    Tls(#[from] TlsFailure),
     /// The process has too much to do, or ends.
     #[error("{0}; nothing was changed, try again")]
     Busy(#[from] HandleError),
@@ -85,7 +89,11 @@ impl Reload {
         let event = match &result {
             Ok(changes) => {
                 let nothing = changes.live.is_empty() && changes.restart.is_empty();
-                let text = if nothing { "nothing has changed".to_owned() } else { changes.text() };
+                let text = if nothing {
+                    "no key has changed; the files that keys name are read anew".to_owned()
+                } else {
+                    changes.text()
+                };
                 let severe = !changes.restart.is_empty();
                 let severity = if severe { Severity::Warning } else { Severity::Info };
                 Event::new(severity, "strowger.reloaded", text)
@@ -105,12 +113,13 @@ impl Reload {
         let Source { roles, loopback, .. } = &self.source;
         let (config, changes) = running.take_over(new, roles.as_ref(), loopback);
         let plan = config.plan(roles.as_ref(), loopback);
+        let tls = tls::load(&plan)?;
         let orders = self.process.functions.iter();
         let orders = orders.map(|(role, id)| (*id, assembly::order(&plan, *role))).collect();
         let mut current = lock(&self.process.plan);
-        let changed = self
-            .listen(&config)
-            .and_then(|()| Ok(self.process.handle.change(places(&current, &plan), orders)?));
+        let change = Change { places: places(&current, &plan), orders, tls };
+        let changed = self.listen(&config);
+        let changed = changed.and_then(|()| Ok(self.process.handle.change(change)?));
         if let Err(error) = changed {
             // What was listening a moment ago can again.
             let _ = self.listen(&running);

@@ -195,7 +195,10 @@ fn nobody_without_the_token_and_nothing_that_is_not_there() {
     assert!(api.folder.fails("reload", 1).contains("is not one line of at least 16 visible"));
     assert_eq!(api.get("/v1/subscribers").status, 200);
     fs::write(&file, "another-token-of-mine\n").unwrap();
-    assert_eq!(api.folder.works("reload"), "nothing has changed\n");
+    assert_eq!(
+        api.folder.works("reload"),
+        "no key has changed; the files that keys name are read anew\n"
+    );
     assert_eq!(api.get("/v1/subscribers").status, 401);
     fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
     assert!(api.folder.fails("reload", 1).contains("can be read by others"));

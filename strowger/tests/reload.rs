@@ -61,7 +61,10 @@ fn what_can_change_changes_and_the_rest_is_named() {
     folder.works("sub add --name bob --password open");
     let process = folder.start("run --grace 0");
     assert_eq!(process.granted(&folder), "3600 s");
-    assert_eq!(folder.works("reload"), "nothing has changed\n");
+    assert_eq!(
+        folder.works("reload"),
+        "no key has changed; the files that keys name are read anew\n"
+    );
 
     let metrics = free_port();
     let more =

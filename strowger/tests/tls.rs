@@ -129,3 +129,32 @@ fn who_is_not_believed_does_not_get_in() {
     let missing = network.phone("alice", "register", "--transport tls --ca x.pem").output();
     assert!(said(&missing.unwrap()).contains("x.pem cannot be read"));
 }
+
+#[test]
+fn other_certificates_count_from_the_next_reload() {
+    let network = Network::start();
+    let edge = &network.edge.folder;
+    let register = || network.phone("alice", "register", TLS).output().unwrap();
+    let reload = || edge.command("reload").output().unwrap();
+    let put = |certificate: &str| {
+        for ending in ["pem", "key"] {
+            let file = format!("engine/tests/tls/{certificate}.{ending}");
+            let from = format!("{}/../{file}", env!("CARGO_MANIFEST_DIR"));
+            fs::copy(from, edge.0.join(format!("proxy.{ending}"))).unwrap();
+        }
+    };
+    assert!(register().status.success());
+    // Of somebody else: phones do not believe it.
+    put("phone");
+    assert!(register().status.success(), "it is not read yet");
+    assert_eq!(said(&reload()), "no key has changed; the files that keys name are read anew\n");
+    let refused = register();
+    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    // What does not serve changes nothing.
+    put("proxy");
+    assert!(reload().status.success() && register().status.success());
+    fs::write(edge.0.join("proxy.key"), "no key").unwrap();
+    let wrong = reload();
+    assert!(said(&wrong).contains("proxy.key"), "{}", said(&wrong));
+    assert!(!wrong.status.success() && register().status.success());
+}

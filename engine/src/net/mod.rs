@@ -141,6 +141,17 @@ pub enum HandleError {
     Ended,
 }
 
+/// What changes in one step.
+#[derive(Default)]
+pub struct Change {
+    /// Where these names are from now on.
+    pub places: Vec<Places>,
+    /// What functions are told.
+    pub orders: Vec<(FunctionId, Order)>,
+    /// Other certificates, for connections that begin from now on.
+    pub tls: Option<Tls>,
+}
+
 /// A name, the service (or all of them) and where it is.
 pub type Places = (String, Option<Service>, Vec<Place>);
 
@@ -155,9 +166,8 @@ pub struct Handle {
 enum Command {
     Order(FunctionId, Order),
     StopFunction(FunctionId),
-    Change { places: Vec<Places>, orders: Vec<(FunctionId, Order)> },
+    Change(Change),
     Drain(Duration),
-    Tls(Tls),
     Stop,
 }
 
@@ -170,17 +180,12 @@ impl Handle {
         self.send(Command::Order(function, order))
     }
 
-    /// Changes where names are and gives functions orders, all in one step: nobody sees a part of it.
-    /// Connections that are open stay.
+    /// Changes several things in one step: nobody sees a part of it. Connections that are open stay.
     ///
     /// # Errors
     /// As for [`order`](Handle::order).
-    pub fn change(
-        &self,
-        places: Vec<Places>,
-        orders: Vec<(FunctionId, Order)>,
-    ) -> Result<(), HandleError> {
-        self.send(Command::Change { places, orders })
+    pub fn change(&self, change: Change) -> Result<(), HandleError> {
+        self.send(Command::Change(change))
     }
 
     /// Takes one function away; the others live on.
@@ -206,14 +211,6 @@ impl Handle {
     /// As for [`order`](Handle::order).
     pub fn stop(&self) -> Result<(), HandleError> {
         self.send(Command::Stop)
-    }
-
-    /// Other certificates for connections that begin from now on; those that stand go on.
-    ///
-    /// # Errors
-    /// As for [`order`](Handle::order).
-    pub fn use_tls(&self, tls: Tls) -> Result<(), HandleError> {
-        self.send(Command::Tls(tls))
     }
 
     /// What the shard has done so far.
@@ -407,7 +404,10 @@ impl Live {
                             Progress::Idle
                         });
                     }
-                    Command::Change { places, orders } => {
+                    Command::Change(Change { places, orders, tls }) => {
+                        if let Some(tls) = tls {
+                            self.sockets.use_tls(tls);
+                        }
                         for (name, service, places) in places {
                             self.topology(&name, service, places);
                         }
@@ -419,7 +419,6 @@ impl Live {
                         self.shard.drain();
                         end = Some(now + grace);
                     }
-                    Command::Tls(tls) => self.sockets.use_tls(tls),
                     Command::Stop => stop = true,
                 }
             }

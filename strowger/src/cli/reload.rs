@@ -41,5 +41,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     };
     list("taken over", &changes.live);
     list("waits for a restart", &changes.restart);
-    print(if out.is_empty() { "nothing has changed\n" } else { &out })
+    print(if out.is_empty() {
+        "no key has changed; the files that keys name are read anew\n"
+    } else {
+        &out
+    })
 }

@@ -67,9 +67,14 @@ impl Config {
             roles: self.roles.clone(),
             listen: self.listen.clone(),
             media_ports: self.media_ports,
-            tls: self.tls.clone(),
             ..new
         };
+        next.tls.here.clone_from(&self.tls.here);
+        next.tls.require_client_certificate = self.tls.require_client_certificate;
+        // Listeners cannot do without.
+        if !next.tls.here.is_empty() && next.tls.certificate.is_none() {
+            next.tls.clone_from(&self.tls);
+        }
         // Where no roles are named, these say whether a function runs here.
         let moves = here(self) != here(&next);
         if moves {

@@ -224,7 +224,7 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
                 Kind::Networks,
                 "Networks of other network functions: who may assert identities (RFC 3325), ask the HSS and the relay.",
             ),
-            fixed(
+            key(
                 "names",
                 Kind::Domains,
                 "Names of other network functions: who shows a certificate of one may assert identities.",
@@ -234,9 +234,13 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
     (
         "tls",
         &[
-            fixed("certificate", Kind::Path, "Our certificate and those up to its authority, PEM."),
-            fixed("key", Kind::Path, "The certificate's private key, PEM."),
-            fixed("ca", Kind::Path, "The authorities whose certificates are believed, PEM."),
+            key(
+                "certificate",
+                Kind::Path,
+                "Our certificate and those up to its authority, PEM. A reload reads all these files anew.",
+            ),
+            key("key", Kind::Path, "The certificate's private key, PEM."),
+            key("ca", Kind::Path, "The authorities whose certificates are believed, PEM."),
             fixed(
                 "require_client_certificate",
                 Kind::Switch,
