@@ -296,6 +296,9 @@ mod tests {
         let both = || vec![(0, false, method("INVITE")), (1, false, method("BYE"))];
         assert_eq!(told(true, both()).as_deref(), Some("`method=BYE` is not so"));
         assert_eq!(told(false, both()), None);
+        let neither = || vec![(0, false, method("PUBLISH")), (1, false, method("BYE"))];
+        assert_eq!(told(true, neither()).as_deref(), Some("`method=PUBLISH` is not so"));
+        assert_eq!(told(false, neither()).as_deref(), Some("`method=PUBLISH` is not so"));
         let either = || vec![(0, false, method("BYE")), (0, true, method("INVITE"))];
         assert_eq!(told(true, either()).as_deref(), Some("`method=BYE` is not so"));
         let header = TriggerKind::Header { name: "Supported".into(), content: Some("x".into()) };
