@@ -5,6 +5,7 @@
 mod config;
 mod demo;
 mod doctor;
+mod explain;
 mod reload;
 mod run;
 mod store;
@@ -34,6 +35,7 @@ use crate::state::{State, StateError};
         strowger run                        all functions, on loopback\n  \
         strowger sub add --name alice --password secret\n  \
         strowger trace                      what crosses, live\n  \
+        strowger explain                    why the last refusal was one\n  \
         strowger config init strowger.toml  a file to start from\n  \
         strowger doctor                     what would stop a call\n  \
         strowger ue register --user alice --password secret\n\n\
@@ -50,6 +52,7 @@ enum Command {
     Run(run::Args),
     Config(config::Args),
     Doctor(doctor::Args),
+    Explain(explain::Args),
     Reload(reload::Args),
     Store(store::Args),
     Sub(sub::Args),
@@ -127,6 +130,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args, begin),
         Command::Config(args) => config::run(args),
         Command::Doctor(args) => return exit(doctor::run(&args)),
+        Command::Explain(args) => explain::run(&args),
         Command::Reload(args) => reload::run(&args),
         Command::Store(args) => store::run(args),
         Command::Sub(args) => sub::run(args),

@@ -22,6 +22,13 @@
 //! {"trace":{"follow":true}}
 //! {"following":{}}   {"at":…}   {"lost":3}   {"at":…}   … until the client closes
 //! ```
+//!
+//! So is this one, with what was logged lately.
+//!
+//! ```json
+//! {"events":{}}
+//! {"event":{"at":…,"from":"scscf.…","counter":"scscf.refused",…}}   {"end":{"forgotten":0,"lost":0}}
+//! ```
 
 mod client;
 mod desk;

@@ -6,7 +6,8 @@
 //! [`config`] is the file, [`state`] where things are kept, [`run`] the running process, [`cli`] the
 //! commands, [`recorder`] what crossed lately, [`observe`] what is shown to other programs over
 //! [`http`] and HEP, [`tls`] the certificates, [`phones`] test phones for any server, [`log`] what is written down, [`doctor`] what
-//! would stop a call, and [`demo`] a call that proves itself.
+//! would stop a call, [`events`] what was logged lately, [`explain`] why something was refused, and
+//! [`demo`] a call that proves itself.
 
 pub mod api;
 pub mod archive;
@@ -16,6 +17,8 @@ pub mod config;
 pub mod control;
 pub mod demo;
 pub mod doctor;
+pub mod events;
+pub mod explain;
 pub mod framing;
 pub mod http;
 pub mod log;

@@ -18,6 +18,7 @@ use engine::{FunctionId, FunctionSpec, Handle, Listener, Live, LiveConfig, Relay
 use crate::api::{self, Api, ApiConfig, ApiError};
 use crate::assembly;
 use crate::control::{Behind, Desk, Door, DoorError};
+use crate::events::Events;
 use crate::framing::framings;
 use crate::log::Log;
 use crate::observe::counts::Counting;
@@ -62,6 +63,7 @@ pub struct Process {
     functions: BTreeMap<Role, FunctionId>,
     desk: Arc<Desk>,
     recorder: Recorder,
+    events: Events,
     survey: Arc<Survey>,
     counts: Arc<Counts>,
     shown: Arc<Mutex<Shown>>,
@@ -146,6 +148,7 @@ impl Process {
             functions,
             desk,
             recorder,
+            events: Events::default(),
             survey,
             counts,
             shown: Arc::new(Mutex::new(shown)),
@@ -201,7 +204,8 @@ impl Process {
         path: &std::path::Path,
         reload: Option<Arc<Reload>>,
     ) -> Result<(), StartError> {
-        let behind = Behind { desk: self.desk(), recorder: self.recorder(), reload };
+        let events = self.events.clone();
+        let behind = Behind { desk: self.desk(), recorder: self.recorder(), events, reload };
         self.door = Some(Door::open(path, behind)?);
         Ok(())
     }
@@ -265,10 +269,12 @@ impl Process {
     /// # Errors
     /// If the system no longer tells of events.
     pub fn run(self, mut tap: impl Tap) -> io::Result<()> {
-        let Process { live, desk, recorder, survey, counts, log, door, shown, api, .. } = self;
+        let Process { live, desk, recorder, events, survey, counts, log, door, shown, api, .. } =
+            self;
         let (console, receiver) = notices(NOTICES);
         let console = Counting::new(console, Arc::clone(&counts));
-        let answers = Answers { desk: Arc::clone(&desk), survey: Arc::clone(&survey), counts };
+        let answers =
+            Answers { desk: Arc::clone(&desk), survey: Arc::clone(&survey), counts, events };
         let (started, listen) = (self.started, self.listen);
         let dispatch = move || dispatch(&receiver, log, &answers, started, listen);
         let dispatcher = std::thread::Builder::new().name("dispatcher".into()).spawn(dispatch)?;
@@ -300,9 +306,10 @@ struct Answers {
     desk: Arc<Desk>,
     survey: Arc<Survey>,
     counts: Arc<Counts>,
+    events: Events,
 }
 
-/// Writes log lines and hands reports to those who wait for them.
+/// Writes and remembers log lines and hands reports to those who wait for them.
 fn dispatch(
     receiver: &Receiver<Notice>,
     log: Log,
@@ -316,6 +323,7 @@ fn dispatch(
             Notice::Log { at, from, event } => {
                 last = at;
                 log.write(at, &from, &event);
+                answers.events.note(at, &from, &event);
             }
             Notice::Report { at, function, name, report } => {
                 last = at;
@@ -330,6 +338,7 @@ fn dispatch(
             }
             Notice::Lost(lines) => {
                 answers.counts.add_lost(lines);
+                answers.events.lose(lines);
                 let text =
                     format!("{lines} log lines or reports were lost: standard error is slow");
                 log.write(last, "engine", &Event::new(Severity::Warning, "log.lost", text));

@@ -26,6 +26,7 @@ use crate::cx::{Answer, Cx};
 use crate::emergency;
 use crate::proxy::{self, OwnRoute, Proxy, Refusal, Upstream, preprocess};
 use config::IcscfConfig;
+use select::Choice;
 
 /// A request that waits for the HSS.
 #[derive(Debug)]
@@ -154,9 +155,12 @@ impl Icscf {
     }
 
     /// Sends a request to an S-CSCF.
-    fn forward(&mut self, now: Instant, waiting: Waiting, scscf: &str) -> Result<(), Refusal> {
+    fn forward(&mut self, now: Instant, waiting: Waiting, to: &Choice) -> Result<(), Refusal> {
+        let text = format!("{}: {}", to.uri, to.why);
+        let event = LogEvent::new(Severity::Debug, "icscf.chosen", text);
+        self.tell(waiting.upstream.about(event));
         let hop =
-            sip::Stack::hop(scscf).ok_or(Refusal::new(500, "the S-CSCF's name is no SIP URI"))?;
+            sip::Stack::hop(&to.uri).ok_or(Refusal::new(500, "the S-CSCF's name is no SIP URI"))?;
         self.proxy.forward(now, waiting.upstream, vec![(waiting.request, hop)], ());
         Ok(())
     }

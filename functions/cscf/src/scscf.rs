@@ -187,7 +187,8 @@ impl Scscf {
             }
             _ if !trusted => {
                 let text = base::trust::Networks::refusal(&flow);
-                self.log(Severity::Info, "scscf.not_trusted", text);
+                let event = LogEvent::new(Severity::Info, "scscf.not_trusted", text);
+                self.tell(upstream.about(event));
                 return Err(Refusal::new(403, "not from the trust domain"));
             }
             _ => {}

@@ -3,7 +3,7 @@
 pub(super) mod export;
 mod list;
 mod live;
-mod source;
+pub(super) mod source;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;

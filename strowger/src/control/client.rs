@@ -12,6 +12,7 @@ use super::MAX_LINE;
 use super::watch::{Remark, Watch};
 use super::wire::{OTHER, Request, Response};
 use crate::config::Changes;
+use crate::events::Remembered;
 use crate::provision::{Ask, Found};
 
 /// How long an answer may take.
@@ -72,6 +73,32 @@ impl Client {
     /// Why there is no answer, or why everything stays as it is.
     pub fn reload(&mut self) -> Result<Changes, ClientError> {
         self.request(&Request::Reload {})?.reloaded().map_err(ClientError::Refused)
+    }
+
+    /// What the process logged lately.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub fn events(mut self) -> Result<Remembered, ClientError> {
+        let mut request = serde_json::to_vec(&Request::Events {}).map_err(io::Error::from)?;
+        request.push(b'\n');
+        self.stream.get_mut().write_all(&request)?;
+        let mut remembered = Remembered::default();
+        loop {
+            let mut line = Vec::new();
+            if self.stream.by_ref().take(MAX_LINE + 1).read_until(b'\n', &mut line)? == 0 {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            }
+            match serde_json::from_slice(&line).map_err(io::Error::from)? {
+                Line::Remark(Remark::Event(event)) => remembered.events.push(event),
+                Line::Remark(Remark::End { forgotten, lost }) => {
+                    (remembered.forgotten, remembered.lost) = (forgotten, lost);
+                    return Ok(remembered);
+                }
+                Line::Response(Response::Error(text)) => return Err(ClientError::Refused(text)),
+                _ => return Err(ClientError::Refused(OTHER.to_owned())),
+            }
+        }
     }
 
     fn request(&mut self, request: &Request) -> Result<Response, ClientError> {
@@ -160,7 +187,9 @@ impl Watching {
                 Line::Remark(Remark::Following {}) => Ok(Told::Following),
                 Line::Remark(Remark::Lost(count)) => Ok(Told::Lost(count)),
                 Line::Response(Response::Error(text)) => Err(ClientError::Refused(text)),
-                Line::Response(_) => Err(ClientError::Refused(OTHER.to_owned())),
+                Line::Remark(Remark::Event(_)) | Line::Response(_) => {
+                    Err(ClientError::Refused(OTHER.to_owned()))
+                }
             };
         }
         let record = ladder::json::parse(&line).map_err(io::Error::other)?;

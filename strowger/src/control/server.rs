@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::wire::{Request, Response};
 use super::{Desk, MAX_LINE, watch};
+use crate::events::Events;
 use crate::places::Places;
 use crate::recorder::Recorder;
 use crate::reload::Reload;
@@ -28,6 +29,8 @@ pub struct Behind {
     pub desk: Arc<Desk>,
     /// What crossed.
     pub recorder: Recorder,
+    /// What was logged.
+    pub events: Events,
     /// Who reads the configuration anew, if there is one.
     pub reload: Option<Arc<Reload>>,
 }
@@ -136,6 +139,7 @@ fn serve(stream: &UnixStream, behind: &Behind) -> io::Result<()> {
         }
         match serde_json::from_slice(&line) {
             Ok(Request::Trace(watch)) => watch::tell(stream, &behind.recorder, &watch)?,
+            Ok(Request::Events {}) => watch::tell_events(stream, &behind.events)?,
             Ok(Request::Reload {}) => answer(stream, &reload(behind))?,
             Ok(request) => {
                 let asked = request.ask();

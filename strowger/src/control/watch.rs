@@ -1,4 +1,5 @@
-//! What crossed, told through the door: JSON lines of [`ladder::json`].
+//! What crossed and what was logged, told through the door: JSON lines, those of messages as
+//! [`ladder::json`] writes them.
 
 use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use ladder::Record;
 use serde::{Deserialize, Serialize};
 
+use crate::events::{Events, Noted};
 use crate::recorder::{Recorder, filter, select};
 
 /// How long nothing is said before it is looked whether the client is still there.
@@ -29,6 +31,8 @@ pub struct Watch {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Remark {
+    /// Something was logged.
+    Event(Noted),
     /// This is all.
     End { forgotten: u64, lost: u64 },
     /// From now on it is followed.
@@ -72,6 +76,18 @@ pub(super) fn tell(stream: &UnixStream, recorder: &Recorder, watch: &Watch) -> i
         }
         out.flush()?;
     }
+}
+
+/// All log events that are remembered, oldest first.
+pub(super) fn tell_events(stream: &UnixStream, events: &Events) -> io::Result<()> {
+    let mut out = BufWriter::new(stream);
+    let remembered = events.remembered();
+    for event in remembered.events {
+        remark(&mut out, &Remark::Event(event))?;
+    }
+    let (forgotten, lost) = (remembered.forgotten, remembered.lost);
+    remark(&mut out, &Remark::End { forgotten, lost })?;
+    out.flush()
 }
 
 fn remark(out: &mut impl Write, remark: &impl Serialize) -> io::Result<()> {

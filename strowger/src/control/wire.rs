@@ -53,6 +53,7 @@ pub(super) enum Request {
         after: Option<String>,
     },
     Trace(Watch),
+    Events {},
     Reload {},
 }
 
@@ -125,7 +126,7 @@ impl Request {
                 let after = after.map(|after| hex::decode(&after).ok_or("after is no key"));
                 Ask::Dump { table, after: after.transpose()?.map(Into::into) }
             }
-            Request::Trace(_) | Request::Reload {} => {
+            Request::Trace(_) | Request::Events {} | Request::Reload {} => {
                 return Err("the provisioner knows subscribers only".to_owned());
             }
         })

@@ -106,8 +106,8 @@ fn configuration(place: &Where) -> (Config, Configuration) {
     }
 }
 
-/// The line of each key.
-fn lines(text: &str) -> BTreeMap<String, usize> {
+/// The line of each key of a configuration.
+pub(crate) fn lines(text: &str) -> BTreeMap<String, usize> {
     let mut lines = BTreeMap::new();
     let Ok(table) = DeTable::parse(text) else { return lines };
     let line = |at: usize| {

@@ -62,16 +62,13 @@ impl Icscf {
             _ => {}
         }
         let lia = answer.body::<Lia>().ok_or(Refusal::new(500, "the HSS refused the LIR"))?;
-        let scscf = match lia.server_name {
-            Some(name) => name,
-            None => select(&self.config.scscfs, lia.capabilities.as_ref())
-                .ok_or(Refusal::new(600, "no S-CSCF has the capabilities that the HSS asks for"))?,
-        };
+        let choice = select(&self.config.scscfs, lia.server_name, lia.capabilities.as_ref())
+            .ok_or(Refusal::new(600, "no S-CSCF has the capabilities that the HSS asks for"))?;
         // The S-CSCF is told if we were asked for originating services.
         let orig = if originating { ";orig" } else { "" };
-        let route = format!("<{}{orig}>", loose(&scscf));
+        let route = format!("<{}{orig}>", loose(&choice.uri));
         waiting.request.push_front(HeaderName::Route, route);
-        self.forward(now, waiting, &scscf)
+        self.forward(now, waiting, &choice)
     }
 }
 

@@ -64,13 +64,10 @@ impl Icscf {
             _ => "no User-Authorization",
         };
         let uaa = answer.body::<Uaa>().ok_or_else(|| answer.register_refusal(why))?;
-        let scscf = match uaa.server_name {
-            Some(name) => name,
-            None => select(&self.config.scscfs, uaa.capabilities.as_ref())
-                .ok_or(Refusal::new(600, "no S-CSCF has the capabilities that the HSS asks for"))?,
-        };
-        waiting.request.set_uri(scscf.as_str());
-        self.forward(now, waiting, &scscf)
+        let choice = select(&self.config.scscfs, uaa.server_name, uaa.capabilities.as_ref())
+            .ok_or(Refusal::new(600, "no S-CSCF has the capabilities that the HSS asks for"))?;
+        waiting.request.set_uri(choice.uri.as_str());
+        self.forward(now, waiting, &choice)
     }
 }
 

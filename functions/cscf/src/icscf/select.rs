@@ -4,20 +4,46 @@ use diameter::cx::ServerCapabilities;
 
 use super::config::Scscf;
 
-/// The S-CSCF for a user who has none: one that the HSS names, else the first that has every
-/// mandatory capability, and among those the one with the most optional ones.
-pub(super) fn select(scscfs: &[Scscf], wanted: Option<&ServerCapabilities>) -> Option<String> {
-    let Some(wanted) = wanted else { return scscfs.first().map(|s| s.uri.clone()) };
-    if let Some(name) = wanted.server_names.first() {
-        return Some(name.clone());
+/// An S-CSCF, and why it is this one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Choice {
+    pub(super) uri: String,
+    pub(super) why: String,
+}
+
+/// The S-CSCF that serves the user already. For one who has none: one that the HSS names, else the
+/// first that has every mandatory capability, and among those the one with the most optional ones.
+pub(super) fn select(
+    scscfs: &[Scscf],
+    serving: Option<String>,
+    wanted: Option<&ServerCapabilities>,
+) -> Option<Choice> {
+    let choice = |uri: &str, why: &str| Choice { uri: uri.to_owned(), why: why.to_owned() };
+    if let Some(uri) = serving {
+        return Some(choice(&uri, "it serves the user already: Server-Name of the HSS"));
     }
+    if let Some(name) = wanted.and_then(|wanted| wanted.server_names.first()) {
+        return Some(choice(name, "the HSS names it in Server-Capabilities"));
+    }
+    let asks =
+        |wanted: &&ServerCapabilities| !(wanted.mandatory.is_empty() && wanted.optional.is_empty());
+    let Some(wanted) = wanted.filter(asks) else {
+        let why = "it is the first one, and the HSS asks for no capabilities";
+        return scscfs.first().map(|scscf| choice(&scscf.uri, why));
+    };
     let able =
         scscfs.iter().filter(|s| wanted.mandatory.iter().all(|c| s.capabilities.contains(c)));
     // `max_by_key` would take the last of equals; the configured order decides.
     let optional =
         |s: &Scscf| wanted.optional.iter().filter(|c| s.capabilities.contains(c)).count();
-    able.reduce(|best, s| if optional(s) > optional(best) { s } else { best })
-        .map(|s| s.uri.clone())
+    let best = able.reduce(|best, s| if optional(s) > optional(best) { s } else { best })?;
+    let why = format!(
+        "it has the mandatory capabilities {:?} and {} of the optional {:?}",
+        wanted.mandatory,
+        optional(best),
+        wanted.optional
+    );
+    Some(choice(&best.uri, &why))
 }
 
 #[cfg(test)]
@@ -36,8 +62,17 @@ mod tests {
             optional: optional.to_vec(),
             server_names: vec![],
         };
-        let chosen = |w: &ServerCapabilities| select(&all, Some(w));
-        assert_eq!(select(&all, None).as_deref(), Some("sip:a"));
+        let chosen = |w: &ServerCapabilities| select(&all, None, Some(w)).map(|c| c.uri);
+        let why = |serving: Option<&str>, wanted: Option<&ServerCapabilities>| {
+            select(&all, serving.map(str::to_owned), wanted).map(|c| (c.uri, c.why)).unwrap()
+        };
+        let (uri, because) = why(None, None);
+        assert_eq!((uri.as_str(), because.contains("no capabilities")), ("sip:a", true));
+        let (uri, because) = why(Some("sip:z"), Some(&want(&[1], &[])));
+        assert_eq!((uri.as_str(), because.contains("Server-Name")), ("sip:z", true));
+        let (_, because) = why(None, Some(&want(&[1], &[2, 3])));
+        let told = "it has the mandatory capabilities [1] and 1 of the optional [2, 3]";
+        assert_eq!(because, told);
         assert_eq!(chosen(&want(&[1], &[])).as_deref(), Some("sip:b"));
         assert_eq!(chosen(&want(&[1], &[2])).as_deref(), Some("sip:c"));
         assert_eq!(chosen(&want(&[3], &[])), None);

@@ -7,7 +7,7 @@ use sip::header::{HeaderName, NameAddr, ServedUser, SessionCase};
 use sip::{Message, ServerId, Stack, Uri};
 
 use super::Scscf;
-use super::ifc::{ApplicationServer, Case};
+use super::ifc::{ApplicationServer, Case, Criterion, Miss};
 use super::session::{Leg, Pending, Side};
 use crate::proxy::{ContextId, OwnRoute, Refusal, Upstream, loose, take_other_side};
 
@@ -20,6 +20,17 @@ pub(super) struct Asked {
     /// It answered with a provisional response, or sent the request back: a failure after that is not
     /// its own.
     works: bool,
+}
+
+/// What became of a criterion that was looked at.
+pub(super) fn verdict(criterion: &Criterion, served: &str, miss: Option<Miss<'_>>) -> Event {
+    let Criterion { priority, server, .. } = criterion;
+    let which = format!("{} of {served}, priority {priority},", server.uri);
+    let (counter, text) = match miss {
+        None => ("scscf.ifc_fired", format!("{which} fires")),
+        Some(miss) => ("scscf.ifc_missed", format!("{which} does not fire: {miss}")),
+    };
+    Event::new(Severity::Debug, counter, text)
 }
 
 impl Scscf {
@@ -40,18 +51,22 @@ impl Scscf {
         };
         let service = user.and_then(|user| user.profile.find(&pending.served));
         let criteria = service.map_or(&[][..], |(service, _)| &service.criteria[..]);
-        let rest = criteria.iter().enumerate().skip(pending.next);
-        let fired = rest.into_iter().find(|(_, c)| c.fires(&pending.request, case, None));
-        let Some((index, criterion)) = fired else {
+        let mut looked_at = Vec::new();
+        let fired = criteria.iter().enumerate().skip(pending.next).find(|(_, criterion)| {
+            let miss = criterion.miss(&pending.request, case, None);
+            looked_at.push(verdict(criterion, &pending.served, miss));
+            miss.is_none()
+        });
+        let fired = fired.map(|(index, criterion)| (index, criterion.server.clone()));
+        for event in looked_at {
+            self.tell(pending.upstream.about(event).impu(&pending.served));
+        }
+        let Some((index, server)) = fired else {
             return match pending.side {
                 Side::Originating => self.reach_called_user(now, pending, context),
                 Side::Terminating => self.reach_contacts(now, pending, context),
             };
         };
-        let server = criterion.server.clone();
-        let text = format!("criterion {index} of {} fires: {}", pending.served, server.uri);
-        let event = Event::new(Severity::Debug, "scscf.ifc_fired", text);
-        self.tell(pending.upstream.about(event).impu(&pending.served));
         pending.next = index + 1;
         self.ask_application_server(now, pending, context, server, registered)
     }

@@ -1,6 +1,8 @@
 //! Initial filter criteria: does a request go to an application server? TS 23.218 §6, TS 29.228
 //! Annex B and Annex F.
 
+use core::fmt;
+
 use sip::Message;
 use sip::header::HeaderName;
 
@@ -93,41 +95,112 @@ pub enum TriggerKind {
     Unknown,
 }
 
+/// Why a criterion does not fire.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Miss<'a> {
+    /// It counts only for users who are registered (`true`), or who are not.
+    Part(bool),
+    /// The first condition that decides against it, and whether that is negated.
+    Condition(bool, &'a TriggerKind),
+    /// It has a trigger without conditions of which one would have to be true.
+    Empty,
+}
+
 impl Criterion {
-    /// Whether it fires for this request.
+    /// Why it does not fire for this request; `None` if it fires.
     ///
     /// TS 29.228 Annex F lets header and SDP content be regular expressions; as most deployed
     /// profiles do, content is matched here as plain text anywhere in the value, without case.
     /// `registration` is what a REGISTER is about.
-    pub fn fires(
+    pub fn miss(
         &self,
         request: &Message,
         case: Case,
         registration: Option<RegistrationType>,
-    ) -> bool {
+    ) -> Option<Miss<'_>> {
         let registered = matches!(case, Case::Originating | Case::TerminatingRegistered);
-        if self.registered_part.is_some_and(|part| part != registered) {
-            return false;
+        if let Some(part) = self.registered_part.filter(|part| *part != registered) {
+            return Some(Miss::Part(part));
         }
-        let at = |trigger: &Trigger| trigger.fires(request, case, registration);
-        self.trigger.as_ref().is_none_or(at)
+        self.trigger.as_ref()?.miss(request, case, registration)
     }
 }
 
 impl Trigger {
-    fn fires(&self, request: &Message, case: Case, registration: Option<RegistrationType>) -> bool {
+    fn miss(
+        &self,
+        request: &Message,
+        case: Case,
+        registration: Option<RegistrationType>,
+    ) -> Option<Miss<'_>> {
         let mut groups: Vec<u32> = self.conditions.iter().map(|(group, _, _)| *group).collect();
         groups.sort_unstable();
         groups.dedup();
-        let mut results = groups.into_iter().map(|group| {
-            let mut members = self
-                .conditions
-                .iter()
-                .filter(|(g, _, _)| *g == group)
-                .map(|(_, negated, kind)| kind.holds(request, case, registration) != *negated);
-            if self.cnf { members.any(|held| held) } else { members.all(|held| held) }
+        let fails = |(_, negated, kind): &&(u32, bool, TriggerKind)| {
+            kind.holds(request, case, registration) == *negated
+        };
+        // What speaks against each group.
+        let mut against = groups.into_iter().map(|group| {
+            let members = || self.conditions.iter().filter(move |(g, _, _)| *g == group);
+            let held = self.cnf && members().any(|member| !fails(&member));
+            let first = members().find(fails).filter(|_| !held);
+            first.map(|(_, negated, kind)| Miss::Condition(*negated, kind))
         });
-        if self.cnf { results.all(|held| held) } else { results.any(|held| held) }
+        if self.cnf {
+            return against.flatten().next();
+        }
+        let first = against.next().unwrap_or(Some(Miss::Empty))?;
+        against.all(|group| group.is_some()).then_some(first)
+    }
+}
+
+impl fmt::Display for Miss<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Miss::Part(true) => f.write_str("it is for registered users only"),
+            Miss::Part(false) => f.write_str("it is for users who are not registered only"),
+            Miss::Condition(negated, kind) => {
+                let not = if *negated { "not " } else { "" };
+                write!(f, "`{not}{kind}` is not so")
+            }
+            Miss::Empty => f.write_str("its trigger has no conditions"),
+        }
+    }
+}
+
+/// As `--ifc` and `ifc` of the configuration spell it.
+impl fmt::Display for TriggerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let within = |f: &mut fmt::Formatter<'_>, content: &Option<String>| match content {
+            Some(content) => write!(f, "={content:?}"),
+            None => Ok(()),
+        };
+        match self {
+            TriggerKind::Method(method, types) => {
+                write!(f, "method={method}")?;
+                types.iter().try_for_each(|kind| match kind {
+                    0 => f.write_str("/initial"),
+                    1 => f.write_str("/re"),
+                    2 => f.write_str("/de"),
+                    other => write!(f, "/{other}"),
+                })
+            }
+            TriggerKind::SessionCase(0) => f.write_str("case=originating"),
+            TriggerKind::SessionCase(1) => f.write_str("case=terminating"),
+            TriggerKind::SessionCase(2) => f.write_str("case=terminating-unregistered"),
+            TriggerKind::SessionCase(3) => f.write_str("case=originating-unregistered"),
+            TriggerKind::SessionCase(other) => write!(f, "case={other}"),
+            TriggerKind::RequestUri(text) => write!(f, "uri={text:?}"),
+            TriggerKind::Header { name, content } => {
+                write!(f, "header:{name}")?;
+                within(f, content)
+            }
+            TriggerKind::Sdp { line, content } => {
+                write!(f, "sdp:{line}")?;
+                within(f, content)
+            }
+            TriggerKind::Unknown => f.write_str("a condition that this S-CSCF does not know"),
+        }
     }
 }
 
@@ -200,7 +273,7 @@ mod tests {
     }
 
     fn fires(cnf: bool, conditions: Vec<(u32, bool, TriggerKind)>) -> bool {
-        criterion(cnf, conditions).fires(&invite(), Case::Originating, None)
+        criterion(cnf, conditions).miss(&invite(), Case::Originating, None).is_none()
     }
 
     #[test]
@@ -212,6 +285,30 @@ mod tests {
         assert!(fires(true, one_group()));
         assert!(!fires(false, one_group()));
         assert!(fires(true, vec![(0, true, method("BYE"))]), "negated");
+    }
+
+    #[test]
+    fn a_person_is_told_what_speaks_against_a_criterion() {
+        let told = |cnf, conditions| {
+            let c = criterion(cnf, conditions);
+            c.miss(&invite(), Case::Originating, None).map(|miss| miss.to_string())
+        };
+        let both = || vec![(0, false, method("INVITE")), (1, false, method("BYE"))];
+        assert_eq!(told(true, both()).as_deref(), Some("`method=BYE` is not so"));
+        assert_eq!(told(false, both()), None);
+        let neither = || vec![(0, false, method("PUBLISH")), (1, false, method("BYE"))];
+        assert_eq!(told(true, neither()).as_deref(), Some("`method=PUBLISH` is not so"));
+        assert_eq!(told(false, neither()).as_deref(), Some("`method=PUBLISH` is not so"));
+        let either = || vec![(0, false, method("BYE")), (0, true, method("INVITE"))];
+        assert_eq!(told(true, either()).as_deref(), Some("`method=BYE` is not so"));
+        let header = TriggerKind::Header { name: "Supported".into(), content: Some("x".into()) };
+        let last = || vec![(0, true, method("BYE")), (0, false, header.clone())];
+        let against = Some("`header:Supported=\"x\"` is not so");
+        assert_eq!(told(false, last()).as_deref(), against);
+        let negated = vec![(0, true, method("INVITE"))];
+        assert_eq!(told(true, negated).as_deref(), Some("`not method=INVITE` is not so"));
+        assert_eq!(told(false, vec![]).as_deref(), Some("its trigger has no conditions"));
+        assert_eq!(told(true, vec![]), None);
     }
 
     #[test]
@@ -239,8 +336,8 @@ mod tests {
     fn the_profile_part_limits_a_criterion() {
         let mut c = criterion(true, vec![]);
         c.registered_part = Some(false);
-        assert!(!c.fires(&invite(), Case::Originating, None));
-        assert!(c.fires(&invite(), Case::TerminatingUnregistered, None));
+        assert_eq!(c.miss(&invite(), Case::Originating, None), Some(Miss::Part(false)));
+        assert_eq!(c.miss(&invite(), Case::TerminatingUnregistered, None), None);
     }
 
     #[test]
@@ -250,7 +347,7 @@ mod tests {
         let fires = |types: &[u32], kind| {
             let kind_of = TriggerKind::Method("REGISTER".into(), types.to_vec());
             let c = criterion(true, vec![(0, false, kind_of)]);
-            c.fires(&register, Case::Originating, Some(kind))
+            c.miss(&register, Case::Originating, Some(kind)).is_none()
         };
         assert!(
             fires(&[], ReRegistration) && fires(&[0, 2], Initial) && fires(&[0, 2], DeRegistration)

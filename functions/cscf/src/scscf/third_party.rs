@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use base::{Instant, Severity};
+use base::{Event, Instant, Severity};
 use diameter::cx::Assignment;
 use sip::header::HeaderName;
 use sip::reginfo::ContactEvent;
 use sip::{ClientId, Message, Method, Stack};
 
 use super::Scscf;
+use super::application_server::verdict;
 use super::ifc::{ApplicationServer, Case, RegistrationType};
 use super::user::User;
 
@@ -57,9 +58,10 @@ impl Scscf {
         exchange: &Exchange<'_>,
     ) {
         let Some(user) = self.users.get(impi) else { return };
-        let told = servers(user, exchange.request, kind);
+        let (told, looked_at) = servers(user, exchange.request, kind);
         let ordinary = user.contacts.iter().filter(|contact| !contact.emergency);
         let left = ordinary.map(|contact| contact.lifetime.left(now)).max();
+        looked_at.into_iter().for_each(|event| self.tell(event));
         self.register_at(now, impi, told, left.unwrap_or(0), exchange.request, Some(exchange));
     }
 
@@ -73,7 +75,8 @@ impl Scscf {
     ) {
         let own = ended(&self.config.home_domain, user.profile.usable().next().unwrap_or(""));
         let request = exchange.map_or(&own, |exchange| exchange.request);
-        let told = servers(user, request, RegistrationType::DeRegistration);
+        let (told, looked_at) = servers(user, request, RegistrationType::DeRegistration);
+        looked_at.into_iter().for_each(|event| self.tell(event));
         self.register_at(now, &user.impi, told, 0, request, exchange);
     }
 
@@ -152,9 +155,11 @@ impl Scscf {
     }
 }
 
-/// Whose criteria fire for a REGISTER, each server once in a service profile.
-fn servers(user: &User, request: &Message, kind: RegistrationType) -> Told {
+/// Whose criteria fire for a REGISTER, each server once in a service profile; and what became of each
+/// criterion.
+fn servers(user: &User, request: &Message, kind: RegistrationType) -> (Told, Vec<Event>) {
     let mut told = Told::new();
+    let mut looked_at = Vec::new();
     for service in user.profile.services.iter().filter(|service| !service.criteria.is_empty()) {
         let identities = &service.identities;
         let usable = identities.iter().find(|identity| !identity.barred);
@@ -163,12 +168,19 @@ fn servers(user: &User, request: &Message, kind: RegistrationType) -> Told {
         for criterion in &service.criteria {
             let server = &criterion.server;
             let again = told[already..].iter().any(|(_, other)| other.uri == server.uri);
-            if !again && criterion.fires(request, Case::Originating, Some(kind)) {
+            if again {
+                continue;
+            }
+            let miss = criterion.miss(request, Case::Originating, Some(kind));
+            let event = verdict(criterion, &identity.uri, miss).impi(&user.impi);
+            let call_id = request.get(HeaderName::CallId);
+            looked_at.push(call_id.into_iter().fold(event, Event::call_id));
+            if miss.is_none() {
                 told.push((identity.uri.clone(), server.clone()));
             }
         }
     }
-    told
+    (told, looked_at)
 }
 
 /// The REGISTER that the phone would have sent to end its registration.

@@ -14,7 +14,7 @@ use crate::state::State;
 /// How long a running process may be silent when it is asked for what it remembers.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-pub(super) enum Source {
+pub(in crate::cli) enum Source {
     Running(State),
     /// At least one.
     Files(Vec<PathBuf>),
@@ -24,7 +24,11 @@ impl Source {
     /// All that a person may mean: what he wrote, a user of the domain, and the identities of this
     /// subscriber if the running process knows him. So a number finds registrations that fail
     /// before anybody said that it is the subscriber's.
-    pub(super) fn names(&self, who: Option<&str>, domain: &str) -> Result<Vec<String>, Failure> {
+    pub(in crate::cli) fn names(
+        &self,
+        who: Option<&str>,
+        domain: &str,
+    ) -> Result<Vec<String>, Failure> {
         let Some(who) = who else { return Ok(Vec::new()) };
         let mut names = vec![who.to_owned()];
         if who.contains(|c: char| c.is_ascii_alphabetic()) && !who.contains([':', '@']) {
@@ -43,7 +47,11 @@ impl Source {
     }
 
     /// All records of whoever is meant.
-    pub(super) fn records(&self, who: &[String], secrets: bool) -> Result<Vec<Record>, Failure> {
+    pub(in crate::cli) fn records(
+        &self,
+        who: &[String],
+        secrets: bool,
+    ) -> Result<Vec<Record>, Failure> {
         let mut records = match self {
             Source::Running(_) => self.remembered(who, secrets)?,
             Source::Files(files) => select(read_all(files)?, who),
@@ -69,11 +77,11 @@ impl Source {
     }
 
     /// Asks the running process.
-    pub(super) fn watch(&self, watch: &Watch) -> Result<Watching, Failure> {
+    pub(in crate::cli) fn watch(&self, watch: &Watch) -> Result<Watching, Failure> {
         self.client()?.watch(watch).map_err(Failure::new)
     }
 
-    fn client(&self) -> Result<Client, Failure> {
+    pub(in crate::cli) fn client(&self) -> Result<Client, Failure> {
         let Source::Running(state) = self else {
             return Err(Failure::new("a file does not grow"));
         };
