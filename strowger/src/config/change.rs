@@ -68,6 +68,7 @@ impl Config {
             listen: self.listen.clone(),
             media_ports: self.media_ports,
             tls: self.tls.clone(),
+            connections: self.connections,
             ..new
         };
         // Where no roles are named, these say whether a function runs here.
