@@ -7,9 +7,8 @@
 //! all that it sends: what is beyond that one is not even read. Network functions, wires and programs on this host
 //! have no limits.
 //!
-//! Over UDP anybody can send with any address. So new sources come out of a bucket too, which all of them
-//! share, and begin with little; those of registered phones and of connections, which nobody can forge
-//! without hearing us, do not.
+//! Over UDP anybody can send with any address. So what strangers send over it counts against a bucket that all of
+//! them share, too. A registered phone has heard us at its address, and so has whoever has a connection.
 
 mod bucket;
 mod guesses;
@@ -31,10 +30,11 @@ use table::Table;
 
 /// Sources that are remembered.
 const SOURCES: usize = 65_536;
-/// New sources of UDP that no registered phone has: 200 a second.
-const NEWCOMERS: Rate = Rate::per_second(200, 10_000);
-/// Such sources that begin with an emergency call.
-const NEWCOMERS_IN_NEED: Rate = Rate::per_second(50, 500);
+/// Requests over UDP of all strangers together: as many transactions as that makes in their 32 s leave room
+/// for others.
+const STRANGERS: Rate = Rate::per_second(1000, 10_000);
+/// Their emergency calls.
+const STRANGERS_IN_NEED: Rate = Rate::per_second(50, 500);
 /// Emergency calls and registrations of one source: one a second.
 const EMERGENCIES: Rate = Rate::per_second(1, 20);
 /// So many messages of all kinds go with each request that begins something.
@@ -135,6 +135,14 @@ impl Judge for Inner<'_> {
     }
 }
 
+/// Who sends a message.
+#[derive(Clone, Copy, Debug)]
+struct Sender {
+    source: Source,
+    /// Whether nobody else can have sent it who only forges addresses.
+    heard_us: bool,
+}
+
 /// What is remembered of a source.
 #[derive(Clone, Copy, Debug)]
 struct Asker {
@@ -152,11 +160,11 @@ pub(crate) struct Limits {
     config: LimitsConfig,
     askers: Table<Source, Asker>,
     guesses: Guesses,
-    newcomers: Bucket,
-    newcomers_in_need: Bucket,
-    /// Newcomers that found no place, since the log told of them.
-    unknown: u64,
-    unknown_named: Option<Instant>,
+    strangers: Bucket,
+    strangers_in_need: Bucket,
+    /// Requests of strangers that found no room, since the log told of them.
+    crowded: u64,
+    crowd_named: Option<Instant>,
     /// Connections that were told with a 503.
     told: BTreeSet<FlowId>,
     lines: Bucket,
@@ -170,10 +178,10 @@ impl Limits {
             config,
             askers: Table::new(SOURCES),
             guesses: Guesses::default(),
-            newcomers: Bucket::FULL,
-            newcomers_in_need: Bucket::FULL,
-            unknown: 0,
-            unknown_named: None,
+            strangers: Bucket::FULL,
+            strangers_in_need: Bucket::FULL,
+            crowded: 0,
+            crowd_named: None,
             told: BTreeSet::new(),
             lines: Bucket::FULL,
             events: Vec::new(),
@@ -211,11 +219,12 @@ impl Limits {
         };
         let connection = flow.transport.is_connection();
         let in_need = || judge.emergency_numbers().is_some_and(|n| calls_for_help(n, &message));
+        let by = Sender { source, heard_us: connection || standing == Standing::Known };
         let mut over = false;
-        if self.hears(now, source, standing, connection, in_need) {
+        if self.hears(now, by, in_need) {
             stack.received_if(now, flow, message.clone(), |request| {
                 let kind = request.map_or(Kind::Begins, |request| judge.kind(request, &flow));
-                if self.admits(now, source, kind) {
+                if self.admits(now, by, kind) {
                     return Admission::Taken;
                 }
                 over = connection && !self.told.insert(flow.id);
@@ -236,48 +245,40 @@ impl Limits {
     }
 
     /// Whether what a source sends is read at all.
-    fn hears(
-        &mut self,
-        now: Instant,
-        source: Source,
-        standing: Standing,
-        connection: bool,
-        in_need: impl Fn() -> bool,
-    ) -> bool {
+    fn hears(&mut self, now: Instant, by: Sender, in_need: impl Fn() -> bool) -> bool {
         let config = self.config;
-        if !connection && self.askers.get(&source).is_none() {
-            let known = standing == Standing::Known
-                || self.newcomers.take(now, NEWCOMERS)
-                || (in_need() && self.newcomers_in_need.take(now, NEWCOMERS_IN_NEED));
-            if !known {
-                self.dropped += 1;
-                self.unknown += 1;
-                self.name_unknown(now);
-                return false;
-            }
-        }
-        let whole = standing == Standing::Known || connection;
-        let asker = self.askers.touch(now, source, || Asker::new(now, config, whole));
+        let asker = self.askers.touch(now, by.source, || Asker::new(now, config, by.heard_us));
         if asker.messages.take(now, config.messages()) || in_need() {
             return true;
         }
-        self.refused(now, source);
+        self.refused(now, by.source);
         false
     }
 
     /// Whether a source may send a request of this kind.
-    fn admits(&mut self, now: Instant, source: Source, kind: Kind) -> bool {
+    fn admits(&mut self, now: Instant, by: Sender, kind: Kind) -> bool {
         let config = self.config;
-        let asker = self.askers.touch(now, source, || Asker::new(now, config, false));
-        let admitted = match kind {
-            Kind::Within => true,
-            Kind::Begins => asker.requests.take(now, config.requests()),
-            Kind::Emergency => asker.emergencies.take(now, EMERGENCIES),
+        let asker = self.askers.touch(now, by.source, || Asker::new(now, config, by.heard_us));
+        let (own, shared) = match kind {
+            Kind::Within => return true,
+            Kind::Begins => {
+                (asker.requests.take(now, config.requests()), (&mut self.strangers, STRANGERS))
+            }
+            Kind::Emergency => (
+                asker.emergencies.take(now, EMERGENCIES),
+                (&mut self.strangers_in_need, STRANGERS_IN_NEED),
+            ),
         };
-        if !admitted {
-            self.refused(now, source);
+        if !own {
+            self.refused(now, by.source);
+            return false;
         }
-        admitted
+        let (bucket, rate) = shared;
+        let room = by.heard_us || bucket.take(now, rate);
+        if !room {
+            self.crowd_refused(now);
+        }
+        room
     }
 
     /// Counts what was not taken, and names the source once a minute.
@@ -297,15 +298,19 @@ impl Limits {
         self.events.push(LogEvent::new(Severity::Warning, "sip.limited", text));
     }
 
-    fn name_unknown(&mut self, now: Instant) {
-        if self.unknown_named.is_some_and(|named| now.since(named) < SILENCE) {
+    /// Counts what there was no room for among strangers, and tells of it once a minute.
+    fn crowd_refused(&mut self, now: Instant) {
+        self.dropped += 1;
+        self.crowded += 1;
+        if self.crowd_named.is_some_and(|named| now.since(named) < SILENCE) {
             return;
         }
-        self.unknown_named = Some(now);
-        let count = std::mem::take(&mut self.unknown);
-        let text =
-            format!("too many new sources of datagrams, {count} not taken: some may be forged");
-        self.events.push(LogEvent::new(Severity::Warning, "sip.limited", text));
+        self.crowd_named = Some(now);
+        let count = std::mem::take(&mut self.crowded);
+        let text = format!(
+            "too many datagrams of addresses where no phone is registered, {count} not taken: some may be forged"
+        );
+        self.events.push(LogEvent::new(Severity::Warning, "sip.crowded", text));
     }
 
     /// Whether somebody has answered challenges wrongly too often to be asked again now. One whose phone is
