@@ -111,7 +111,7 @@ mod tests {
         let config = LiveConfig { connections_of_one: 2, connections: 4, ..LiveConfig::default() };
         let mut inbound = Inbound::default();
         let at = |seconds| Instant::EPOCH + Duration::from_secs(seconds);
-        let mut open = |inbound: &mut Inbound, seconds, remote: &str| {
+        let open = |inbound: &mut Inbound, seconds, remote: &str| {
             let admitted = inbound.admits(at(seconds), &config, ends(remote), false);
             if admitted.is_ok() {
                 inbound.opened(ends(remote).1, false);
@@ -142,7 +142,7 @@ mod tests {
         let config = LiveConfig { handshakes_of_one: 1, ..LiveConfig::default() };
         let mut inbound = Inbound::default();
         let (local, remote) = ends("192.0.2.7:1");
-        let mut admits = |inbound: &mut Inbound, remote: &str, tls| {
+        let admits = |inbound: &mut Inbound, remote: &str, tls| {
             inbound.admits(Instant::EPOCH, &config, ends(remote), tls).is_ok()
         };
         assert_ne!(local, remote);
