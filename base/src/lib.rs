@@ -16,6 +16,7 @@ pub mod random;
 pub mod redact;
 pub mod relay;
 pub mod slots;
+pub mod source;
 pub mod store;
 pub mod time;
 pub mod timer;

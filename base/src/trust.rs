@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::flow::{Endpoint, Flow};
+use crate::source::is_here;
 
 /// Networks of the other network functions, each an address and a prefix length in bits.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -38,10 +39,7 @@ impl Networks {
     /// Whether the far end of a flow may ask at a seam that phones do not use (Diameter, NG): a
     /// network function, or any program on this host.
     pub fn admits(&self, flow: &Flow) -> bool {
-        let address = |end: Endpoint| end.ip().map(|ip| ip.to_canonical());
-        let own = address(flow.local);
-        let here = address(flow.remote).is_some_and(|ip| ip.is_loopback() || own == Some(ip));
-        here || self.includes(flow)
+        is_here(flow) || self.includes(flow)
     }
 
     /// What to say to the operator about a flow that is not admitted.

@@ -74,6 +74,7 @@ impl Setup {
                     plan.centres.iter().map(|centre| centre.uri.as_str()),
                 ),
                 trust: trust(plan),
+                limits: plan.limits,
             }),
             Role::Bgcf => Setup::Bgcf(BgcfConfig {
                 door: door(plan, role),
@@ -86,11 +87,13 @@ impl Setup {
                     plan.routes.iter().map(|route| route.trunk.as_str()),
                 ),
                 trust: trust(plan),
+                limits: plan.limits,
             }),
             Role::Pcscf => Setup::Pcscf(PcscfConfig {
                 port: port_in_uris(plan, role),
                 network: plan.domain.clone(),
                 trust: trust(plan),
+                limits: plan.limits,
                 ecscf: plan.takes_emergency_calls().then(|| uri(plan, Role::Ecscf)),
                 emergency_numbers: plan.emergency_numbers.clone(),
                 ..PcscfConfig::new(plan.host(role), name(plan, Role::Icscf))
@@ -101,6 +104,7 @@ impl Setup {
                 home_domain: plan.domain.clone(),
                 scscfs: vec![ScscfEntry { uri: scscf_uri(plan), capabilities: Vec::new() }],
                 trust: trust(plan),
+                limits: plan.limits,
                 diameter: node(plan, role),
                 diameter_realm: plan.domain.clone(),
                 cx_timeout: CX_TIMEOUT,
@@ -118,6 +122,7 @@ impl Setup {
                     dialling: plan.dialling.clone(),
                     relay: plan.anchor_media.then(|| name(plan, Role::Media)),
                     trust: trust(plan),
+                    limits: plan.limits,
                     diameter: node(plan, role),
                     diameter_realm: plan.domain.clone(),
                     cx_timeout: CX_TIMEOUT,

@@ -53,6 +53,10 @@ pub struct Config {
     pub tls: TlsPlan,
     /// Networks of other network functions.
     pub trusted: Vec<(IpAddr, u8)>,
+    /// How much one source may ask: requests a second, and at once.
+    pub limits: [Option<u32>; 2],
+    /// Connections of one source at a time.
+    pub connections: Option<u32>,
     /// Filter criteria that all subscribers share, those for SMS over IP last.
     pub criteria: Vec<FilterCriteria>,
     /// The number of the service centre.
@@ -174,6 +178,10 @@ impl Config {
         plan.tls.clone_from(&self.tls);
         plan.tls.here.retain(|role, _| plan.here.contains_key(role));
         plan.trusted.clone_from(&self.trusted);
+        let [requests, burst] = self.limits;
+        plan.limits.requests_per_second = requests.unwrap_or(plan.limits.requests_per_second);
+        plan.limits.burst = burst.unwrap_or(plan.limits.burst);
+        plan.connections = self.connections.map_or(plan.connections, |number| number as usize);
         plan.criteria.clone_from(&self.criteria);
         if let Some(number) = &self.service_centre {
             plan.service_centre.clone_from(number);

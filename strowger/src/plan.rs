@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use auth::digest::Algorithm;
 use base::dialling::Dialling;
 use base::{Service, Transport};
+use cscf::LimitsConfig;
 use cscf::bgcf::config::Route;
 use cscf::ecscf::config::Centre;
 use cscf::emergency::EmergencyNumbers;
@@ -146,6 +147,10 @@ pub struct Plan {
     /// Networks whose hosts are trusted as network functions: to assert identities (RFC 3325), to ask
     /// the HSS and the relay. The seams are by themselves.
     pub trusted: Vec<(IpAddr, u8)>,
+    /// How much one source may ask that is no network function.
+    pub limits: LimitsConfig,
+    /// Connections of one source at a time.
+    pub connections: usize,
     /// Filter criteria that all subscribers share.
     pub criteria: Vec<FilterCriteria>,
     /// The number of the service centre, E.164 digits.
@@ -187,6 +192,8 @@ impl Plan {
             elsewhere: BTreeMap::new(),
             tls: TlsPlan::default(),
             trusted: Vec::new(),
+            limits: LimitsConfig::default(),
+            connections: 1024,
             criteria: Vec::new(),
             service_centre: SERVICE_CENTRE.to_owned(),
             emergency_numbers: EmergencyNumbers::default(),

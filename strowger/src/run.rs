@@ -89,7 +89,9 @@ impl Process {
         log: Log,
     ) -> Result<Process, StartError> {
         let tls = tls::load(plan)?;
-        let mut live = Live::new(LiveConfig { framings, tls, ..LiveConfig::default() })?;
+        let connections_of_one = plan.connections;
+        let config = LiveConfig { framings, tls, connections_of_one, ..LiveConfig::default() };
+        let mut live = Live::new(config)?;
         live.store(store);
         for (name, service, places) in assembly::topology(plan) {
             live.topology(&name, service, places);

@@ -6,10 +6,12 @@
 //! - [`raw`]: a phone that also sends what it is told to, byte for byte.
 //! - [`server`]: an application server between two passes of the S-CSCF.
 //! - [`wire`]: RFC 3261's timers, checked on the wire.
+//! - [`flooder`]: somebody who sends as much as he likes.
 //! - [`faulty`]: planted faults, to see that the invariants find them.
 //! - `interop` (feature `interop`): foreign programs in network namespaces of their own.
 
 pub mod faulty;
+pub mod flooder;
 #[cfg(feature = "interop")]
 pub mod interop;
 pub mod network;

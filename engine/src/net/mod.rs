@@ -4,6 +4,7 @@ mod clock;
 mod dns;
 mod entropy;
 mod holder;
+mod inbound;
 mod mmsg;
 mod notices;
 mod probe;
@@ -55,6 +56,8 @@ pub struct LiveConfig {
     pub max_message: usize,
     /// Connections that others may open.
     pub connections: usize,
+    /// Of these, connections of one source; programs on this host have no limit of their own.
+    pub connections_of_one: usize,
     /// Bytes that may wait on one connection; beyond it messages are refused.
     pub stream_bytes: usize,
     /// Datagrams that may wait on one socket; beyond it messages are refused.
@@ -73,6 +76,8 @@ pub struct LiveConfig {
     pub tls: Option<Tls>,
     /// TLS handshakes of others that may be under way.
     pub handshakes: usize,
+    /// Of these, those of one source, as for connections.
+    pub handshakes_of_one: usize,
     /// How long each of them may take.
     pub handshake_timeout: Duration,
 }
@@ -83,6 +88,7 @@ impl Default for LiveConfig {
             framings: no_streams,
             max_message: 256 * 1024,
             connections: 4096,
+            connections_of_one: 1024,
             stream_bytes: 1 << 20,
             datagrams: 4096,
             connect_timeout: Duration::from_secs(5),
@@ -92,6 +98,7 @@ impl Default for LiveConfig {
             dns: DnsConfig::system(),
             tls: None,
             handshakes: 256,
+            handshakes_of_one: 64,
             handshake_timeout: Duration::from_secs(10),
         }
     }

@@ -24,6 +24,7 @@ pub(super) use open::new_socket;
 use open::{any_like, blame};
 
 use super::LiveConfig;
+use super::inbound::Inbound;
 use super::mmsg::{self, Inbox};
 use super::resolver::{Resolver, Step};
 use super::stream::{Stream, Turn};
@@ -51,9 +52,7 @@ pub(super) struct Sockets {
     /// Sockets with something to send.
     dirty: Vec<Slot>,
     timers: Timers<Slot>,
-    inbound: usize,
-    /// Connections that others opened and that are not through with TLS.
-    handshakes: usize,
+    inbound: Inbound,
     /// Functions that let nobody in over TLS without a certificate.
     closed: BTreeSet<FunctionId>,
     random: Random,
@@ -104,8 +103,7 @@ impl Sockets {
             ready: VecDeque::new(),
             dirty: Vec::new(),
             timers: Timers::default(),
-            inbound: 0,
-            handshakes: 0,
+            inbound: Inbound::default(),
             closed: BTreeSet::new(),
             random,
             inbox: Inbox::new(65_536),
@@ -352,7 +350,7 @@ impl Sockets {
             self.inputs.insert(at, (*owner, Input::Opened { open, flow: whole }));
         }
         if stream.inbound {
-            self.handshakes -= 1;
+            self.inbound.shaken(*remote);
             stream.patience = now + FIRST_MESSAGE;
             self.timers.arm(now + FIRST_MESSAGE, slot);
         }
@@ -396,16 +394,10 @@ impl Sockets {
             let (owner, service, tls) = (*owner, *service, *tls);
             match listener.accept() {
                 Ok((socket, remote)) => {
-                    if self.inbound >= self.config.connections {
-                        let text = format!("connection from {remote} refused: too many are open");
-                        let event = Event::new(Severity::Warning, "tcp.refused", text);
-                        self.events.push(event);
-                        continue;
-                    }
-                    if tls && self.handshakes >= self.config.handshakes {
-                        let text =
-                            format!("connection from {remote} refused: too many TLS handshakes");
-                        self.events.push(Event::new(Severity::Warning, "tls.refused", text));
+                    let Ok(local) = socket.local_addr() else { continue };
+                    let ends = (local, remote);
+                    if let Err(event) = self.inbound.admits(now, &self.config, ends, tls) {
+                        self.events.extend(event);
                         continue;
                     }
                     let closed = self.closed.contains(&owner);
@@ -417,13 +409,11 @@ impl Sockets {
                         continue;
                     }
                     let _ = socket.set_nodelay(true);
-                    let Ok(local) = socket.local_addr() else { continue };
                     let patience = if tls { self.config.handshake_timeout } else { FIRST_MESSAGE };
                     let ends = Ends { owner, service, local, remote };
                     let slot = self.insert_stream(ends, socket, session, None, now + patience);
                     if slot.is_ok() {
-                        self.inbound += 1;
-                        self.handshakes += usize::from(tls);
+                        self.inbound.opened(remote, tls);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
@@ -578,9 +568,10 @@ impl Sockets {
             Kind::Udp { socket, .. } => self.registry.deregister(socket),
             Kind::Listener { listener, .. } => self.registry.deregister(listener),
             Kind::Reserved => Ok(()),
-            Kind::Stream { stream, .. } => {
-                self.inbound -= usize::from(stream.inbound);
-                self.handshakes -= usize::from(stream.inbound && stream.handshaking);
+            Kind::Stream { stream, remote } => {
+                if stream.inbound {
+                    self.inbound.ended(*remote, stream.handshaking);
+                }
                 self.registry.deregister(&mut stream.socket)
             }
         };

@@ -18,6 +18,7 @@ use sip::header::{HeaderName, NameAddr};
 use sip::transaction::TimerValues;
 use sip::{Hop, Message, Method, SipUri, Stack, StackConfig, Uri};
 
+use crate::limits::Inner;
 use crate::number;
 use crate::proxy::{self, ContextId, OwnRoute, Proxy, Refusal, Upstream, preprocess};
 use crate::trust_domain::{leave_trust_domain, strip_internal};
@@ -57,13 +58,15 @@ impl Bgcf {
             timers: TimerValues { b: SILENCE, ..TimerValues::RFC3261 },
             ..StackConfig::default()
         };
-        let proxy = Proxy::new(stack, random);
+        let mut proxy = Proxy::new(stack, random);
+        proxy.limits.configure(config.limits);
         Bgcf { config, proxy, draining: false, outputs: VecDeque::new() }
     }
 
     /// Takes over another configuration, which is also the order that a BGCF takes. Name and addresses are
     /// to be those that it was built with.
     pub fn configure(&mut self, config: BgcfConfig) {
+        self.proxy.limits.configure(config.limits);
         self.config = config;
     }
 
@@ -272,7 +275,10 @@ fn makes_dialog(request: &Message) -> bool {
 impl Function for Bgcf {
     fn handle(&mut self, now: Instant, input: Input) {
         match input {
-            Input::Received { flow, message } => self.proxy.received(now, flow, message),
+            Input::Received { flow, message } => {
+                let judge = Inner { trust: &self.config.trust, others: Some(&self.config.trunks) };
+                self.proxy.received_from(now, flow, message, &judge);
+            }
             Input::Opened { open, flow } => self.proxy.opened(now, open, flow),
             Input::OpenFailed { open, .. } => self.proxy.open_failed(now, open),
             Input::Closed { flow, .. } => self.proxy.closed(now, flow),

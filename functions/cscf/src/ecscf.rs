@@ -20,6 +20,7 @@ use sip::transaction::TimerValues;
 use sip::{Message, Method, ServiceUrn, SipUri, Stack, StackConfig, Uri};
 
 use crate::emergency::CALL_BACK;
+use crate::limits::Inner;
 use crate::number;
 use crate::proxy::{self, ContextId, OwnRoute, Proxy, Refusal, Upstream, loose, preprocess};
 use crate::trust_domain::strip_internal;
@@ -58,13 +59,15 @@ impl Ecscf {
             timers: TimerValues { b: SILENCE, ..TimerValues::RFC3261 },
             ..StackConfig::default()
         };
-        let proxy = Proxy::new(stack, random);
+        let mut proxy = Proxy::new(stack, random);
+        proxy.limits.configure(config.limits);
         Ecscf { config, proxy, draining: false, outputs: VecDeque::new() }
     }
 
     /// Takes over another configuration, which is also the order that an E-CSCF takes. Name and addresses are
     /// to be those that it was built with.
     pub fn configure(&mut self, config: EcscfConfig) {
+        self.proxy.limits.configure(config.limits);
         self.config = config;
     }
 
@@ -292,7 +295,10 @@ fn is_failure(status: u16) -> bool {
 impl Function for Ecscf {
     fn handle(&mut self, now: Instant, input: Input) {
         match input {
-            Input::Received { flow, message } => self.proxy.received(now, flow, message),
+            Input::Received { flow, message } => {
+                let judge = Inner { trust: &self.config.trust, others: Some(&self.config.from) };
+                self.proxy.received_from(now, flow, message, &judge);
+            }
             Input::Opened { open, flow } => self.proxy.opened(now, open, flow),
             Input::OpenFailed { open, .. } => self.proxy.open_failed(now, open),
             Input::Closed { flow, .. } => self.proxy.closed(now, flow),

@@ -24,6 +24,7 @@ use sip::{Message, Method, ServerId, StackConfig, Uri};
 
 use crate::cx::{Answer, Cx};
 use crate::emergency;
+use crate::limits::Inner;
 use crate::proxy::{self, OwnRoute, Proxy, Refusal, Upstream, preprocess};
 use config::IcscfConfig;
 use select::Choice;
@@ -61,8 +62,10 @@ impl Icscf {
     /// An I-CSCF.
     pub fn new(config: IcscfConfig, mut random: Random) -> Icscf {
         let stack = StackConfig { sent_by: Some(config.sent_by()), ..StackConfig::default() };
+        let mut proxy = Proxy::new(stack, random.fork());
+        proxy.limits.configure(config.limits);
         Icscf {
-            proxy: Proxy::new(stack, random.fork()),
+            proxy,
             cx: Cx::new(
                 config.diameter.clone(),
                 config.diameter_realm.clone(),
@@ -80,6 +83,7 @@ impl Icscf {
     /// and Diameter peers are to be those that it was built with.
     pub fn configure(&mut self, config: IcscfConfig) {
         self.cx.node.trust(config.diameter.trusted.clone());
+        self.proxy.limits.configure(config.limits);
         self.config = config;
     }
 
@@ -220,7 +224,10 @@ impl Function for Icscf {
     fn handle(&mut self, now: Instant, input: Input) {
         let Some(input) = self.cx.node.handle(now, input) else { return self.settle(now) };
         match input {
-            Input::Received { flow, message } => self.proxy.received(now, flow, message),
+            Input::Received { flow, message } => {
+                let judge = Inner { trust: &self.config.trust, others: None };
+                self.proxy.received_from(now, flow, message, &judge);
+            }
             Input::Opened { open, flow } => self.proxy.opened(now, open, flow),
             Input::OpenFailed { open, .. } => self.proxy.open_failed(now, open),
             Input::Closed { flow, .. } => self.proxy.closed(now, flow),

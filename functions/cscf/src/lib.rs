@@ -22,6 +22,7 @@ pub mod emergency;
 mod enum_rules;
 pub mod icscf;
 mod lifetime;
+mod limits;
 mod number;
 mod outbound;
 mod own;
@@ -30,4 +31,5 @@ pub mod proxy;
 pub mod scscf;
 mod trust_domain;
 
+pub use limits::LimitsConfig;
 pub use own::Door;

@@ -6,7 +6,7 @@
 //! - `identity`: which identity is asserted, §5.2.6.3.1 and RFC 3325.
 //! - `emergency`: emergency calls, §5.2.10, of registered phones and of all others; `emergency_call`:
 //!   what is remembered of one.
-//! - `access`: where a phone is.
+//! - `access`: where a phone is. `gate`: what of a stranger's messages counts against his limits.
 //! - `reg_event`: the subscription to the S-CSCF's reg event, §5.2.3.
 //!
 //! Direction is told by the token that this P-CSCF put into Path (`term.`) and Record-Route (`mo.`,
@@ -19,6 +19,7 @@ mod binding;
 pub mod config;
 mod emergency;
 mod emergency_call;
+mod gate;
 mod identity;
 mod originating;
 mod reg_event;
@@ -28,7 +29,7 @@ mod terminating;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use base::census::{self, Census};
+use base::census::{self, Census, Tally};
 use base::machine::{Function, Input};
 use base::{Deadline, Event as LogEvent, Flow, Instant, Output, Random, Severity};
 use sip::header::HeaderName;
@@ -41,6 +42,7 @@ use crate::proxy::{
 use binding::Bindings;
 use config::PcscfConfig;
 use emergency_call::EmergencyCalls;
+use gate::Gate;
 use reg_event::Subscriptions;
 
 /// The table of this function in the store.
@@ -100,8 +102,10 @@ impl Pcscf {
             urgent: Some(urgent(&config)),
             ..StackConfig::default()
         };
+        let mut proxy = Proxy::new(stack, random.fork());
+        proxy.limits.configure(config.limits);
         Pcscf {
-            proxy: Proxy::new(stack, random.fork()),
+            proxy,
             bindings: Bindings::default(),
             subscriptions: Subscriptions::default(),
             emergency_calls: EmergencyCalls::default(),
@@ -116,6 +120,7 @@ impl Pcscf {
     /// timers are to be those that it was built with.
     pub fn configure(&mut self, config: PcscfConfig) {
         self.proxy.stack.set_urgent(Some(urgent(&config)));
+        self.proxy.limits.configure(config.limits);
         self.config = config;
     }
 
@@ -135,6 +140,11 @@ impl Pcscf {
             ("subscriptions", self.subscriptions.len()),
             ("emergency calls", self.emergency_calls.len()),
         ])
+    }
+
+    /// What was done so far.
+    fn tally(&self) -> Tally {
+        Tally(vec![("messages over the limit", self.proxy.limits.dropped())])
     }
 
     fn request(&mut self, now: Instant, upstream: Upstream, request: Message, flow: Flow) {
@@ -339,7 +349,11 @@ impl Function for Pcscf {
             Input::Restored { table, key, value } if table == EMERGENCY_TABLE => {
                 self.emergency_calls.restore(now, &key, &value);
             }
-            Input::Received { flow, message } => self.proxy.received(now, flow, message),
+            Input::Received { flow, message } => {
+                let Pcscf { proxy, config, bindings, emergency_calls, .. } = self;
+                let judge = Gate { config, bindings, emergency_calls };
+                proxy.received_from(now, flow, message, &judge);
+            }
             Input::Opened { open, flow } => self.proxy.opened(now, open, flow),
             Input::OpenFailed { open, .. } => self.proxy.open_failed(now, open),
             Input::Closed { flow, .. } => self.proxy.closed(now, flow),
@@ -350,6 +364,7 @@ impl Function for Pcscf {
                 self.expire_emergency_calls(now);
             }
             Input::Order(order) if census::Ask::is(&order) => {
+                self.outputs.push_back(self.tally().into());
                 self.outputs.push_back(self.census().into());
             }
             Input::Order(order) => {

@@ -17,6 +17,7 @@ use base::{Bytes, Deadline, Event as LogEvent, Flow, Instant, Output, Random};
 use sip::header::{CSeq, HeaderName, NameAddr, delta_seconds};
 use sip::{ClientId, Hop, Message, Method, ServerId, Stack, StackConfig};
 
+use crate::limits::{Judge, Limits, LimitsConfig};
 pub use checks::{OwnRoute, Refusal, loose, preprocess, take_other_side};
 use context::{Branch, Context, Spare};
 
@@ -176,6 +177,8 @@ pub struct Proxy<T> {
     events: VecDeque<Event>,
     /// The INVITE that the CSCF looks at now.
     trying: Option<Upstream>,
+    /// How much one source may ask.
+    pub(crate) limits: Limits,
 }
 
 impl<T> Proxy<T> {
@@ -191,6 +194,7 @@ impl<T> Proxy<T> {
             timers: Timers::default(),
             events: VecDeque::new(),
             trying: None,
+            limits: Limits::new(LimitsConfig::default()),
         }
     }
 
@@ -367,6 +371,18 @@ impl<T> Proxy<T> {
         self.settle(now);
     }
 
+    /// The same, if the limits of its source allow it.
+    pub(crate) fn received_from(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        message: Bytes,
+        judge: &impl Judge,
+    ) {
+        self.limits.receive(now, &mut self.stack, judge, flow, message);
+        self.settle(now);
+    }
+
     /// A connection stands.
     pub fn opened(&mut self, now: Instant, open: OpenId, flow: Flow) {
         self.stack.opened(now, open, flow);
@@ -381,6 +397,7 @@ impl<T> Proxy<T> {
 
     /// A connection ended.
     pub fn closed(&mut self, now: Instant, flow: Flow) {
+        self.limits.closed(&flow);
         self.stack.closed(now, flow);
         self.settle(now);
     }
@@ -422,7 +439,8 @@ impl<T> Proxy<T> {
 
     /// The next output for the engine.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.stack.poll_output()
+        let said = || self.limits.poll_event().map(Output::Log);
+        self.stack.poll_output().or_else(said)
     }
 
     /// When a timer is due.

@@ -41,6 +41,7 @@ use sip::header::HeaderName;
 use sip::{Message, Method, ServerId, StackConfig, Uri};
 
 use crate::cx::{Answer, Cx};
+use crate::limits::Inner;
 use crate::proxy::{self, ContextId, OwnRoute, Proxy, Refusal, Upstream, preprocess};
 use anchor::Anchor;
 use authenticate::Challenges;
@@ -101,8 +102,10 @@ impl Scscf {
     /// An S-CSCF without users.
     pub fn new(config: ScscfConfig, mut random: Random) -> Scscf {
         let stack = StackConfig { sent_by: Some(config.sent_by()), ..StackConfig::default() };
+        let mut proxy = Proxy::new(stack, random.fork());
+        proxy.limits.configure(config.limits);
         Scscf {
-            proxy: Proxy::new(stack, random.fork()),
+            proxy,
             cx: Cx::new(
                 config.diameter.clone(),
                 config.diameter_realm.clone(),
@@ -130,6 +133,7 @@ impl Scscf {
     pub fn configure(&mut self, config: ScscfConfig) {
         self.cx.node.trust(config.diameter.trusted.clone());
         self.anchor.configure(config.relay.clone());
+        self.proxy.limits.configure(config.limits);
         self.config = config;
     }
 
@@ -316,7 +320,10 @@ impl Function for Scscf {
             Some(Input::Restored { table, value, .. }) if table == TABLE => {
                 self.users.restore(&value);
             }
-            Some(Input::Received { flow, message }) => self.proxy.received(now, flow, message),
+            Some(Input::Received { flow, message }) => {
+                let judge = Inner { trust: &self.config.trust, others: None };
+                self.proxy.received_from(now, flow, message, &judge);
+            }
             Some(Input::Opened { open, flow }) => self.proxy.opened(now, open, flow),
             Some(Input::OpenFailed { open, .. }) => self.proxy.open_failed(now, open),
             Some(Input::Closed { flow, .. }) => self.proxy.closed(now, flow),

@@ -62,6 +62,7 @@ impl Server {
             icscf: Name { service: Service::Sip, host: "test".into(), port: None, transport: None },
             relay: None,
             trust: Networks::default(),
+            limits: cscf::LimitsConfig::default(),
             diameter,
             diameter_realm: "test".to_owned(),
             cx_timeout: Duration::from_secs(5),

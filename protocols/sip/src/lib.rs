@@ -34,5 +34,5 @@ pub use header::HeaderName;
 pub use message::{Message, ParseError};
 pub use method::Method;
 pub use service_urn::ServiceUrn;
-pub use stack::{ClientId, Event, Failure, Hop, ServerId, Stack, StackConfig};
+pub use stack::{Admission, ClientId, Event, Failure, Hop, ServerId, Stack, StackConfig};
 pub use uri::{SipUri, Uri};

@@ -125,6 +125,17 @@ impl Failure {
     }
 }
 
+/// What is done with a message that a function looked at before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Admission {
+    /// It is taken.
+    Taken,
+    /// Nobody hears of it.
+    Dropped,
+    /// A request gets a 503 with Retry-After that nothing is kept of; all else is dropped.
+    Refused,
+}
+
 /// What the transaction user hears.
 #[derive(Debug)]
 pub enum Event {
@@ -299,6 +310,12 @@ impl Stack {
             }
             self.connections.insert((flow.transport, flow.remote, None), flow);
         }
+    }
+
+    /// Ends a connection.
+    pub fn close(&mut self, now: Instant, flow: Flow) {
+        self.outputs.push_back(Output::Close { flow });
+        self.closed(now, flow);
     }
 
     /// A connection or wire ended, or a UDP destination is unreachable.

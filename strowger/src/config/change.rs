@@ -67,6 +67,7 @@ impl Config {
             roles: self.roles.clone(),
             listen: self.listen.clone(),
             media_ports: self.media_ports,
+            connections: self.connections,
             ..new
         };
         next.tls.here.clone_from(&self.tls.here);

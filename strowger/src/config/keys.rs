@@ -232,6 +232,22 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
         ],
     ),
     (
+        "limits",
+        &[
+            key(
+                "requests_per_second",
+                Kind::Number,
+                "Requests that begin something, from one address (IPv6: /64); 0 is no limit. Unless told: 50.",
+            ),
+            key("burst", Kind::Number, "So many of them at once. Unless told: 1000."),
+            fixed(
+                "connections",
+                Kind::Number,
+                "Connections that one address may have open to us. Unless told: 1024.",
+            ),
+        ],
+    ),
+    (
         "tls",
         &[
             key(

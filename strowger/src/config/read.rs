@@ -110,6 +110,9 @@ impl Reader {
             ("ecscf", "from") => self.config.centres_from = self.networks(value),
             ("bgcf", "from") => self.config.trunks_from = self.networks(value),
             ("trust", "networks") => self.config.trusted = self.networks(value),
+            ("limits", "requests_per_second") => self.config.limits[0] = self.number(value, 0),
+            ("limits", "burst") => self.config.limits[1] = self.number(value, 1),
+            ("limits", "connections") => self.config.connections = self.number(value, 1),
             ("registration", "min_expires") => self.config.min_expires = self.seconds(value),
             ("registration", "max_expires") => self.config.max_expires = self.seconds(value),
             ("observe", "metrics") => self.config.observe.metrics = self.pages(value),
@@ -130,7 +133,9 @@ impl Reader {
             },
             ("registration", "digest") => self.digest(value),
             ("observe", "hep") => self.collector(value),
-            ("observe", "hep_id") => self.hep_id(value),
+            ("observe", "hep_id") => {
+                self.config.observe.hep_id = self.number(value, 0).unwrap_or_default();
+            }
             (_, "listen") if role.is_some() => {
                 role.into_iter().for_each(|role| self.listen(role, value));
             }
@@ -312,18 +317,20 @@ impl Reader {
         self.config.observe.hep = address;
     }
 
-    fn hep_id(&mut self, value: &Value<'_>) {
-        let help = "a number from 0 to 4294967295, without quotes";
+    /// A number of 32 bits that is not less than this one.
+    fn number(&mut self, value: &Value<'_>, least: u32) -> Option<u32> {
+        let help = format!("a number from {least} to 4294967295, without quotes");
         let DeValue::Integer(integer) = value.get_ref() else {
-            return self.kind(value, "a number", help);
+            self.kind(value, "a number", &help);
+            return None;
         };
-        match u32::from_str_radix(integer.as_str(), integer.radix()) {
-            Ok(number) => self.config.observe.hep_id = number,
-            Err(_) => {
-                let message = format!("{} is out of range", integer.as_str());
-                self.wrong(value.span(), message, help);
-            }
+        let number = u32::from_str_radix(integer.as_str(), integer.radix()).ok();
+        let number = number.filter(|number| *number >= least);
+        if number.is_none() {
+            let message = format!("{} is out of range", integer.as_str());
+            self.wrong(value.span(), message, help);
         }
+        number
     }
 
     fn seams(&mut self, role: Role, value: &Value<'_>) {

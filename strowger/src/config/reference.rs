@@ -51,6 +51,10 @@ fn about(section: &str) -> &'static str {
             "What people dial before a number, for the S-CSCF, the BGCF and the IP-SM-GW."
         }
         "trust" => "Who is believed: see [security.md](security.md).",
+        "limits" => {
+            "How much one source may ask that is no network function: see \
+             [security.md](security.md#how-much-a-stranger-can-take)."
+        }
         "tls" => "SIP over TLS: see [security.md](security.md#tls).",
         "observe" => "What other programs see: see [metrics.md](metrics.md).",
         "api" => "Subscribers and traces for programs: see [operation.md](operation.md).",

@@ -8,6 +8,7 @@ use base::machine::Name;
 use base::trust::Networks;
 use sip::{SipUri, Uri};
 
+use crate::limits::LimitsConfig;
 use crate::own::Door;
 
 /// Configuration of a BGCF.
@@ -27,6 +28,8 @@ pub struct BgcfConfig {
     pub trunks: Networks,
     /// Whose requests leave: those of our own functions.
     pub trust: Networks,
+    /// How much one source may ask that is no network function.
+    pub limits: LimitsConfig,
 }
 
 /// A trunk and the numbers that it is for.

@@ -7,6 +7,7 @@ use base::machine::Name;
 use base::trust::Networks;
 use sip::{ServiceUrn, Uri};
 
+use crate::limits::LimitsConfig;
 use crate::own::Door;
 
 /// Configuration of an E-CSCF.
@@ -26,6 +27,8 @@ pub struct EcscfConfig {
     pub from: Networks,
     /// Whose emergency calls are taken: those of P-CSCFs.
     pub trust: Networks,
+    /// How much one source may ask that is no network function.
+    pub limits: LimitsConfig,
 }
 
 /// An emergency centre (PSAP) and the service that it is for.

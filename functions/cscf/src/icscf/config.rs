@@ -5,6 +5,7 @@ use base::time::Duration;
 use base::trust::Networks;
 use diameter::node::NodeConfig;
 
+use crate::limits::LimitsConfig;
 use crate::own;
 
 /// Configuration of an I-CSCF.
@@ -20,6 +21,8 @@ pub struct IcscfConfig {
     pub scscfs: Vec<Scscf>,
     /// Whose assertions are believed.
     pub trust: Networks,
+    /// How much one source may ask that is no network function.
+    pub limits: LimitsConfig,
     /// The Diameter side.
     pub diameter: NodeConfig,
     /// The HSS's realm.

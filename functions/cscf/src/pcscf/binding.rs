@@ -133,6 +133,11 @@ impl Bindings {
         self.by_flow.contains_key(&key(flow))
     }
 
+    /// Whether a phone registered from this address.
+    pub(super) fn has_address(&self, flow: &Flow) -> bool {
+        flow.remote.ip().is_some_and(|ip| self.by_address.contains_key(&ip))
+    }
+
     /// The phone that opened a further connection from its address, told by its Contact.
     pub(super) fn on_connection(&self, flow: &Flow, contact: &str) -> Option<&Binding> {
         let ids = self.by_address.get(&flow.remote.ip()?)?;

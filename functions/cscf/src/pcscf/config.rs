@@ -6,6 +6,7 @@ use base::trust::Networks;
 use sip::transaction::TimerValues;
 
 use crate::emergency::EmergencyNumbers;
+use crate::limits::LimitsConfig;
 use crate::own;
 
 /// Configuration of a P-CSCF.
@@ -21,6 +22,8 @@ pub struct PcscfConfig {
     pub icscf: Name,
     /// Whose assertions are believed.
     pub trust: Networks,
+    /// How much one source may ask that is no network function.
+    pub limits: LimitsConfig,
     /// Timer values; towards phones on a radio network [`TimerValues::TS24229_AIR`].
     pub timers: TimerValues,
     /// Registered phones at most; beyond it REGISTER gets a 503.
@@ -45,6 +48,7 @@ impl PcscfConfig {
             port: None,
             icscf,
             trust: Networks::default(),
+            limits: LimitsConfig::default(),
             timers: TimerValues::RFC3261,
             max_bindings: 100_000,
             max_transactions: 200_000,

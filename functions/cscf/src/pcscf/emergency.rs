@@ -34,10 +34,14 @@ pub(super) struct Pending {
 /// Whether a request is taken even where there is no room for others: what begins an emergency call or
 /// belongs to one, and an emergency registration.
 pub(super) fn is_urgent(numbers: &EmergencyNumbers, request: &Message) -> bool {
-    let route = request.list(HeaderName::Route).next().and_then(NameAddr::parse);
-    let user = route.and_then(|route| Uri::parse(route.uri)?.sip()?.user);
-    let within = matches!(user.and_then(Token::parse), Some(Token::Emergency(_)));
+    let within = matches!(token_of(request), Some(Token::Emergency(_)));
     within || numbers.called(request).is_some() || is_emergency_registration(request)
+}
+
+/// Our token in the first Route, if it is ours: whoever reads it has to check it.
+pub(super) fn token_of(request: &Message) -> Option<Token> {
+    let route = request.list(HeaderName::Route).next().and_then(NameAddr::parse)?;
+    Token::parse(Uri::parse(route.uri)?.sip()?.user?)
 }
 
 impl Pcscf {

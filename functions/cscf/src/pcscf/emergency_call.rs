@@ -115,6 +115,10 @@ impl EmergencyCalls {
         self.by_id.len()
     }
 
+    pub(super) fn get(&self, id: u64) -> Option<&EmergencyCall> {
+        self.by_id.get(&id)
+    }
+
     pub(super) fn insert(&mut self, now: Instant, id: u64, call: EmergencyCall) {
         self.by_id.insert(id, call);
         self.expiries.set(now + QUIET, id);

@@ -8,6 +8,7 @@ use super::binding::Binding;
 use super::{Kept, Pcscf, identity};
 use crate::emergency;
 use crate::lifetime::Lifetime;
+use crate::limits::{Claim, Standing};
 use crate::outbound;
 use crate::proxy::{Refusal, Upstream};
 
@@ -20,6 +21,8 @@ pub(super) struct Pending {
     /// Which of its flows the phone says it is.
     reg_id: Option<u32>,
     flow: Flow,
+    /// Who he says he is; nobody whose answers count.
+    claim: Option<Claim>,
 }
 
 impl Pcscf {
@@ -43,6 +46,14 @@ impl Pcscf {
         let several = outbound::begins_here(&request, &contact);
         let reg_id = outbound::reg_id(&contact).filter(|_| several);
         let contact = contact.uri.to_owned();
+        let claim = Claim::of(&request, &aor, &flow).filter(|_| self.has_limits(&flow));
+        let registered = self.bindings.is_access(&flow);
+        if claim.is_some_and(|claim| self.proxy.limits.is_guessing(now, &claim, registered)) {
+            let mut response = upstream.untagged(503);
+            response.push(HeaderName::RetryAfter, "60");
+            self.proxy.respond_once(upstream, response);
+            return Ok(());
+        }
         let known = self.bindings.matching(&aor, &contact, reg_id, &flow).map(|b| b.id);
         // An emergency registration finds room where there is none for others.
         let emergency = emergency::is_emergency_contact(&contact);
@@ -66,7 +77,7 @@ impl Pcscf {
         request.push(HeaderName::PVisitedNetworkId, sip::lex::quote(&self.config.network));
         self.add_charging_vector(&mut request);
         strip_integrity_claim(&mut request);
-        let kept = Kept::Register(Pending { id, aor, contact, reg_id, flow });
+        let kept = Kept::Register(Pending { id, aor, contact, reg_id, flow, claim });
         let hop = Hop::Name(self.config.icscf.clone());
         self.proxy.forward(now, upstream.clone(), vec![(request, hop)], kept);
         Ok(())
@@ -80,10 +91,20 @@ impl Pcscf {
         response: &mut Message,
     ) {
         strip_keys(response);
+        match &pending.claim {
+            Some(claim) if claim.is_refuted_by(response) => self.proxy.limits.guessed(now, claim),
+            Some(claim) if response.status() == 200 => self.proxy.limits.proved(claim),
+            _ => {}
+        }
         if response.status() == 200 {
             self.bind(now, pending, response);
         }
         identity::leave_trust_domain(response);
+    }
+
+    fn has_limits(&self, flow: &Flow) -> bool {
+        self.config.limits.requests_per_second > 0
+            && Standing::of(&self.config.trust, flow) != Standing::Free
     }
 
     fn bind(&mut self, now: Instant, pending: &Pending, response: &Message) {

@@ -10,6 +10,7 @@ use base::time::Duration;
 use base::trust::Networks;
 use diameter::node::NodeConfig;
 
+use crate::limits::LimitsConfig;
 use crate::own;
 
 /// Configuration of an S-CSCF.
@@ -35,6 +36,8 @@ pub struct ScscfConfig {
     pub dialling: Option<Dialling>,
     /// Whose assertions are believed.
     pub trust: Networks,
+    /// How much one source may ask that is no network function.
+    pub limits: LimitsConfig,
     /// The Diameter side.
     pub diameter: NodeConfig,
     /// The HSS's realm.

@@ -3,7 +3,7 @@
 use base::{Bytes, Endpoint, Event as LogEvent, Flow, Instant, Output, Severity, Transport};
 
 use super::server::ServerKey;
-use super::{Event, ServerId, Stack};
+use super::{Admission, Event, ServerId, Stack};
 use crate::framing::{PING, PONG};
 use crate::header::{CSeq, HeaderName, NameAddr, Via};
 use crate::message::{Message, ParseError};
@@ -13,13 +13,26 @@ use crate::uri::Uri;
 impl Stack {
     /// Takes one whole message.
     pub fn received(&mut self, now: Instant, flow: Flow, bytes: Bytes) {
+        self.received_if(now, flow, bytes, |_| Admission::Taken);
+    }
+
+    /// The same, but `admit` is asked before anything is kept, said or logged for the message: about a
+    /// request that would begin a transaction, and with `None` about what has no meaning here. It is not
+    /// asked about what belongs to a transaction, nor about ACK.
+    pub fn received_if(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        bytes: Bytes,
+        admit: impl FnOnce(Option<&Message>) -> Admission,
+    ) {
         match Message::parse(bytes.clone()) {
             Ok(message) => {
                 self.remember(flow, None);
                 if message.is_request() {
-                    self.received_request(now, flow, message);
+                    self.received_request(now, flow, message, admit);
                 } else {
-                    self.received_response(now, flow, message);
+                    self.received_response(now, flow, message, admit);
                 }
             }
             Err(ParseError::Empty) => {
@@ -28,29 +41,47 @@ impl Stack {
                     self.transmit(flow, Bytes::from_static(PONG));
                 }
             }
-            Err(error) => self.malformed(flow, bytes, error),
+            Err(error) if admit(None) == Admission::Taken => self.malformed(flow, bytes, error),
+            Err(_) => {}
         }
     }
 
-    fn received_response(&mut self, now: Instant, flow: Flow, message: Message) {
+    fn received_response(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        message: Message,
+        admit: impl FnOnce(Option<&Message>) -> Admission,
+    ) {
         let branch = message.list(HeaderName::Via).next().and_then(Via::parse).map(|v| v.branch());
         match branch.map(str::to_owned) {
             Some(branch) => self.client_response(now, &branch, flow, message),
-            None => {
+            None if admit(None) == Admission::Taken => {
                 let text = format!("response without a readable Via from {}", flow.remote);
                 self.log(Severity::Warning, "sip.malformed", text);
             }
+            None => {}
         }
     }
 
-    fn received_request(&mut self, now: Instant, flow: Flow, mut request: Message) {
-        if let Some(defect) = defect(&request) {
-            return self.refuse(flow, &request, 400, defect);
-        }
+    fn received_request(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        mut request: Message,
+        admit: impl FnOnce(Option<&Message>) -> Admission,
+    ) {
         let via = request.list(HeaderName::Via).next().and_then(Via::parse);
         let key = via.as_ref().and_then(|via| ServerKey::of(&request, via));
-        let (Some(via), Some(key)) = (via, key) else {
-            return self.refuse(flow, &request, 400, "Bad Via");
+        let defect = defect(&request).or(if key.is_none() { Some("Bad Via") } else { None });
+        let (via, key) = match (via, key, defect) {
+            (Some(via), Some(key), None) => (via, key),
+            (_, _, defect) => {
+                if admit(None) == Admission::Taken {
+                    self.refuse(flow, &request, 400, defect.unwrap_or("Bad Via"));
+                }
+                return;
+            }
         };
         let (reply, noted) = note_source(&via, flow);
         if let Some(noted) = noted {
@@ -58,6 +89,16 @@ impl Stack {
         }
         if let Some(slot) = self.by_key.get(&key) {
             return self.server_again(now, *slot, request, flow);
+        }
+        let ack = request.method() == Some(&Method::Ack);
+        let cancel = request.method() == Some(&Method::Cancel);
+        let known = ack || (cancel && self.by_key.contains_key(&key.clone().invite()));
+        match if known { Admission::Taken } else { admit(Some(&request)) } {
+            Admission::Taken => {}
+            Admission::Dropped => return,
+            Admission::Refused => {
+                return self.answer_once(flow, &request, 503, "Service Unavailable");
+            }
         }
         match request.method() {
             Some(Method::Ack) => self.events.push_back(Event::Ack { request, flow }),
@@ -112,12 +153,17 @@ impl Stack {
         }
     }
 
-    /// Answers statelessly; never an ACK.
+    /// Answers statelessly, and says so.
     fn refuse(&mut self, flow: Flow, request: &Message, status: u16, reason: &str) {
         let text = format!("{status} {reason} to a request from {}", flow.remote);
         let event = LogEvent::new(Severity::Warning, "sip.refused", text);
         let call_id = request.get(HeaderName::CallId);
         self.outputs.push_back(Output::Log(call_id.into_iter().fold(event, LogEvent::call_id)));
+        self.answer_once(flow, request, status, reason);
+    }
+
+    /// Answers statelessly; never an ACK.
+    fn answer_once(&mut self, flow: Flow, request: &Message, status: u16, reason: &str) {
         if request.method() == Some(&Method::Ack) || !request.has(HeaderName::Via) {
             return;
         }
