@@ -1,6 +1,7 @@
 //! What goes wrong around the network, seen from outside: each failure ends in a status, a counter and
 //! one log line, and harms nobody else.
 
+use base::Severity;
 use base::redact::Secret;
 use base::time::Duration;
 use engine::sim::Weather;
@@ -41,11 +42,12 @@ fn call(network: &mut Network, from: Phone, to: Phone) {
     network.run(Duration::from_secs(2));
 }
 
-/// The log since the last time, but for who came and went.
+/// The log since the last time, but for who came and went, and for what is of interest to those only who
+/// look closely.
 fn complaints(network: &mut Network) -> Vec<String> {
     let logs = network.sim.logs().into_iter().map(|logged| logged.event);
     let expected = |counter: &str| counter.ends_with(".registered");
-    logs.filter(|event| !expected(event.counter))
+    logs.filter(|event| event.severity > Severity::Debug && !expected(event.counter))
         .map(|event| format!("{}: {}", event.counter, event.text))
         .collect()
 }
