@@ -1,7 +1,7 @@
 //! The HTTP API of a running process: what `strowger sub` and `strowger trace` do, for programs.
 //!
 //! Off unless `[api] listen` says where. Every request but the one for the description needs the token
-//! ([`token`]). What there is stands in [`routes`], from which [`openapi`] describes it; errors are
+//! (`token`). What there is stands in `routes`, from which `openapi` describes it; errors are
 //! problem details (RFC 9457), and every change and every refused client is a line of the log.
 
 mod openapi;
