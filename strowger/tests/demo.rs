@@ -146,7 +146,16 @@ fn a_third_phone_joins_as_it_is_told() {
             .filter(|call| call.starts_with("ue call"))
             .map(str::to_owned)
     });
-    let carol = call.map(|call| Command::new(program).args(call.split(' ')).output());
+    let carol = call.map(|call| {
+        let play = || Command::new(program).args(call.split(' ')).output();
+        let first = play()?;
+        // Sound is real time: a machine that stood still for a moment damages it, and may have done so.
+        if String::from_utf8_lossy(&first.stderr).contains("heard: damaged") {
+            eprintln!("what was heard was damaged; a second attempt is made");
+            return play();
+        }
+        Ok::<_, std::io::Error>(first)
+    });
     demo.kill().expect("it still runs");
     demo.wait().expect("it ends");
     let carol = carol.expect("a command is printed").expect("the program runs");
