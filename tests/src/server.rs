@@ -124,15 +124,7 @@ impl Server {
 
 impl Function for Server {
     fn handle(&mut self, now: Instant, input: Input) {
-        match input {
-            Input::Received { flow, message } => self.proxy.received(now, flow, message),
-            Input::Opened { open, flow } => self.proxy.opened(now, open, flow),
-            Input::OpenFailed { open, .. } => self.proxy.open_failed(now, open),
-            Input::Closed { flow, .. } => self.proxy.closed(now, flow),
-            Input::Resolved { query, targets } => self.proxy.resolved(now, query, targets),
-            Input::Timeout => self.proxy.timeout(now),
-            _ => {}
-        }
+        self.proxy.handle(now, input);
         self.settle(now);
     }
 

@@ -14,13 +14,13 @@ use base::census::{self, Census};
 use base::machine::{Function, Input};
 use base::time::Duration;
 use base::{Deadline, Event as LogEvent, Flow, Instant, Output, Random, Severity};
-use sip::header::{HeaderName, NameAddr};
+use sip::header::HeaderName;
 use sip::transaction::TimerValues;
 use sip::{Hop, Message, Method, SipUri, Stack, StackConfig, Uri};
 
 use crate::limits::Inner;
 use crate::number;
-use crate::proxy::{self, ContextId, OwnRoute, Proxy, Refusal, Upstream, preprocess};
+use crate::proxy::{self, ContextId, OwnRoute, Proxy, Refusal, Upstream, in_dialog, preprocess};
 use crate::trust_domain::{leave_trust_domain, strip_internal};
 use config::BgcfConfig;
 
@@ -106,8 +106,7 @@ impl Bgcf {
         if !by_trunk && !self.config.trust.includes(&flow) {
             return Err(Refusal::new(403, "neither a trunk (`from` below `[bgcf]`) nor one of us"));
         }
-        let to = request.get(HeaderName::To).and_then(NameAddr::parse);
-        if to.is_some_and(|to| to.tag().is_some()) {
+        if in_dialog(&request) {
             return self.within_dialog(now, upstream, request, own.as_ref());
         }
         if self.draining {
@@ -195,24 +194,18 @@ impl Bgcf {
         mut request: Message,
         own: Option<&OwnRoute>,
     ) -> Result<(), Refusal> {
-        let ours = own.is_some_and(|own| own.user == TOKEN);
-        let hop = if ours { proxy::onward(&request) } else { None };
+        let hop = self.config.door.within(&mut request, own, TOKEN);
         let hop = hop.ok_or(Refusal::new(481, "no call of ours"))?;
         strip_internal(&mut request);
-        if request.method().is_some_and(Method::refreshes_target) {
-            let route = format!("<sip:{TOKEN}@{};lr>", self.config.door.sent_by());
-            request.push_front(HeaderName::RecordRoute, route);
-        }
         self.proxy.forward(now, upstream.clone(), vec![(request, hop)], Kept::Within);
         Ok(())
     }
 
     fn ack(&mut self, now: Instant, mut ack: Message, flow: Flow) {
-        let door = &self.config.door;
-        let own = preprocess(&mut ack, |h, p| door.is_us(h, p, &flow), &[]).ok().flatten();
-        let known = self.config.trunks.has(&flow) || self.config.trust.includes(&flow);
-        let ours = known && own.is_some_and(|own| own.user == TOKEN);
-        if let Some(hop) = proxy::onward(&ack).filter(|_| ours) {
+        if !self.config.trunks.has(&flow) && !self.config.trust.includes(&flow) {
+            return;
+        }
+        if let Some(hop) = self.config.door.ack(&mut ack, &flow, TOKEN) {
             self.proxy.stack.send_ack(now, ack, hop);
         }
     }
@@ -274,25 +267,17 @@ fn makes_dialog(request: &Message) -> bool {
 
 impl Function for Bgcf {
     fn handle(&mut self, now: Instant, input: Input) {
-        match input {
-            Input::Received { flow, message } => {
-                let judge = Inner { trust: &self.config.trust, others: Some(&self.config.trunks) };
-                self.proxy.received_from(now, flow, message, &judge);
-            }
-            Input::Opened { open, flow } => self.proxy.opened(now, open, flow),
-            Input::OpenFailed { open, .. } => self.proxy.open_failed(now, open),
-            Input::Closed { flow, .. } => self.proxy.closed(now, flow),
-            Input::Resolved { query, targets } => self.proxy.resolved(now, query, targets),
-            Input::Timeout => self.proxy.timeout(now),
-            Input::Order(order) if census::Ask::is(&order) => {
+        let judge = Inner { trust: &self.config.trust, others: Some(&self.config.trunks) };
+        match self.proxy.handle_from(now, input, &judge) {
+            Some(Input::Order(order)) if census::Ask::is(&order) => {
                 self.outputs.push_back(self.census().into());
             }
-            Input::Order(order) => {
+            Some(Input::Order(order)) => {
                 if let Ok(config) = order.take() {
                     self.configure(config);
                 }
             }
-            Input::Drain => self.draining = true,
+            Some(Input::Drain) => self.draining = true,
             _ => {}
         }
         self.settle(now);

@@ -15,14 +15,16 @@ use base::census::{self, Census};
 use base::machine::{Function, Input};
 use base::time::Duration;
 use base::{Deadline, Event as LogEvent, Flow, Instant, Output, Random, Severity};
-use sip::header::{HeaderName, NameAddr};
+use sip::header::HeaderName;
 use sip::transaction::TimerValues;
 use sip::{Message, Method, ServiceUrn, SipUri, Stack, StackConfig, Uri};
 
 use crate::emergency::CALL_BACK;
 use crate::limits::Inner;
 use crate::number;
-use crate::proxy::{self, ContextId, OwnRoute, Proxy, Refusal, Upstream, loose, preprocess};
+use crate::proxy::{
+    self, ContextId, OwnRoute, Proxy, Refusal, Upstream, in_dialog, loose, preprocess,
+};
 use crate::trust_domain::strip_internal;
 use config::EcscfConfig;
 
@@ -207,23 +209,17 @@ impl Ecscf {
         mut request: Message,
         own: Option<&OwnRoute>,
     ) -> Result<(), Refusal> {
-        let ours = own.is_some_and(|own| own.user == TOKEN);
-        let hop = if ours { proxy::onward(&request) } else { None };
+        let hop = self.config.door.within(&mut request, own, TOKEN);
         let hop = hop.ok_or(Refusal::new(481, "no emergency call of ours"))?;
-        if request.method().is_some_and(Method::refreshes_target) {
-            let route = format!("<sip:{TOKEN}@{};lr>", self.config.door.sent_by());
-            request.push_front(HeaderName::RecordRoute, route);
-        }
         self.proxy.forward(now, upstream.clone(), vec![(request, hop)], Kept::default());
         Ok(())
     }
 
     fn ack(&mut self, now: Instant, mut ack: Message, flow: Flow) {
-        let door = &self.config.door;
-        let own = preprocess(&mut ack, |h, p| door.is_us(h, p, &flow), &[]).ok().flatten();
-        let known = self.config.from.has(&flow) || self.config.trust.includes(&flow);
-        let ours = known && own.is_some_and(|own| own.user == TOKEN);
-        if let Some(hop) = proxy::onward(&ack).filter(|_| ours) {
+        if !self.config.from.has(&flow) && !self.config.trust.includes(&flow) {
+            return;
+        }
+        if let Some(hop) = self.config.door.ack(&mut ack, &flow, TOKEN) {
             self.proxy.stack.send_ack(now, ack, hop);
         }
     }
@@ -282,10 +278,6 @@ impl Ecscf {
     }
 }
 
-fn in_dialog(request: &Message) -> bool {
-    request.get(HeaderName::To).and_then(NameAddr::parse).is_some_and(|to| to.tag().is_some())
-}
-
 /// Whether the next centre is to be asked: not if the caller gave up, nor if a centre says that it speaks
 /// for all (6xx).
 fn is_failure(status: u16) -> bool {
@@ -294,25 +286,17 @@ fn is_failure(status: u16) -> bool {
 
 impl Function for Ecscf {
     fn handle(&mut self, now: Instant, input: Input) {
-        match input {
-            Input::Received { flow, message } => {
-                let judge = Inner { trust: &self.config.trust, others: Some(&self.config.from) };
-                self.proxy.received_from(now, flow, message, &judge);
-            }
-            Input::Opened { open, flow } => self.proxy.opened(now, open, flow),
-            Input::OpenFailed { open, .. } => self.proxy.open_failed(now, open),
-            Input::Closed { flow, .. } => self.proxy.closed(now, flow),
-            Input::Resolved { query, targets } => self.proxy.resolved(now, query, targets),
-            Input::Timeout => self.proxy.timeout(now),
-            Input::Order(order) if census::Ask::is(&order) => {
+        let judge = Inner { trust: &self.config.trust, others: Some(&self.config.from) };
+        match self.proxy.handle_from(now, input, &judge) {
+            Some(Input::Order(order)) if census::Ask::is(&order) => {
                 self.outputs.push_back(self.census().into());
             }
-            Input::Order(order) => {
+            Some(Input::Order(order)) => {
                 if let Ok(config) = order.take() {
                     self.configure(config);
                 }
             }
-            Input::Drain => self.draining = true,
+            Some(Input::Drain) => self.draining = true,
             _ => {}
         }
         self.settle(now);

@@ -7,6 +7,8 @@ use std::str::FromStr;
 use sip::header::{HeaderName, NameAddr};
 use sip::{Message, Method, ServiceUrn, Uri};
 
+use crate::proxy::in_dialog;
+
 /// A number that means an emergency where the phone is, and the service behind it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EmergencyNumber {
@@ -71,10 +73,8 @@ impl EmergencyNumbers {
 
     /// Whether a request begins an emergency call, and which service it asks for.
     pub(crate) fn called(&self, request: &Message) -> Option<ServiceUrn> {
-        let to = request.get(HeaderName::To).and_then(NameAddr::parse);
-        let initial = to.is_none_or(|to| to.tag().is_none());
         let invite = request.method() == Some(&Method::Invite);
-        if invite && initial { self.service(request.uri()) } else { None }
+        if invite && !in_dialog(request) { self.service(request.uri()) } else { None }
     }
 }
 

@@ -19,13 +19,13 @@ use base::census::{self, Census};
 use base::machine::{Function, Input};
 use base::{Deadline, Event as LogEvent, Flow, Instant, Output, Random, Severity};
 use diameter::node::RequestId;
-use sip::header::{HeaderName, NameAddr};
+use sip::header::HeaderName;
 use sip::{Message, Method, ServerId, StackConfig, Uri};
 
 use crate::cx::{Answer, Cx};
 use crate::emergency;
 use crate::limits::Inner;
-use crate::proxy::{self, OwnRoute, Proxy, Refusal, Upstream, preprocess};
+use crate::proxy::{self, OwnRoute, Proxy, Refusal, Upstream, in_dialog, preprocess};
 use config::IcscfConfig;
 use select::Choice;
 
@@ -128,7 +128,7 @@ impl Icscf {
                 self.proxy.respond_once(upstream, upstream.untagged(status));
                 Ok(())
             }
-            _ if to_tag(&request) => Err(Refusal::new(481, "the I-CSCF has no dialogs")),
+            _ if in_dialog(&request) => Err(Refusal::new(481, "the I-CSCF has no dialogs")),
             _ => self.locate(now, upstream, request, own.as_ref()),
         }
     }
@@ -211,10 +211,6 @@ impl Icscf {
     }
 }
 
-fn to_tag(request: &Message) -> bool {
-    request.get(HeaderName::To).and_then(NameAddr::parse).is_some_and(|to| to.tag().is_some())
-}
-
 /// Whether the Route that named us asks for the originating services, TS 24.229 §5.3.2.1A.
 fn asks_originating(own: Option<&OwnRoute>) -> bool {
     own.is_some_and(|own| own.has("orig"))
@@ -222,26 +218,18 @@ fn asks_originating(own: Option<&OwnRoute>) -> bool {
 
 impl Function for Icscf {
     fn handle(&mut self, now: Instant, input: Input) {
-        let Some(input) = self.cx.node.handle(now, input) else { return self.settle(now) };
-        match input {
-            Input::Received { flow, message } => {
-                let judge = Inner { trust: &self.config.trust, others: None };
-                self.proxy.received_from(now, flow, message, &judge);
-            }
-            Input::Opened { open, flow } => self.proxy.opened(now, open, flow),
-            Input::OpenFailed { open, .. } => self.proxy.open_failed(now, open),
-            Input::Closed { flow, .. } => self.proxy.closed(now, flow),
-            Input::Resolved { query, targets } => self.proxy.resolved(now, query, targets),
-            Input::Timeout => self.proxy.timeout(now),
-            Input::Order(order) if census::Ask::is(&order) => {
+        let judge = Inner { trust: &self.config.trust, others: None };
+        let input = self.cx.node.handle(now, input);
+        match input.and_then(|input| self.proxy.handle_from(now, input, &judge)) {
+            Some(Input::Order(order)) if census::Ask::is(&order) => {
                 self.outputs.push_back(self.census().into());
             }
-            Input::Order(order) => {
+            Some(Input::Order(order)) => {
                 if let Ok(config) = order.take() {
                     self.configure(config);
                 }
             }
-            Input::Drain => self.draining = true,
+            Some(Input::Drain) => self.draining = true,
             _ => {}
         }
         self.settle(now);

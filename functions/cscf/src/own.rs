@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use base::{Flow, Transport};
 use sip::header::HeaderName;
 use sip::uri::literal;
-use sip::{Message, Uri};
+use sip::{Hop, Message, Method, Uri};
+
+use crate::proxy::{OwnRoute, onward, preprocess};
 
 /// `host` or `host:port`.
 pub(crate) fn sent_by(host: &str, port: Option<u16>) -> String {
@@ -71,6 +73,28 @@ impl Door {
     pub(crate) fn is_us(&self, host: &str, port: Option<u16>, flow: &Flow) -> bool {
         is_named((&self.host, self.port), host, port, flow)
             || is_address(&self.addresses, host, port)
+    }
+
+    /// Where a request within a call of this token goes, and whether it is one: along the routes that we
+    /// were put into; we stay in them if it moves the other side.
+    pub(crate) fn within(
+        &self,
+        request: &mut Message,
+        own: Option<&OwnRoute>,
+        token: &str,
+    ) -> Option<Hop> {
+        let hop = onward(request).filter(|_| own.is_some_and(|own| own.user == token))?;
+        if request.method().is_some_and(Method::refreshes_target) {
+            let route = format!("<sip:{token}@{};lr>", self.sent_by());
+            request.push_front(HeaderName::RecordRoute, route);
+        }
+        Some(hop)
+    }
+
+    /// The same of an ACK for a 2xx, which was not looked at yet.
+    pub(crate) fn ack(&self, ack: &mut Message, flow: &Flow, token: &str) -> Option<Hop> {
+        let own = preprocess(ack, |host, port| self.is_us(host, port, flow), &[]).ok()??;
+        onward(ack).filter(|_| own.user == token)
     }
 
     /// Record-Route for both sides, RFC 5658 §5, with this token: `outside` is a URI of the side that may

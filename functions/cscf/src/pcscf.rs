@@ -341,38 +341,30 @@ fn is_for_us(config: &PcscfConfig, request: &Message, flow: &Flow, own: Option<&
 
 impl Function for Pcscf {
     fn handle(&mut self, now: Instant, input: Input) {
-        match input {
-            Input::Restored { table, key, value } if table == TABLE => {
+        let Pcscf { proxy, config, bindings, emergency_calls, .. } = self;
+        let judge = Gate { config, bindings, emergency_calls };
+        match proxy.handle_from(now, input, &judge) {
+            Some(Input::Restored { table, key, value }) if table == TABLE => {
                 let over = self.bindings.restore(now, &key, &value);
                 self.outputs.extend(over);
             }
-            Input::Restored { table, key, value } if table == EMERGENCY_TABLE => {
+            Some(Input::Restored { table, key, value }) if table == EMERGENCY_TABLE => {
                 self.emergency_calls.restore(now, &key, &value);
             }
-            Input::Received { flow, message } => {
-                let Pcscf { proxy, config, bindings, emergency_calls, .. } = self;
-                let judge = Gate { config, bindings, emergency_calls };
-                proxy.received_from(now, flow, message, &judge);
-            }
-            Input::Opened { open, flow } => self.proxy.opened(now, open, flow),
-            Input::OpenFailed { open, .. } => self.proxy.open_failed(now, open),
-            Input::Closed { flow, .. } => self.proxy.closed(now, flow),
-            Input::Resolved { query, targets } => self.proxy.resolved(now, query, targets),
-            Input::Timeout => {
-                self.proxy.timeout(now);
+            Some(Input::Timeout) => {
                 self.expire(now);
                 self.expire_emergency_calls(now);
             }
-            Input::Order(order) if census::Ask::is(&order) => {
+            Some(Input::Order(order)) if census::Ask::is(&order) => {
                 self.outputs.push_back(self.tally().into());
                 self.outputs.push_back(self.census().into());
             }
-            Input::Order(order) => {
+            Some(Input::Order(order)) => {
                 if let Ok(config) = order.take() {
                     self.configure(config);
                 }
             }
-            Input::Drain => self.draining = true,
+            Some(Input::Drain) => self.draining = true,
             _ => {}
         }
         self.settle(now);

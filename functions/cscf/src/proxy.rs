@@ -9,16 +9,16 @@ mod context;
 
 use std::collections::{HashMap, VecDeque};
 
-use base::machine::{OpenId, QueryId, Target};
+use base::machine::Input;
 use base::slots::{Slot, Slots};
 use base::time::Duration;
 use base::timer::Timers;
-use base::{Bytes, Deadline, Event as LogEvent, Flow, Instant, Output, Random};
+use base::{Deadline, Event as LogEvent, Flow, Instant, Output, Random};
 use sip::header::{CSeq, HeaderName, NameAddr, delta_seconds};
 use sip::{ClientId, Hop, Message, Method, ServerId, Stack, StackConfig};
 
 use crate::limits::{Judge, Limits, LimitsConfig};
-pub use checks::{OwnRoute, Refusal, loose, preprocess, take_other_side};
+pub use checks::{OwnRoute, Refusal, in_dialog, loose, preprocess, take_other_side};
 use context::{Branch, Context, Spare};
 
 /// Timer C: longer than three minutes, RFC 3261 §16.6 step 11.
@@ -365,51 +365,55 @@ impl<T> Proxy<T> {
         }
     }
 
-    /// Takes one whole message.
-    pub fn received(&mut self, now: Instant, flow: Flow, message: Bytes) {
-        self.stack.received(now, flow, message);
+    /// Takes what is the proxy's, and hands the rest back; [`Input::Timeout`] may be others', too.
+    pub fn handle(&mut self, now: Instant, input: Input) -> Option<Input> {
+        let rest = match input {
+            Input::Received { flow, message } => {
+                self.stack.received(now, flow, message);
+                None
+            }
+            Input::Opened { open, flow } => {
+                self.stack.opened(now, open, flow);
+                None
+            }
+            Input::OpenFailed { open, .. } => {
+                self.stack.open_failed(now, open);
+                None
+            }
+            Input::Closed { flow, .. } => {
+                self.limits.closed(&flow);
+                self.stack.closed(now, flow);
+                None
+            }
+            Input::Resolved { query, targets } => {
+                self.stack.resolved(now, query, targets);
+                None
+            }
+            Input::Timeout => {
+                self.timeout(now);
+                Some(Input::Timeout)
+            }
+            other => return Some(other),
+        };
         self.settle(now);
+        rest
     }
 
-    /// The same, if the limits of its source allow it.
-    pub(crate) fn received_from(
+    /// The same, if the limits of a message's source allow it.
+    pub(crate) fn handle_from(
         &mut self,
         now: Instant,
-        flow: Flow,
-        message: Bytes,
+        input: Input,
         judge: &impl Judge,
-    ) {
+    ) -> Option<Input> {
+        let Input::Received { flow, message } = input else { return self.handle(now, input) };
         self.limits.receive(now, &mut self.stack, judge, flow, message);
         self.settle(now);
-    }
-
-    /// A connection stands.
-    pub fn opened(&mut self, now: Instant, open: OpenId, flow: Flow) {
-        self.stack.opened(now, open, flow);
-        self.settle(now);
-    }
-
-    /// A connection could not be made.
-    pub fn open_failed(&mut self, now: Instant, open: OpenId) {
-        self.stack.open_failed(now, open);
-        self.settle(now);
-    }
-
-    /// A connection ended.
-    pub fn closed(&mut self, now: Instant, flow: Flow) {
-        self.limits.closed(&flow);
-        self.stack.closed(now, flow);
-        self.settle(now);
-    }
-
-    /// A name's targets came.
-    pub fn resolved(&mut self, now: Instant, query: QueryId, targets: Vec<Target>) {
-        self.stack.resolved(now, query, targets);
-        self.settle(now);
+        None
     }
 
     /// Fires what is due.
-    pub fn timeout(&mut self, now: Instant) {
+    fn timeout(&mut self, now: Instant) {
         self.stack.timeout(now);
         while let Some((at, key)) = self.timers.due(now) {
             match key {
@@ -417,7 +421,6 @@ impl<T> Proxy<T> {
                 TimerKey::Forget(slot) => self.forget(slot),
             }
         }
-        self.settle(now);
     }
 
     /// The next event for the CSCF; what it did not answer by now will take its time.

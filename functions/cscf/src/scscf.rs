@@ -42,7 +42,7 @@ use sip::{Message, Method, ServerId, StackConfig, Uri};
 
 use crate::cx::{Answer, Cx};
 use crate::limits::Inner;
-use crate::proxy::{self, ContextId, OwnRoute, Proxy, Refusal, Upstream, preprocess};
+use crate::proxy::{self, ContextId, OwnRoute, Proxy, Refusal, Upstream, in_dialog, preprocess};
 use anchor::Anchor;
 use authenticate::Challenges;
 use config::ScscfConfig;
@@ -186,7 +186,7 @@ impl Scscf {
                 self.proxy.respond_once(upstream, upstream.untagged(status));
                 return Ok(());
             }
-            Some(Method::Subscribe) if ours && session::in_dialog(&request) => {
+            Some(Method::Subscribe) if ours && in_dialog(&request) => {
                 return self.resubscribe(now, upstream, &request);
             }
             _ if !trusted => {
@@ -198,7 +198,7 @@ impl Scscf {
             _ => {}
         }
         let own = own.unwrap_or_default();
-        if session::in_dialog(&request) {
+        if in_dialog(&request) {
             return self.within_dialog(now, upstream, request, &own);
         }
         if self.draining {
@@ -316,21 +316,13 @@ impl Function for Scscf {
     fn handle(&mut self, now: Instant, input: Input) {
         let input = self.cx.node.handle(now, input);
         let input = input.and_then(|input| self.anchor.handle(now, input));
-        match input {
+        let judge = Inner { trust: &self.config.trust, others: None };
+        match input.and_then(|input| self.proxy.handle_from(now, input, &judge)) {
             Some(Input::Restored { table, value, .. }) if table == TABLE => {
                 self.users.restore(&value);
             }
-            Some(Input::Received { flow, message }) => {
-                let judge = Inner { trust: &self.config.trust, others: None };
-                self.proxy.received_from(now, flow, message, &judge);
-            }
-            Some(Input::Opened { open, flow }) => self.proxy.opened(now, open, flow),
-            Some(Input::OpenFailed { open, .. }) => self.proxy.open_failed(now, open),
-            Some(Input::Closed { flow, .. }) => self.proxy.closed(now, flow),
-            Some(Input::Resolved { query, targets }) => self.proxy.resolved(now, query, targets),
             Some(Input::Naptr { query, records }) => self.enum_answered(now, query, &records),
             Some(Input::Timeout) => {
-                self.proxy.timeout(now);
                 self.expire_enum(now);
                 self.expire(now);
             }

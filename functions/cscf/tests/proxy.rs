@@ -1,7 +1,7 @@
 //! What every proxy must not do: send a request round for ever, or multiply it without end. RFC 5393.
 
 use base::flow::{FlowId, WireId};
-use base::machine::Output;
+use base::machine::{Input, Output};
 use base::{Bytes, Endpoint, Flow, Instant, Random, Service, Transport};
 use cscf::proxy::{Event, Proxy, Upstream};
 use sip::{HeaderName, Hop, Message, StackConfig};
@@ -20,6 +20,10 @@ fn wire(id: u64) -> Flow {
     }
 }
 
+fn received(from: u64, message: Bytes) -> Input {
+    Input::Received { flow: wire(from), message }
+}
+
 fn proxy() -> Proxy<()> {
     let config = StackConfig { sent_by: Some("s.test:5070".to_owned()), ..StackConfig::default() };
     Proxy::new(config, Random::from_u64(1))
@@ -27,7 +31,7 @@ fn proxy() -> Proxy<()> {
 
 /// What the proxy hears, if it hears of it at all.
 fn hear(proxy: &mut Proxy<()>, message: Bytes) -> Option<(Upstream, Message)> {
-    proxy.received(NOW, wire(1), message);
+    proxy.handle(NOW, received(1, message));
     match proxy.poll_event(NOW)? {
         Event::Request { upstream, request, .. } => Some((upstream, request)),
         other => panic!("{other:?}"),
@@ -101,7 +105,7 @@ fn the_challenges_of_all_branches_are_passed_on() {
         let mut answer = Message::answer(copy, 407);
         answer.tag_to(realm);
         answer.push(HeaderName::ProxyAuthenticate, format!("Digest realm=\"{realm}\",nonce=\"n\""));
-        proxy.received(NOW, wire(2), answer.to_bytes());
+        proxy.handle(NOW, received(2, answer.to_bytes()));
     }
     let Some(Event::Response { response, .. }) = proxy.poll_event(NOW) else { panic!("a 407") };
     assert_eq!(response.lines(HeaderName::ProxyAuthenticate).count(), 2);
@@ -117,10 +121,10 @@ fn what_was_cancelled_is_not_tried_again() {
     let (upstream, request) = hear(&mut proxy, invite.into()).expect("it is new");
     proxy.forward(NOW, upstream, vec![(request.clone(), Hop::Flow(wire(2)))], ());
     let forwarded = sent(&mut proxy).pop().expect("it is forwarded");
-    proxy.received(NOW, wire(1), cancel.into());
+    proxy.handle(NOW, received(1, cancel.into()));
     let mut answer = Message::answer(&forwarded, 503);
     answer.tag_to("n");
-    proxy.received(NOW, wire(2), answer.to_bytes());
+    proxy.handle(NOW, received(2, answer.to_bytes()));
     let Some(Event::Response { context, .. }) = proxy.poll_event(NOW) else { panic!("a 503") };
     sent(&mut proxy);
     proxy.again(NOW, context, vec![(request, Hop::Flow(wire(3)))]);

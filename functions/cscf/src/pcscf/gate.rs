@@ -2,7 +2,7 @@
 
 use base::Flow;
 use sip::Message;
-use sip::header::{HeaderName, NameAddr};
+use sip::header::HeaderName;
 
 use super::Token;
 use super::binding::Bindings;
@@ -11,6 +11,7 @@ use super::emergency::token_of;
 use super::emergency_call::EmergencyCalls;
 use crate::emergency::{EmergencyNumbers, is_emergency_registration};
 use crate::limits::{Judge, Kind, Standing};
+use crate::proxy::in_dialog;
 
 /// What a P-CSCF knows of those who send.
 pub(super) struct Gate<'a> {
@@ -29,9 +30,7 @@ impl Judge for Gate<'_> {
 
     /// A request belongs to a dialog if it has our token, and comes from whose dialog it is.
     fn kind(&self, request: &Message, flow: &Flow) -> Kind {
-        let to = request.get(HeaderName::To).and_then(NameAddr::parse);
-        let in_dialog = to.is_some_and(|to| to.tag().is_some());
-        let within = match token_of(request).filter(|_| in_dialog) {
+        let within = match token_of(request).filter(|_| in_dialog(request)) {
             Some(Token::Dialog(id)) => {
                 self.bindings.get_or_departed(id).is_some_and(|binding| binding.owns(flow))
             }

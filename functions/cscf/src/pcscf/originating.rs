@@ -7,7 +7,7 @@ use sip::{Hop, Message, Method, Stack};
 use super::binding::Binding;
 use super::{Kept, Pcscf, identity};
 use crate::emergency;
-use crate::proxy::{self, Refusal, Upstream};
+use crate::proxy::{self, Refusal, Upstream, in_dialog};
 
 impl Pcscf {
     /// A new dialog or a standalone request of a registered phone.
@@ -18,8 +18,7 @@ impl Pcscf {
         mut request: Message,
         flow: Flow,
     ) -> Result<(), Refusal> {
-        let to_tag = request.get(HeaderName::To).and_then(NameAddr::parse).and_then(|a| a.tag());
-        if to_tag.is_some() {
+        if in_dialog(&request) {
             return Err(Refusal::new(481, "an in-dialog request without our Record-Route"));
         }
         if self.draining {

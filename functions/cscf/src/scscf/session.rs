@@ -8,7 +8,7 @@ use sip::{Hop, Message, Method};
 use super::anchor::{Step, Then};
 use super::application_server::{Asked, OriginalDialog};
 use super::{Scscf, aor_of};
-use crate::proxy::{self, ContextId, OwnRoute, Refusal, Upstream};
+use crate::proxy::{self, ContextId, OwnRoute, Refusal, Upstream, in_dialog};
 
 /// Which half of the session we serve: what the user part of our Record-Route says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,11 +56,6 @@ impl Pending {
     pub(super) fn new(upstream: Upstream, request: Message, served: String, side: Side) -> Pending {
         Pending { upstream, request, served, side, next: 0, from_server: None }
     }
-}
-
-/// Whether the request has a To tag.
-pub(super) fn in_dialog(request: &Message) -> bool {
-    tag(request, HeaderName::To).is_some()
 }
 
 fn tag(message: &Message, name: HeaderName) -> Option<&str> {
