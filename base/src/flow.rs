@@ -44,6 +44,8 @@ pub enum Service {
     Ng,
     /// RTP and RTCP, RFC 3550.
     Rtp,
+    /// RESP, the protocol of Redis and Valkey.
+    Resp,
 }
 
 /// The in-memory address of a function in this process.

@@ -33,6 +33,12 @@ pub trait Function: Send {
     fn is_busy(&self) -> bool {
         false
     }
+
+    /// Tables of other functions of the process whose records this one keeps, in the place of the store.
+    /// Who owns such a table hears nothing but its records until [`Output::Ready`].
+    fn keeps(&self) -> &[Table] {
+        &[]
+    }
 }
 
 /// When a machine wants to be woken, and which of its parts asked for it.
@@ -65,8 +71,8 @@ pub struct QueryId(pub u64);
 /// What happens to a machine.
 #[derive(Debug)]
 pub enum Input {
-    /// A stored record of a table that belongs to this function; all of them come before
-    /// [`Input::Start`].
+    /// A stored record of a table that belongs to this function. All of them come before
+    /// [`Input::Start`]; later ones are of a table that several nodes share, as another node wrote them.
     Restored {
         /// The table.
         table: Table,
@@ -74,6 +80,23 @@ pub enum Input {
         key: Bytes,
         /// The record's value.
         value: Bytes,
+    },
+    /// Another node deleted this record of a table that several nodes share.
+    Forgotten {
+        /// The table.
+        table: Table,
+        /// The record's key.
+        key: Bytes,
+    },
+    /// To a function that keeps records: others changed these.
+    Keep {
+        /// The changes, in order.
+        changes: Vec<Change>,
+    },
+    /// To a function that keeps records: who owns these tables has lost them and wants all.
+    Recall {
+        /// The tables.
+        tables: Vec<Table>,
     },
     /// Everything is restored and the listeners are open: begin.
     Start,
@@ -226,6 +249,18 @@ pub enum Output {
         /// Set if the asker waits for [`Input::Committed`].
         commit: Option<CommitId>,
     },
+    /// A record that this function keeps, as it was found or as another node wrote it; `None` if it is
+    /// gone. Its owner hears of it.
+    Kept {
+        /// The table.
+        table: Table,
+        /// The record's key.
+        key: Bytes,
+        /// The record's value.
+        value: Option<Bytes>,
+    },
+    /// All records that this function keeps were handed out, or cannot be had now: their owners may begin.
+    Ready,
     /// Tell the media relay's packet path.
     Relay(relay::Command),
     /// One counter and one log line.

@@ -17,14 +17,18 @@ use engine::net::Places;
 use engine::{FunctionSpec, Listener, Place};
 
 use crate::plan::{Plan, Role, SERVICE_CENTRE, Seam};
+use crate::shared;
 
 /// How long the HSS may take to answer.
 const CX_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The functions of a plan, in the order in which they are to be started.
+/// The functions of a plan, in the order in which they are to be started. A server that is shared asks for
+/// no password.
 pub fn functions(plan: &Plan, random: &mut Random) -> Vec<FunctionSpec> {
+    let keeper = shared::keeper(plan, None, random.fork());
     let here = Role::ALL.into_iter().filter(|role| plan.here.contains_key(role));
-    here.map(|role| function(plan, role, random.fork())).collect()
+    let functions = here.map(|role| function(plan, role, random.fork()));
+    keeper.into_iter().chain(functions).collect()
 }
 
 /// What a function is built with, and what it takes over while it runs: each takes its own as an order.
@@ -91,6 +95,7 @@ impl Setup {
             }),
             Role::Pcscf => Setup::Pcscf(PcscfConfig {
                 port: port_in_uris(plan, role),
+                addresses: door(plan, role).addresses,
                 network: plan.domain.clone(),
                 trust: trust(plan),
                 limits: plan.limits,
@@ -171,7 +176,7 @@ fn tables(role: Role) -> &'static [base::store::Table] {
         Role::Hss | Role::Media | Role::Icscf | Role::Ecscf | Role::Bgcf => &[],
         Role::IpSmGw => &[ipsmgw::TABLE],
         Role::Pcscf => &[cscf::pcscf::TABLE, cscf::pcscf::EMERGENCY_TABLE],
-        Role::Scscf => &[cscf::scscf::TABLE],
+        Role::Scscf => &[cscf::scscf::TABLE, cscf::scscf::WATCHERS],
     }
 }
 
@@ -259,7 +264,10 @@ fn name(plan: &Plan, role: Role) -> Name {
 }
 
 fn node(plan: &Plan, role: Role) -> NodeConfig {
-    let mut node = NodeConfig::new(plan.host(role), plan.domain.clone());
+    // Two nodes of one name are two to Diameter, RFC 6733 §1.2.
+    let own = plan.shared.as_ref().filter(|_| role != Role::Hss);
+    let host = own.map_or(plan.host(role), |own| format!("{}.{}", own.node, plan.host(role)));
+    let mut node = NodeConfig::new(host, plan.domain.clone());
     node.trusted = neighbours(plan);
     if role != Role::Hss {
         // The HSS changes users at the S-CSCF: RTR and PPR.

@@ -28,6 +28,7 @@ pub(crate) use read::role_help;
 use crate::api::ApiConfig;
 use crate::observe::Observe;
 use crate::plan::{Plan, Role, Seam};
+use crate::shared::SharedPlan;
 use crate::tls::TlsPlan;
 
 /// A commented file of defaults.
@@ -51,6 +52,8 @@ pub struct Config {
     pub at: BTreeMap<Role, Vec<Seam>>,
     /// SIP over TLS.
     pub tls: TlsPlan,
+    /// What is shared with other nodes.
+    pub shared: SharedPlan,
     /// Networks of other network functions.
     pub trusted: Vec<(IpAddr, u8)>,
     /// How much one source may ask: requests a second, and at once.
@@ -125,7 +128,8 @@ impl Config {
         })?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let TlsPlan { certificate, key, ca, .. } = &mut config.tls;
-        let files = [&mut config.store, &mut config.api.token, certificate, key, ca];
+        let password = &mut config.shared.password;
+        let files = [&mut config.store, &mut config.api.token, certificate, key, ca, password];
         for file in files.into_iter().flatten() {
             *file = folder.join(&*file);
         }
@@ -177,6 +181,7 @@ impl Config {
         plan.here = here.into_iter().map(|role| (role, listeners(role))).collect();
         plan.tls.clone_from(&self.tls);
         plan.tls.here.retain(|role, _| plan.here.contains_key(role));
+        plan.shared = (!self.shared.servers.is_empty()).then(|| self.shared.clone());
         plan.trusted.clone_from(&self.trusted);
         let [requests, burst] = self.limits;
         plan.limits.requests_per_second = requests.unwrap_or(plan.limits.requests_per_second);

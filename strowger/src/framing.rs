@@ -8,6 +8,7 @@ pub fn framings(service: Service) -> Framing {
     match service {
         Service::Sip => sip,
         Service::Diameter => diameter,
+        Service::Resp => resp,
         Service::Ng | Service::Rtp => |_| Frame::Malformed,
     }
 }
@@ -18,6 +19,15 @@ fn sip(bytes: &[u8]) -> Frame {
         sip::framing::Framed::Skip(n) => Frame::Skip(n),
         sip::framing::Framed::Message(n) => Frame::Message(n),
         sip::framing::Framed::Malformed => Frame::Malformed,
+    }
+}
+
+/// A line or a string is a message here: a whole reply may be as large as a table.
+fn resp(bytes: &[u8]) -> Frame {
+    match resp::unit(bytes) {
+        Ok(Some(n)) => Frame::Message(n),
+        Ok(None) => Frame::Incomplete,
+        Err(_) => Frame::Malformed,
     }
 }
 

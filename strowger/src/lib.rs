@@ -31,6 +31,7 @@ pub mod recorder;
 pub mod relay;
 pub mod reload;
 pub mod run;
+pub mod shared;
 pub mod state;
 pub mod tls;
 

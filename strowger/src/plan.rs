@@ -13,6 +13,7 @@ use cscf::ecscf::config::Centre;
 use cscf::emergency::EmergencyNumbers;
 use hss::profile::FilterCriteria;
 
+use crate::shared::SharedPlan;
 use crate::tls::TlsPlan;
 
 /// A network function, by the name that the standards give it.
@@ -101,6 +102,7 @@ impl Role {
             Service::Sip => 5060,
             Service::Diameter => 3868,
             Service::Ng | Service::Rtp => 2223,
+            Service::Resp => 6379,
         }
     }
 
@@ -108,7 +110,7 @@ impl Role {
     pub const fn transports(self) -> &'static [Transport] {
         match self.service() {
             Service::Sip => &[Transport::Udp, Transport::Tcp],
-            Service::Diameter => &[Transport::Tcp],
+            Service::Diameter | Service::Resp => &[Transport::Tcp],
             Service::Ng | Service::Rtp => &[Transport::Udp],
         }
     }
@@ -181,6 +183,8 @@ pub struct Plan {
     pub min_expires: u32,
     /// Whether calls go through the media relay.
     pub anchor_media: bool,
+    /// Where registrations are shared with other nodes, if they are.
+    pub shared: Option<SharedPlan>,
 }
 
 impl Plan {
@@ -209,6 +213,7 @@ impl Plan {
             max_expires: 600_000,
             min_expires: 60,
             anchor_media: true,
+            shared: None,
         }
     }
 

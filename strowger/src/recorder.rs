@@ -102,7 +102,8 @@ impl Recorder {
         let mut names = BTreeSet::new();
         let mut chunk = BytesMut::new();
         move |now: Instant, crossing: &Crossing<'_>| {
-            if crossing.service == Service::Rtp {
+            // What nodes share is theirs; of calls it says nothing that was not seen already.
+            if matches!(crossing.service, Service::Rtp | Service::Resp) {
                 return;
             }
             let mut party = |party: &engine::shard::Party<'_>| Party {

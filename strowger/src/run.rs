@@ -28,6 +28,7 @@ use crate::provision::{Provisioner, Started};
 use crate::recorder::{LIMITS, Recorder};
 use crate::relay::RtpForward;
 use crate::reload::{Reload, Reloadable};
+use crate::shared::{self, SharedError};
 use crate::state::State;
 use crate::tls;
 
@@ -46,6 +47,9 @@ pub enum StartError {
     /// The control door cannot be opened.
     #[error(transparent)]
     Door(#[from] DoorError),
+    /// Nothing can be shared.
+    #[error(transparent)]
+    Shared(#[from] SharedError),
     /// There is no TLS.
     #[error(transparent)]
     Tls(#[from] tls::TlsFailure),
@@ -90,13 +94,30 @@ impl Process {
     ) -> Result<Process, StartError> {
         let tls = tls::load(plan)?;
         let connections_of_one = plan.connections;
-        let config = LiveConfig { framings, tls, connections_of_one, ..LiveConfig::default() };
+        let floating = plan.shared.as_ref().map(|shared| shared.floating.clone());
+        let floating = floating.unwrap_or_default();
+        let config =
+            LiveConfig { framings, tls, connections_of_one, floating, ..LiveConfig::default() };
         let mut live = Live::new(config)?;
         live.store(store);
         for (name, service, places) in assembly::topology(plan) {
             live.topology(&name, service, places);
         }
         let current = Arc::new(Mutex::new(plan.clone()));
+        let mut keeper = None;
+        if let Some(shared) = &plan.shared {
+            let password = shared.password()?;
+            if let Some(spec) = shared::keeper(plan, password.clone(), live.random()) {
+                let id = live.add(spec)?;
+                let (plan, mut random) = (plan.clone(), live.random());
+                let rebuild = move || {
+                    let anew = shared::keeper(&plan, password.clone(), random.fork());
+                    anew.expect("the plan shared something before").function
+                };
+                live.rebuild(id, Box::new(rebuild));
+                keeper = Some(id);
+            }
+        }
         let mut functions = BTreeMap::new();
         for role in Role::ALL.into_iter().filter(|role| plan.here.contains_key(role)) {
             let spec = assembly::function(plan, role, live.random());
@@ -125,7 +146,8 @@ impl Process {
         let desk =
             Arc::new(Desk::new(live.handle(), provisioner, functions.get(&Role::Hss).copied()));
         let recorder = Recorder::start(LIMITS)?;
-        let asked = functions.iter().map(|(role, id)| (*role, *id)).collect();
+        let roles = functions.iter().map(|(role, id)| (role.as_str(), *id));
+        let asked = roles.chain(keeper.map(|id| (shared::NAME, id))).collect();
         let survey = Arc::new(Survey::new(live.handle(), asked));
         let counts = Arc::<Counts>::default();
         let shown = Shown::nothing(Sources {

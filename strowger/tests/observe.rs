@@ -160,6 +160,8 @@ fn metrics_tell_what_happened_and_the_documentation_what_they_mean() {
     let hep = UdpSocket::bind("127.0.0.1:0").unwrap();
     let at = hep.local_addr().unwrap();
     let observe = format!("[observe]\nmetrics = \"127.0.0.1:0\"\nhep = \"udp:{at}\"\n");
+    // Nobody is there: all goes on without.
+    let observe = observe + "[shared]\nservers = \"127.0.0.1:1\"\nnode = \"a\"\n";
     let all = Role::ALL.map(Role::as_str).join(",");
     let network = Network::start(&format!("{QUIET}{observe}"), &format!("--role {all}"));
     network.works(&format!("sub add {SIM} --msisdn 15550101 {KEYS}"));
@@ -179,6 +181,7 @@ fn metrics_tell_what_happened_and_the_documentation_what_they_mean() {
     assert_eq!(metric(registered), 1.0);
     let dialogs = "kamailio_dialog_ng_active";
     assert_eq!(metric(dialogs), 0.0);
+    assert_eq!(metric("strowger_alive{function=\"shared\",what=\"servers_away\"}"), 1.0);
     let _alice = network.phone(&format!("answer {SIM} {KEYS}"));
     network.reaches(contacts, 1.0);
     let _bob = network.phone("call tel:+15550101 --user bob --password open");

@@ -2,6 +2,7 @@
 //! must hold then, and a network next to real programs.
 //!
 //! - [`network`]: a whole IMS and its phones on simulated hosts.
+//! - [`nodes`]: the same with nodes that share registrations, by a [`valkey`] with its bad days.
 //! - [`scenario`]: phones register, call and deregister while things break; all from one seed.
 //! - [`raw`]: a phone that also sends what it is told to, byte for byte.
 //! - [`server`]: an application server between two passes of the S-CSCF.
@@ -15,10 +16,13 @@ pub mod flooder;
 #[cfg(feature = "interop")]
 pub mod interop;
 pub mod network;
+pub mod nodes;
 pub mod raw;
 pub mod scenario;
 pub mod server;
+pub mod valkey;
 pub mod wire;
 pub use faulty::Fault;
 pub use network::{Network, Phone};
+pub use nodes::Nodes;
 pub use scenario::{Scenario, Verdict};

@@ -140,6 +140,16 @@ impl Network {
         Network { sim, core, hosts, fault, proxy, orders: 0, unheard: Vec::new() }
     }
 
+    /// A network of these hosts; phones find their P-CSCF at this address.
+    pub(crate) fn of(
+        sim: Simulation,
+        core: HostId,
+        hosts: BTreeMap<Role, HostId>,
+        proxy: IpAddr,
+    ) -> Network {
+        Network { sim, core, hosts, fault: None, proxy, orders: 0, unheard: Vec::new() }
+    }
+
     /// Adds an application server on a host of its own.
     pub fn server(&mut self, name: &str, address: IpAddr, manner: Manner) -> HostId {
         self.sim.host(name, address, move |boot| {
@@ -417,7 +427,7 @@ fn patient_pcscf(plan: &Plan, random: Random) -> Pcscf {
     Pcscf::new(config, random)
 }
 
-fn packet_path(plan: &Plan) -> VirtualRelay {
+pub(crate) fn packet_path(plan: &Plan) -> VirtualRelay {
     let forward = Box::<strowger::relay::RtpForward>::default();
     VirtualRelay::new(plan.media_ports.clone(), forward)
 }
@@ -447,7 +457,7 @@ fn unknown(identity: &str) -> UeConfig {
     UeConfig::new("", identity, credential, DOMAIN)
 }
 
-fn provisioner() -> FunctionSpec {
+pub(crate) fn provisioner() -> FunctionSpec {
     FunctionSpec {
         name: "provisioner".to_owned(),
         hosts: Vec::new(),

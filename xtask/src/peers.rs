@@ -14,6 +14,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("kamailio", "/usr/sbin/kamailio"),
     ("kamailio-ims-modules", "/usr/share/doc/kamailio-ims-modules"),
     ("kamailio-presence-modules", "/usr/share/doc/kamailio-presence-modules"),
+    ("redis-server", "/usr/bin/redis-server"),
+    ("redis-tools", "/usr/bin/redis-cli"),
     ("tshark", "/usr/bin/tshark"),
     ("tcpdump", "/usr/bin/tcpdump"),
     ("sngrep", "/usr/bin/sngrep"),

@@ -14,7 +14,7 @@ mod stream;
 pub mod tls;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -62,6 +62,8 @@ pub struct LiveConfig {
     pub stream_bytes: usize,
     /// Datagrams that may wait on one socket; beyond it messages are refused.
     pub datagrams: usize,
+    /// Addresses that move from machine to machine: a listener there need not have it now.
+    pub floating: Vec<IpAddr>,
     /// How long a connection attempt may take.
     pub connect_timeout: Duration,
     /// The ports of sockets that functions bind without naming one; `None` lets the system choose.
@@ -91,6 +93,7 @@ impl Default for LiveConfig {
             connections_of_one: 1024,
             stream_bytes: 1 << 20,
             datagrams: 4096,
+            floating: Vec::new(),
             connect_timeout: Duration::from_secs(5),
             ports: None,
             orders: 1024,

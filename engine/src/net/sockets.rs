@@ -143,6 +143,7 @@ impl Sockets {
         }
         let socket = new_socket(addr, Type::STREAM)?;
         socket.set_reuse_address(true)?;
+        self.may_float(&socket, addr)?;
         socket.bind(&addr.into())?;
         socket.listen(1024)?;
         let mut listener = TcpListener::from_std(socket.into());
@@ -461,6 +462,7 @@ impl Sockets {
     ) -> io::Result<Slot> {
         let socket = new_socket(addr, Type::DGRAM)?;
         mmsg::prepare(socket.as_raw_fd(), addr.is_ipv4());
+        self.may_float(&socket, addr)?;
         // The system's limit may be lower; then it is that.
         let _ = socket.set_recv_buffer_size(if listener { 4 << 20 } else { 1 << 18 });
         match self.config.ports.clone().filter(|_| addr.port() == 0 && !listener) {
@@ -475,6 +477,15 @@ impl Sockets {
             registry.register(&mut socket, token(slot), interest)?;
             Ok(Kind::Udp { socket, listener, out: VecDeque::new() })
         })
+    }
+
+    /// Lets a socket be bound to an address that this machine may have only later, ip(7).
+    fn may_float(&self, socket: &Socket, addr: SocketAddr) -> io::Result<()> {
+        match addr.ip() {
+            ip if !self.config.floating.contains(&ip) => Ok(()),
+            ip if ip.is_ipv4() => socket.set_freebind_v4(true),
+            _ => socket.set_freebind_v6(true),
+        }
     }
 
     /// Binds to any free port of a range, beginning anywhere in it.

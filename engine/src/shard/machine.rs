@@ -1,5 +1,6 @@
 //! One function in its place in the shard, and how it is stepped.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -56,6 +57,11 @@ pub(crate) struct Machine {
     panics: Vec<Instant>,
     /// `Input::Timeout` is in the queue.
     pub(crate) timeout_queued: bool,
+    /// The tables of others whose records it keeps.
+    keeps: Vec<Table>,
+    /// What it is to hear once whoever keeps its records has handed them out; `None` if it waits for
+    /// nobody.
+    held: Option<VecDeque<Input>>,
 }
 
 /// What a step led to.
@@ -77,6 +83,8 @@ impl Machine {
         function: Box<dyn Function>,
     ) -> Machine {
         Machine {
+            keeps: function.keeps().to_vec(),
+            held: None,
             name,
             tables,
             function: Some(function),
@@ -89,6 +97,31 @@ impl Machine {
 
     pub(crate) fn is_running(&self) -> bool {
         self.function.is_some()
+    }
+
+    /// Whether it keeps the records of this table.
+    pub(crate) fn keeps(&self, table: Table) -> bool {
+        self.keeps.contains(&table)
+    }
+
+    /// It hears nothing but records until [`let_begin`](Machine::let_begin).
+    pub(crate) fn hold(&mut self) {
+        self.held.get_or_insert_default();
+    }
+
+    /// Keeps an input for later if the machine waits for its records; beyond `bound` it is dropped.
+    pub(crate) fn withhold(&mut self, input: Input, bound: usize) -> Option<Input> {
+        let is_record = matches!(input, Input::Restored { .. } | Input::Forgotten { .. });
+        let Some(held) = self.held.as_mut().filter(|_| !is_record) else { return Some(input) };
+        if held.len() < bound {
+            held.push_back(input);
+        }
+        None
+    }
+
+    /// Its records are there: what it is to hear now, in this order.
+    pub(crate) fn let_begin(&mut self) -> VecDeque<Input> {
+        self.held.take().unwrap_or_default()
     }
 
     pub(crate) fn deadline(&self) -> Option<Deadline> {

@@ -11,7 +11,7 @@ mod wires;
 use std::collections::VecDeque;
 
 use base::machine::Target;
-use base::store::{CommitId, Durability, StoreError};
+use base::store::{Change, CommitId, Durability, StoreError, Table};
 use base::{Bytes, Deadline, Endpoint, Event, Flow, FlowError, Input, Instant, Output, Severity};
 use base::{Transport, WireId};
 
@@ -147,6 +147,9 @@ impl Shard {
     pub fn start(&mut self, now: Instant, outside: &mut Outside<'_>) {
         for id in self.ids() {
             self.restore(now, id, outside);
+            if self.machines[usize::from(id.0)].tables.iter().any(|t| self.keeper(*t).is_some()) {
+                self.machines[usize::from(id.0)].hold();
+            }
         }
         for id in self.ids() {
             self.input(id, Input::Start);
@@ -155,6 +158,9 @@ impl Shard {
 
     fn restore(&mut self, now: Instant, id: FunctionId, outside: &mut Outside<'_>) {
         for table in self.machines[usize::from(id.0)].tables {
+            if self.keeper(*table).is_some() {
+                continue;
+            }
             let mut records = Vec::new();
             let read = outside.store.restore(*table, &mut |key, value| records.push((key, value)));
             if let Err(error) = read {
@@ -163,6 +169,24 @@ impl Shard {
             }
             for (key, value) in records {
                 self.step(now, id, Some(Input::Restored { table: *table, key, value }), outside);
+            }
+        }
+    }
+
+    /// The function that keeps the records of a table, if it is not the store.
+    fn keeper(&self, table: Table) -> Option<FunctionId> {
+        let at = self.machines.iter().position(|machine| machine.keeps(table))?;
+        Some(FunctionId(at as u16))
+    }
+
+    /// A function that was built anew lost the records that another one keeps.
+    fn recall(&mut self, id: FunctionId) {
+        let tables = self.machines[usize::from(id.0)].tables;
+        for keeper in self.ids() {
+            let machine = &self.machines[usize::from(keeper.0)];
+            let tables: Vec<_> = tables.iter().filter(|t| machine.keeps(**t)).copied().collect();
+            if !tables.is_empty() {
+                self.input(keeper, Input::Recall { tables });
             }
         }
     }
@@ -256,7 +280,15 @@ impl Shard {
         input: Option<Input>,
         outside: &mut Outside<'_>,
     ) {
+        let queue = self.limits.queue;
         let Some(machine) = self.machines.get_mut(usize::from(id.0)) else { return };
+        let input = match input {
+            Some(input) => match machine.withhold(input, queue) {
+                Some(input) => Some(input),
+                None => return,
+            },
+            None => None,
+        };
         match &input {
             Some(Input::Timeout) => machine.timeout_queued = false,
             Some(Input::Received { flow, message })
@@ -299,6 +331,7 @@ impl Shard {
                     self.queue.retain(|(function, input)| *function != id || is_news(input));
                     self.machines[usize::from(id.0)].timeout_queued = false;
                     self.restore(now, id, outside);
+                    self.recall(id);
                     return self.queue.push_front((id, Some(Input::Start)));
                 }
             }
@@ -389,16 +422,46 @@ impl Shard {
                 let keys = outside.store.keys(table, after.as_deref(), limit);
                 loaded.push(Input::Scanned { load, keys });
             }
-            Output::Store { durability, changes, commit } => {
-                outside.store.write(now, durability, changes);
-                self.hurry |= durability == Durability::Before;
-                if let Some(commit) = commit {
-                    self.committing.push((id, commit, durability));
+            Output::Kept { table, key, value } => {
+                let owns = |machine: &Machine| machine.tables.contains(&table);
+                if let Some(owner) = self.machines.iter().position(owns) {
+                    let input = match value {
+                        Some(value) => Input::Restored { table, key, value },
+                        None => Input::Forgotten { table, key },
+                    };
+                    self.input(FunctionId(owner as u16), input);
                 }
             }
+            Output::Ready => self.let_begin(),
+            Output::Store { durability, changes, commit } => match self.kept_by(&changes) {
+                // Nobody waits for the commit of such a change: it is shared behind.
+                Some(keeper) => self.input(keeper, Input::Keep { changes }),
+                None => {
+                    outside.store.write(now, durability, changes);
+                    self.hurry |= durability == Durability::Before;
+                    if let Some(commit) = commit {
+                        self.committing.push((id, commit, durability));
+                    }
+                }
+            },
             Output::Relay(command) => outside.packets.command(now, id, command),
             Output::Log(event) => outside.console.log(now, self.name(id), event),
             Output::Report(report) => outside.console.report(now, id, self.name(id), report),
+        }
+    }
+
+    /// Who keeps the records that are changed, if it is not the store.
+    fn kept_by(&self, changes: &[Change]) -> Option<FunctionId> {
+        let (Change::Put { table, .. } | Change::Delete { table, .. }) = changes.first()?;
+        self.keeper(*table)
+    }
+
+    /// The records are there: whoever waits for them hears what was kept from it.
+    fn let_begin(&mut self) {
+        for id in self.ids() {
+            for input in self.machines[usize::from(id.0)].let_begin() {
+                self.input(id, input);
+            }
         }
     }
 

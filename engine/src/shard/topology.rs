@@ -96,12 +96,16 @@ pub fn default_port(service: Service, transport: Transport) -> u16 {
         Service::Diameter => 3868,
         Service::Ng => 2223,
         Service::Rtp => 5004,
+        Service::Resp => 6379,
     }
 }
 
 /// The transport of a service if none is asked for.
 pub fn default_transport(service: Service) -> Transport {
-    if service == Service::Diameter { Transport::Tcp } else { Transport::Udp }
+    match service {
+        Service::Diameter | Service::Resp => Transport::Tcp,
+        Service::Sip | Service::Ng | Service::Rtp => Transport::Udp,
+    }
 }
 
 /// An IP address as text, IPv6 with or without brackets.

@@ -54,11 +54,12 @@ impl Lifetime {
         self.stored = self.end;
     }
 
-    /// It was read from the store: refreshes may be missing.
+    /// It was read from the store: refreshes may be missing. The next one is written whatever is left, so
+    /// that a node which wrote it before hears that the user is another one's now.
     pub(crate) fn restored(mut self) -> Lifetime {
-        self.mark_stored();
         let missing = Duration::from_secs(u64::from(self.granted)) / 2;
         self.end = (self.end() + missing).unix_micros();
+        self.stored = 0;
         self
     }
 }

@@ -1,6 +1,6 @@
 //! How a CSCF is named in URIs, and how it recognises itself in them.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use base::{Flow, Transport};
 use sip::header::HeaderName;
@@ -48,6 +48,11 @@ pub(crate) fn is_address(addresses: &[SocketAddr], host: &str, port: Option<u16>
 /// the other's family if that can be told.
 pub(crate) fn address_towards(addresses: &[SocketAddr], uri: &str) -> Option<SocketAddr> {
     let ip = Uri::parse(uri).and_then(Uri::sip).and_then(|uri| literal(uri.host));
+    address_like(addresses, ip)
+}
+
+/// The same, towards this address.
+pub(crate) fn address_like(addresses: &[SocketAddr], ip: Option<IpAddr>) -> Option<SocketAddr> {
     let fits = |a: &&SocketAddr| ip.is_none_or(|ip| ip.is_ipv4() == a.is_ipv4());
     addresses.iter().find(fits).or(addresses.first()).copied()
 }

@@ -276,7 +276,9 @@ impl Pcscf {
                     self.response(now, context, response);
                 }
                 proxy::Event::Own { client, response } => {
-                    self.subscriptions.answered(client, response);
+                    if let Some(id) = self.subscriptions.answered(client, response) {
+                        self.unsubscribed(now, id);
+                    }
                 }
                 proxy::Event::FlowClosed { flow } => {
                     self.bindings.flow_closed(&flow);
@@ -345,8 +347,19 @@ impl Function for Pcscf {
         let judge = Gate { config, bindings, emergency_calls };
         match proxy.handle_from(now, input, &judge) {
             Some(Input::Restored { table, key, value }) if table == TABLE => {
-                let over = self.bindings.restore(now, &key, &value);
-                self.outputs.extend(over);
+                match self.bindings.restore(now, &key, &value) {
+                    Some(Ok(binding)) => self.subscriptions.restore(binding),
+                    Some(Err(over)) => self.outputs.push_back(over),
+                    None => {}
+                }
+            }
+            Some(Input::Forgotten { table, key }) if table == TABLE => {
+                if let Some(id) = self.bindings.forget(now, &key) {
+                    self.subscriptions.end(now, id);
+                }
+            }
+            Some(Input::Forgotten { table, key }) if table == EMERGENCY_TABLE => {
+                self.emergency_calls.forget(&key);
             }
             Some(Input::Restored { table, key, value }) if table == EMERGENCY_TABLE => {
                 self.emergency_calls.restore(now, &key, &value);

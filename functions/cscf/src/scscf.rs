@@ -4,7 +4,7 @@
 //! - `registrar`: REGISTER, §5.4.1; `authenticate`: the challenge, §5.4.1.2.1; `user`: who is
 //!   registered, kept in the store.
 //! - `third_party`: REGISTER to application servers, §5.4.1.7.
-//! - `reg_event`: the notifier, §5.4.2, RFC 3680.
+//! - `reg_event`: the notifier, §5.4.2, RFC 3680; `watchers`: its subscriptions, kept in the store.
 //! - [`profile`]: Cx-User-Data; [`ifc`]: initial filter criteria.
 //! - `session`: initial requests, §5.4.3.2 (`originating`) and §5.4.3.3 (`terminating`), through the
 //!   criteria (`application_server`), and requests within dialogs.
@@ -30,6 +30,7 @@ mod session;
 mod terminating;
 mod third_party;
 mod user;
+mod watchers;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -48,13 +49,16 @@ use authenticate::Challenges;
 use config::ScscfConfig;
 use enum_query::EnumQueries;
 pub use network_initiated::SERVES;
-use reg_event::Watchers;
 use session::Leg;
 use third_party::ThirdParty;
 use user::Users;
+use watchers::Watchers;
 
 /// The table of this function in the store.
 pub const TABLE: base::store::Table = base::store::Table("scscf.user");
+
+/// Its table of subscriptions to the reg event.
+pub const WATCHERS: base::store::Table = base::store::Table("scscf.watcher");
 
 /// Tallied: REGISTERs that were answered with 200.
 const ACCEPTED: &str = "REGISTER accepted";
@@ -64,6 +68,11 @@ const REFUSED: &str = "REGISTER refused";
 /// Whether a record of [`TABLE`] can be read.
 pub fn is_record(key: &[u8], value: &[u8]) -> bool {
     user::is_record(key, value)
+}
+
+/// Whether a record of [`WATCHERS`] can be read.
+pub fn is_watcher_record(key: &[u8], value: &[u8]) -> bool {
+    watchers::is_record(key, value)
 }
 
 /// What waits for the HSS.
@@ -321,6 +330,13 @@ impl Function for Scscf {
             Some(Input::Restored { table, value, .. }) if table == TABLE => {
                 self.users.restore(&value);
             }
+            Some(Input::Restored { table, key, value }) if table == WATCHERS => {
+                self.watchers.restore(&key, &value);
+            }
+            Some(Input::Forgotten { table, key }) if table == TABLE => self.users.forget(&key),
+            Some(Input::Forgotten { table, key }) if table == WATCHERS => {
+                self.watchers.forget(&key);
+            }
             Some(Input::Naptr { query, records }) => self.enum_answered(now, query, &records),
             Some(Input::Timeout) => {
                 self.expire_enum(now);
@@ -343,7 +359,9 @@ impl Function for Scscf {
 
     fn poll(&mut self) -> Option<Output> {
         let next = self.cx.poll_output().or_else(|| self.proxy.poll_output());
-        next.or_else(|| self.anchor.poll_output()).or_else(|| self.outputs.pop_front())
+        next.or_else(|| self.anchor.poll_output())
+            .or_else(|| self.watchers.poll_output())
+            .or_else(|| self.outputs.pop_front())
     }
 
     fn deadline(&self) -> Option<Deadline> {

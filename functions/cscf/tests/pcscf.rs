@@ -213,7 +213,7 @@ fn a_phone_that_left_hears_the_last_notify_of_its_own_subscription() {
 }
 
 #[test]
-fn a_phone_that_the_store_knew_is_found_and_watched_again() {
+fn a_phone_that_the_store_knew_is_found_and_still_watched() {
     let mut before = Door::new();
     let mut records = Vec::new();
     let text = "REGISTER sip:test SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.8;branch=z9hG4bKr\r\n\
@@ -235,7 +235,10 @@ fn a_phone_that_the_store_knew_is_found_and_watched_again() {
     };
     let mut after = Door::new();
     let (table, key, value) = (*table, key.clone(), value.clone());
-    after.input(Input::Restored { table, key, value });
+    let text_of = String::from_utf8_lossy(&value).into_owned();
+    let call = text_of.split("\"subscription\":\"").nth(1).and_then(|rest| rest.split('"').next());
+    let call = call.expect("the subscription's Call-ID").to_owned();
+    after.input(Input::Restored { table, key: key.clone(), value });
     assert_eq!(after.pcscf.registered(), 1);
     after.input(Input::Received { flow: phone, message: text.replace("kr", "ks").into() });
     let register = after.to_network.last().expect("it goes on");
@@ -243,8 +246,15 @@ fn a_phone_that_the_store_knew_is_found_and_watched_again() {
     ok.push(HeaderName::Contact, "<sip:b@10.0.0.8>;expires=600");
     after.input(Input::Received { flow: core(), message: ok.to_bytes() });
     assert_eq!(after.pcscf.registered(), 1, "the same binding");
-    let subscribe = after.to_network.last().expect("a SUBSCRIBE");
-    assert_eq!(subscribe.get(HeaderName::Event), Some("reg"));
+    let last = after.to_network.last().expect("the REGISTER");
+    assert_eq!(last.get(HeaderName::Event), None, "it is watched already");
+    let notify = format!("Call-ID: {call}\r\nEvent: reg\r\nSubscription-State: active\r\n");
+    network_says(&mut after, "NOTIFY sip:p.test", &notify);
+    assert_eq!(after.to_network.last().map(Message::status), Some(200));
+    // Another node of ours forgot the phone.
+    after.input(Input::Forgotten { table, key });
+    assert_eq!(after.pcscf.registered(), 0);
+    assert!(std::iter::from_fn(|| after.pcscf.poll()).all(|o| !matches!(o, Output::Store { .. })));
 }
 
 #[test]

@@ -57,12 +57,15 @@ impl Registration {
 
     /// The Diameter identity of the S-CSCF. If it is not known, it is what the SIP URI names.
     pub(crate) fn diameter_host(&self) -> Option<String> {
-        self.host.clone().or_else(|| {
-            let (_, rest) = self.scscf.as_ref()?.split_once(':')?;
-            let rest = rest.split([';', '?']).next()?;
-            let place = rest.rsplit('@').next()?;
-            Some(place.split(':').next()?.to_owned())
-        })
+        self.host.clone().or_else(|| self.server_host())
+    }
+
+    /// The host of the S-CSCF's SIP URI.
+    pub(crate) fn server_host(&self) -> Option<String> {
+        let (_, rest) = self.scscf.as_ref()?.split_once(':')?;
+        let rest = rest.split([';', '?']).next()?;
+        let place = rest.rsplit('@').next()?;
+        Some(place.split(':').next()?.to_owned())
     }
 
     fn is_served_by(&self, scscf: &str) -> bool {

@@ -43,6 +43,7 @@ impl Addresses {
             Service::Diameter => 3868,
             Service::Ng => 2223,
             Service::Rtp => 5004,
+            Service::Resp => 6379,
         };
         let key = (wire, party.name.clone());
         if let Some(address) = self.wires.get(&key) {

@@ -120,6 +120,7 @@ pub fn dissect(record: &Record) -> Summary {
         Service::Diameter => diameter::summary(&record.bytes),
         Service::Ng => ng::summary(&record.bytes),
         Service::Rtp => Summary::new(Service::Rtp, "RTP"),
+        Service::Resp => Summary::new(Service::Resp, "RESP"),
     };
     summary.title = plain(&summary.title);
     summary
@@ -131,7 +132,7 @@ pub fn full_text(record: &Record) -> String {
         Service::Sip => Some(String::from_utf8_lossy(&record.bytes).replace("\r\n", "\n")),
         Service::Diameter => diameter::full(&record.bytes),
         Service::Ng => ng::full(&record.bytes),
-        Service::Rtp => None,
+        Service::Rtp | Service::Resp => None,
     };
     shown.unwrap_or_else(|| hex_dump(&record.bytes))
 }

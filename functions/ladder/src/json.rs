@@ -115,6 +115,7 @@ pub(crate) const fn service_name(service: Service) -> &'static str {
         Service::Diameter => "diameter",
         Service::Ng => "ng",
         Service::Rtp => "rtp",
+        Service::Resp => "resp",
     }
 }
 

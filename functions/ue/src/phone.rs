@@ -595,6 +595,9 @@ impl Function for Ue {
             Input::Drain => self.draining = true,
             Input::Start
             | Input::Restored { .. }
+            | Input::Forgotten { .. }
+            | Input::Keep { .. }
+            | Input::Recall { .. }
             | Input::Loaded { .. }
             | Input::Naptr { .. }
             | Input::Scanned { .. }

@@ -4,6 +4,7 @@
 //! transaction user, and [`Output`]s for the engine. Proxies and user agents use it alike.
 
 mod client;
+mod failed;
 mod receive;
 mod respond;
 mod route;
@@ -23,6 +24,7 @@ use foldhash::quality::FixedState;
 use crate::message::Message;
 use crate::transaction::{Timer, TimerValues};
 use client::Client;
+use failed::Failed;
 pub use route::name_of;
 use route::{Opening, PeerName};
 use server::{Server, ServerKey};
@@ -207,6 +209,7 @@ pub struct Stack {
     connections: HashMap<(base::Transport, Endpoint, PeerName), Flow, FixedState>,
     opening: HashMap<OpenId, Opening, FixedState>,
     resolving: HashMap<QueryId, Slot, FixedState>,
+    failed: Failed,
     next_id: u64,
     events: VecDeque<Event>,
     outputs: VecDeque<Output>,
@@ -229,6 +232,7 @@ impl Stack {
             connections: HashMap::with_hasher(hasher()),
             opening: HashMap::with_hasher(hasher()),
             resolving: HashMap::with_hasher(hasher()),
+            failed: Failed::default(),
             events: VecDeque::new(),
             outputs: VecDeque::new(),
         }

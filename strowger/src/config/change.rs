@@ -68,6 +68,7 @@ impl Config {
             listen: self.listen.clone(),
             media_ports: self.media_ports,
             connections: self.connections,
+            shared: self.shared.clone(),
             ..new
         };
         next.tls.here.clone_from(&self.tls.here);
@@ -179,6 +180,8 @@ mod tests {
             keys::Kind::Domains => "[\"x.test\"]",
             keys::Kind::Digest => "[\"SHA-256\"]",
             keys::Kind::Collector => "\"127.0.0.1:9060\"",
+            keys::Kind::Servers => "\"valkey.test:6380\"",
+            keys::Kind::Label => "\"b\"",
         };
         let all = keys::SECTIONS.iter().flat_map(|(section, keys)| {
             keys.iter().map(move |key| (format!("[{section}]\n"), format!("{section}."), key))
@@ -190,6 +193,7 @@ mod tests {
             // Some say nothing without another.
             let needs: &[(&str, &str)] = match key.name {
                 "national" | "international" => &[("country", "\"49\"")],
+                "servers" | "node" => &[("servers", "\"v.test\""), ("node", "\"a\"")],
                 "certificate" | "key" => &[("certificate", "\"a\""), ("key", "\"b\"")],
                 _ => &[],
             };

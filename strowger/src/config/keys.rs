@@ -50,6 +50,10 @@ pub enum Kind {
     Number,
     /// An algorithm of SIP Digest, or a list of them.
     Digest,
+    /// `host[:port]`, or a list of them.
+    Servers,
+    /// A name of one label.
+    Label,
 }
 
 /// The algorithms of SIP Digest that we keep H(A1) for.
@@ -248,6 +252,27 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
         ],
     ),
     (
+        "shared",
+        &[
+            fixed(
+                "servers",
+                Kind::Servers,
+                "The Valkey or Redis servers, the preferred one first: the next is tried if one does not answer.",
+            ),
+            fixed("node", Kind::Label, "The name of this node, which no other one has."),
+            fixed(
+                "password",
+                Kind::Path,
+                "The file with the servers' password. Unless told: they ask for none.",
+            ),
+            fixed(
+                "floating",
+                Kind::Addresses,
+                "Addresses in `listen` that move from node to node: they need not be on this machine now.",
+            ),
+        ],
+    ),
+    (
         "tls",
         &[
             key(
@@ -347,7 +372,9 @@ fn of_kind(key: &Key) -> Value {
         | Kind::Seams
         | Kind::Addresses
         | Kind::Networks
+        | Kind::Servers
         | Kind::Criteria => some(text()),
+        Kind::Label => json!({ "type": "string", "pattern": "^[A-Za-z0-9-]{1,63}$" }),
         Kind::EmergencyNumbers => some(
             json!({ "type": "string", "pattern": "^[0-9]{2,15}(=urn:service:sos(\\.[a-z0-9-]+)*)?$" }),
         ),

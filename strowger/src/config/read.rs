@@ -73,6 +73,7 @@ struct Reader {
     sms: Option<(FilterCriteria, Range<usize>)>,
     expires: Range<usize>,
     dialling: Option<Range<usize>>,
+    shared: Option<Range<usize>>,
 }
 
 impl Reader {
@@ -123,6 +124,17 @@ impl Reader {
                     let name = self.host(text, span);
                     self.config.tls.functions.extend(name);
                 }
+            }
+            ("shared", "servers") => self.servers(value),
+            ("shared", "node") => {
+                self.shared.get_or_insert(value.span());
+                self.config.shared.node = self.label(value).unwrap_or_default();
+            }
+            ("shared", "password") => self.config.shared.password = self.path(value),
+            ("shared", "floating") => {
+                let help = "an IP address that moves from node to node, such as \"192.0.2.1\"";
+                let found = self.parsed::<IpAddr>(value, "an IP address", help);
+                self.config.shared.floating = found.into_iter().map(|(ip, _)| ip).collect();
             }
             ("tls", "certificate") => self.config.tls.certificate = self.path(value),
             ("tls", "key") => self.config.tls.key = self.path(value),
@@ -242,6 +254,38 @@ impl Reader {
                     digits and hyphens with dots between them";
         self.wrong(span, format!("{text:?} is not a domain"), help);
         None
+    }
+
+    fn label(&mut self, value: &Value<'_>) -> Option<String> {
+        let name = self.domain(value)?;
+        if name.contains('.') {
+            let help = "letters, digits and hyphens, such as \"a\"";
+            self.wrong(value.span(), format!("{name:?} is not a name without dots"), help);
+            return None;
+        }
+        Some(name)
+    }
+
+    fn servers(&mut self, value: &Value<'_>) {
+        self.shared = Some(value.span());
+        for (text, span) in self.texts(value) {
+            let server = match text.parse::<SocketAddr>() {
+                Ok(address) => Some((address.ip().to_string(), Some(address.port()))),
+                Err(_) if text.parse::<IpAddr>().is_ok() => Some((text, None)),
+                Err(_) => {
+                    let (host, port) = match text.rsplit_once(':') {
+                        Some((host, port)) => (host, port.parse::<u16>().ok().map(Some)),
+                        None => (text.as_str(), Some(None)),
+                    };
+                    if port.is_none() {
+                        let help = "write host and port, such as \"valkey.example.org:6379\"";
+                        self.wrong(span.clone(), format!("{text:?} has no usable port"), help);
+                    }
+                    port.and_then(|port| Some((self.host(host.to_owned(), span)?, port)))
+                }
+            };
+            self.config.shared.servers.extend(server);
+        }
     }
 
     fn read_roles(&mut self, value: &Value<'_>) {
@@ -520,6 +564,12 @@ impl Reader {
         if let Some(span) = self.dialling.take().filter(|_| self.config.dialling[0].is_none()) {
             let help = "write `country = \"49\"` below `[dialling]`, with your own country code";
             self.wrong(span, "a prefix without the country that it stands for", help);
+        }
+        let shared = &self.config.shared;
+        let half = shared.servers.is_empty() || shared.node.is_empty();
+        if let Some(span) = self.shared.take().filter(|_| half && self.problems.is_empty()) {
+            let help = "write `servers = [\"…\"]` and `node = \"…\"` below `[shared]`";
+            self.wrong(span, "nodes share by a server, and each has a name of its own", help);
         }
         let tls = &self.config.tls;
         let complete = tls.certificate.is_some() && tls.key.is_some();

@@ -55,6 +55,10 @@ fn about(section: &str) -> &'static str {
             "How much one source may ask that is no network function: see \
              [security.md](security.md#how-much-a-stranger-can-take)."
         }
+        "shared" => {
+            "Registrations that several nodes have in common: see \
+             [operation.md](operation.md#several-nodes)."
+        }
         "tls" => "SIP over TLS: see [security.md](security.md#tls).",
         "observe" => "What other programs see: see [metrics.md](metrics.md).",
         "api" => "Subscribers and traces for programs: see [operation.md](operation.md).",
@@ -75,6 +79,8 @@ fn words(kind: Kind) -> &'static str {
             "a list of `address:port`, with `udp:`, `tcp:` or `tls:` before it if need be"
         }
         Kind::Addresses => "a list of addresses",
+        Kind::Servers => "a list of `host:port`",
+        Kind::Label => "a name",
         Kind::Ports => "`first-last`",
         Kind::Networks => "a list of `address/bits`",
         Kind::Seconds => "seconds",

@@ -47,7 +47,6 @@ pub(super) fn application(id: u32) -> String {
 mod tests {
     use super::super::Answer;
     use super::*;
-    use crate::plan::Role;
     use base::census::Census;
     use diameter::node::status::{PeerStatus, Status};
 
@@ -61,16 +60,16 @@ mod tests {
     fn every_needed_application_must_have_a_peer() {
         let cx = diameter::cx::APPLICATION;
         let media = Answer { census: Some(Census::default()), ..Answer::default() };
-        let good = vec![(Role::Media, media), (Role::Scscf, with(vec![(cx, true)], true))];
+        let good = vec![("media", media), ("scscf", with(vec![(cx, true)], true))];
         let expected =
             "ok\nmedia up\nscscf up\nscscf application Cx up\nscscf peer hss.example up\n";
         assert_eq!(text(&good), (true, expected.to_owned()));
-        let bad = vec![(Role::Scscf, with(vec![(cx, false)], false))];
+        let bad = vec![("scscf", with(vec![(cx, false)], false))];
         let (ok, said) = text(&bad);
         assert!(!ok && said.starts_with("down: scscf has no Diameter peer for Cx\n"), "{said}");
         // Whoever once came to an HSS and went is no fault of this process.
-        assert!(text(&vec![(Role::Hss, with(Vec::new(), false))]).0);
-        let (ok, said) = text(&vec![(Role::Hss, Answer::default())]);
+        assert!(text(&vec![("hss", with(Vec::new(), false))]).0);
+        let (ok, said) = text(&vec![("hss", Answer::default())]);
         assert!(!ok && said == "down: hss does not answer\nhss down\n", "{said}");
     }
 }

@@ -115,7 +115,8 @@ pub fn packet(record: &Record, agent: u32, addresses: &mut Addresses) -> Option<
     let (content, payload) = match record.service {
         Service::Sip => (Content::SIP, &record.bytes[..]),
         Service::Ng => (Content::NG, &record.bytes[..]),
-        Service::Rtp => (Content::RTP, &record.bytes[..]),
+        // RESP is not recorded, and has no number.
+        Service::Rtp | Service::Resp => (Content::RTP, &record.bytes[..]),
         Service::Diameter => {
             document = diameter(record, &summary);
             (Content::DIAMETER, document.as_bytes())

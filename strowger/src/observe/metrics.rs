@@ -270,7 +270,7 @@ impl Text {
     }
 
     fn functions(&mut self, answers: &Answers) {
-        let up = |(role, answer): &(Role, super::Answer)| {
+        let up = |(role, answer): &(&'static str, super::Answer)| {
             (vec![role.to_string()], u8::from(answer.census.is_some()))
         };
         self.family(&UP, answers.iter().map(up));
@@ -306,7 +306,8 @@ impl Text {
 
     /// What dashboards that were made for Kamailio's IMS modules ask for.
     fn kamailio(&mut self, answers: &Answers) {
-        let of = |role| answers.iter().find(|(r, a)| *r == role && a.census.is_some());
+        let of =
+            |role: Role| answers.iter().find(|(r, a)| *r == role.as_str() && a.census.is_some());
         let alive = |role, what| {
             of(role).and_then(|(_, a)| a.census.as_ref()).map(|census| census.count(what))
         };

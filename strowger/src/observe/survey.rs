@@ -9,8 +9,6 @@ use base::census::{self, Census, Tally};
 use diameter::node::status::{self, Status};
 use engine::{FunctionId, Handle};
 
-use crate::plan::Role;
-
 /// How long the answers may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long answers are good for all who ask: however many ask, functions are asked no more often.
@@ -27,13 +25,13 @@ pub struct Answer {
     pub diameter: Option<Status>,
 }
 
-/// What all functions say.
-pub type Answers = Vec<(Role, Answer)>;
+/// What all functions say, by their names.
+pub type Answers = Vec<(&'static str, Answer)>;
 
 /// Asks functions; the answers come back through [`report`](Survey::report).
 pub struct Survey {
     handle: Handle,
-    functions: Vec<(Role, FunctionId)>,
+    functions: Vec<(&'static str, FunctionId)>,
     /// Held by the one who asks: there is one question at a time.
     last: Mutex<Option<(Instant, Arc<Answers>)>>,
     heard: Mutex<Heard>,
@@ -48,7 +46,7 @@ struct Heard {
 
 impl Survey {
     /// A survey of these functions.
-    pub fn new(handle: Handle, functions: Vec<(Role, FunctionId)>) -> Survey {
+    pub fn new(handle: Handle, functions: Vec<(&'static str, FunctionId)>) -> Survey {
         let (last, heard) = (Mutex::default(), Mutex::default());
         Survey { handle, functions, last, heard, more: Condvar::new() }
     }

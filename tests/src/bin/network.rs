@@ -1,6 +1,6 @@
 //! A network and phones of ours as a process of its own: its first line on standard input is a
-//! [`Spec`], the others are orders (`NAME register`, `NAME call URI`, `NAME hangup`, `NAME text URI
-//! WORDS`, `NAME deregister`, `operator VERB …`, `talk`, `quit`); on standard output it reports, one line
+//! [`Spec`], the others are orders (`NAME register`, `NAME call URI`, `NAME hangup`, `NAME hold`,
+//! `NAME resume`, `NAME text URI WORDS`, `NAME deregister`, `operator VERB …`, `talk`, `quit`); on standard output it reports, one line
 //! of JSON each.
 #![allow(clippy::print_stdout, reason = "the other end of the pipe reads it")]
 
@@ -172,7 +172,7 @@ fn subscribers(spec: &Spec) -> Vec<Subscriber> {
 }
 
 fn phone_function(phone: &PhoneSpec, random: base::Random) -> FunctionSpec {
-    let at = SocketAddr::new(HERE.parse().expect("an address"), phone.port);
+    let at = SocketAddr::new(phone.address, phone.port);
     let (k, op) = (key(K), key(OP));
     let sqn = auth::sqn::Sqn::new(phone.seq, 0);
     let identity = format!("sip:{}@{DOMAIN}", phone.user);
@@ -214,6 +214,8 @@ fn phone_order(words: &[&str], call: Option<&CallId>) -> UeOrder {
             UeOrder::Message { to: (*to).to_owned(), text: words.join(" "), token: 1 }
         }
         (["hangup"], Some(call)) => UeOrder::Hangup(*call),
+        (["hold"], Some(call)) => UeOrder::Hold(*call),
+        (["resume"], Some(call)) => UeOrder::Resume(*call),
         _ => panic!("no order: {words:?}"),
     }
 }
@@ -281,6 +283,8 @@ fn phone_report(name: &str, what: &What, calls: &Calls) {
         }
         What::Answered { .. } => "answered",
         What::MediaFlowing { .. } => "media",
+        What::HeldByPeer { held: true, .. } => "held",
+        What::HeldByPeer { held: false, .. } => "taken back",
         What::OrderRefused { .. } => "refused",
         What::MessageReceived { body, .. } => {
             let text = String::from_utf8_lossy(body);

@@ -118,16 +118,15 @@ impl Process {
     /// If one of them heard something else, or does not learn that the call is over.
     pub fn part(&mut self, first: &str) {
         self.order(&format!("{first} hangup"));
-        let mut ended = Vec::new();
-        self.hears("both to hang up", |report| {
-            if report["what"] == "ended" {
-                ended.push(report.clone());
-            }
-            (ended.len() == 2).then_some(())
-        });
-        for report in ended {
+        for report in self.both_end() {
             assert_heard(&report, if report["phone"] == first { "bob" } else { "alice" });
         }
+    }
+
+    /// Waits until both phones report the end of their call.
+    pub fn both_end(&mut self) -> [Value; 2] {
+        let ended = |report: &Value| (report["what"] == "ended").then(|| report.clone());
+        ["the first end", "the second end"].map(|which| self.hears(which, ended))
     }
 
     /// Ends it and waits until its files are written.

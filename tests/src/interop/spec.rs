@@ -61,6 +61,8 @@ pub struct PhoneSpec {
     /// The highest sequence number (SEQ) that its SIM has seen; the HSS begins with 1.
     pub seq: u64,
     /// Where it listens.
+    pub address: IpAddr,
+    /// And at which port.
     pub port: u16,
     /// Where it registers.
     pub proxy: SocketAddr,
@@ -92,18 +94,28 @@ impl Spec {
     }
 
     fn phone(mut self, name: &str, user: &str, sim: bool, port: u16) -> Spec {
-        let proxy = SocketAddr::new(super::HERE.parse().expect("an address"), 5060);
+        let address: IpAddr = super::HERE.parse().expect("an address");
+        let proxy = SocketAddr::new(address, 5060);
         let says = if self.phones.is_empty() { "alice" } else { "bob" };
         self.phones.push(PhoneSpec {
             name: name.to_owned(),
             user: user.to_owned(),
             sim,
             seq: 0,
+            address,
             port,
             proxy,
             tcp: false,
             says: says.to_owned(),
         });
+        self
+    }
+
+    /// Nothing but phones, at this address, of a network elsewhere.
+    #[must_use]
+    pub fn phones_at(mut self, address: IpAddr, proxy: SocketAddr) -> Spec {
+        self.here = Some(BTreeMap::new());
+        self.phones.iter_mut().for_each(|phone| (phone.address, phone.proxy) = (address, proxy));
         self
     }
 

@@ -96,6 +96,13 @@ impl Access {
         (self.tcp, self.tls, self.remote) == (other.tcp, other.tls, other.remote)
     }
 
+    /// The same way, as another node wrote it: the flow is still ours.
+    pub(super) fn keep_flow(&mut self, known: &Access) {
+        if self.is_like(known) {
+            self.flow = known.flow;
+        }
+    }
+
     /// A connection ended.
     pub(super) fn closed(&mut self, flow: &Flow) {
         if self.flow.is_some_and(|own| key(&own) == key(flow)) {

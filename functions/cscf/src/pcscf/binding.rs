@@ -39,6 +39,9 @@ pub(super) struct Binding {
     /// programs do not say so.
     #[serde(default)]
     pub(super) reg_id: Option<u32>,
+    /// The Call-ID of our subscription to its reg event, if there is one.
+    #[serde(default)]
+    pub(super) subscription: Option<String>,
     /// Where it registered from.
     #[serde(flatten)]
     pub(super) access: Access,
@@ -61,6 +64,7 @@ impl Binding {
             service_route: Vec::new(),
             lifetime,
             reg_id: None,
+            subscription: None,
             access: Access::new(flow),
         }
     }
@@ -72,6 +76,7 @@ impl Binding {
             && self.contact == old.contact
             && self.service_route == old.service_route
             && self.reg_id == old.reg_id
+            && self.subscription == old.subscription
             && self.access.is_like(&old.access)
             && self.lifetime.is_covered(&old.lifetime, now)
     }
@@ -204,17 +209,32 @@ impl Bindings {
         Some(stored(Change::Delete { table: TABLE, key: record_key(id) }))
     }
 
-    /// Takes a record of the store. What is unreadable is left out; for what ran out while we were
-    /// down, returns what the store has to do.
-    pub(super) fn restore(&mut self, now: Instant, key: &[u8], value: &[u8]) -> Option<Output> {
+    /// Takes a record of the store, or of another node: the binding, unless it ran out while we were down;
+    /// then what the store has to do. What is unreadable is left out.
+    pub(super) fn restore(
+        &mut self,
+        now: Instant,
+        key: &[u8],
+        value: &[u8],
+    ) -> Option<Result<&Binding, Output>> {
         let mut binding = read(key, value)?;
         let id = binding.id;
         binding.lifetime = binding.lifetime.restored();
-        if binding.lifetime.end() > now {
-            self.insert(binding);
-            return None;
+        if binding.lifetime.end() <= now {
+            let change = Change::Delete { table: TABLE, key: record_key(id) };
+            return Some(Err(stored(change)));
         }
-        Some(stored(Change::Delete { table: TABLE, key: record_key(id) }))
+        if let Some(known) = self.by_id.get(&id) {
+            binding.access.keep_flow(&known.access);
+        }
+        self.insert(binding);
+        self.by_id.get(&id).map(Ok)
+    }
+
+    /// Another node forgot the phone of this record.
+    pub(super) fn forget(&mut self, now: Instant, key: &[u8]) -> Option<u64> {
+        let id = key.try_into().map(u64::from_be_bytes).ok()?;
+        self.remove(now, id).map(|_| id)
     }
 
     /// The next binding whose time is over.

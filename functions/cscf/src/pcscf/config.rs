@@ -1,5 +1,7 @@
 //! How a P-CSCF is set up.
 
+use std::net::SocketAddr;
+
 use base::Flow;
 use base::machine::Name;
 use base::trust::Networks;
@@ -16,6 +18,8 @@ pub struct PcscfConfig {
     pub host: String,
     /// Its port in URIs towards other functions; `None` leaves it out (5060 or by SRV).
     pub port: Option<u16>,
+    /// Where it listens: what phones, which need not know its name, find in URIs.
+    pub addresses: Vec<SocketAddr>,
     /// The visited network's name for P-Visited-Network-ID, RFC 7315 §4.3.
     pub network: String,
     /// Where REGISTER goes: the I-CSCF of the home network.
@@ -46,6 +50,7 @@ impl PcscfConfig {
             network: host.clone(),
             host,
             port: None,
+            addresses: Vec::new(),
             icscf,
             trust: Networks::default(),
             limits: LimitsConfig::default(),
@@ -67,6 +72,12 @@ impl PcscfConfig {
     /// message came in at.
     pub(super) fn is_us(&self, host: &str, port: Option<u16>, flow: &Flow) -> bool {
         own::is_named((&self.host, self.port), host, port, flow)
+    }
+
+    /// The same for a phone at this address whose flow is gone.
+    pub(super) fn address_towards(&self, phone: &str) -> String {
+        let address = own::address_like(&self.addresses, sip::uri::literal(phone));
+        address.map_or_else(|| self.sent_by(), |address| address.to_string())
     }
 
     /// The `host[:port]` that a phone on this flow reaches us by: the address that it already uses,

@@ -146,10 +146,20 @@ impl EmergencyCalls {
         known.then(|| stored(Change::Delete { table: EMERGENCY_TABLE, key: key(id) }))
     }
 
-    /// Takes a record of the store; what is unreadable is left out.
+    /// Takes a record of the store, or of another node; what is unreadable is left out.
     pub(super) fn restore(&mut self, now: Instant, key: &[u8], value: &[u8]) {
-        if let Some((id, call)) = read(key, value) {
+        if let Some((id, mut call)) = read(key, value) {
+            if let Some(known) = self.by_id.get(&id) {
+                call.access.keep_flow(&known.access);
+            }
             self.insert(now, id, EmergencyCall { answered: true, ..call });
+        }
+    }
+
+    /// Another node saw the end of the call of this record.
+    pub(super) fn forget(&mut self, key: &[u8]) {
+        if let Ok(id) = key.try_into().map(u64::from_be_bytes) {
+            self.remove(id);
         }
     }
 

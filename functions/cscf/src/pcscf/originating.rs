@@ -106,20 +106,31 @@ impl Pcscf {
         flow: &Flow,
         upwards: bool,
     ) {
+        let address = self.config.address_for(flow);
+        self.record_routes(request, (kind, id), (&address, flow.transport), upwards);
+    }
+
+    /// The same for a phone that knows us by this address and transport.
+    pub(super) fn record_routes(
+        &self,
+        request: &mut Message,
+        (kind, id): (&str, u64),
+        (phone, by): (&str, Transport),
+        upwards: bool,
+    ) {
         if matches!(
             request.method(),
             Some(Method::Register | Method::Message | Method::Options | Method::Publish)
         ) {
             return;
         }
-        let transport = match flow.transport {
+        let transport = match by {
             Transport::Udp => "",
             Transport::Tls => ";transport=tls",
             Transport::Tcp | Transport::Wire => ";transport=tcp",
         };
-        let phone = self.config.address_for(flow);
         // RFC 3261 §16.6 step 4: who is asked for by sips is told of sips.
-        let secure = flow.transport == Transport::Tls && request.uri().starts_with("sips:");
+        let secure = by == Transport::Tls && request.uri().starts_with("sips:");
         let scheme = if secure { "sips" } else { "sip" };
         let phone = format!("<{scheme}:{kind}.{id:x}@{phone}{transport};lr>");
         let network = format!("<sip:{kind}.{id:x}@{};lr>", self.config.sent_by());

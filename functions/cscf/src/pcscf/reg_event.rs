@@ -11,6 +11,7 @@ use sip::reginfo::{self, RegInfo, State};
 use sip::{ClientId, Hop, Message, Method};
 
 use super::Pcscf;
+use super::binding::Binding;
 use crate::emergency::same_contact;
 use crate::proxy::Upstream;
 
@@ -37,36 +38,50 @@ impl Subscriptions {
         request.get(HeaderName::CallId).is_some_and(|call| self.by_call.contains_key(call))
     }
 
-    /// Whether there is one for this phone: none after a restart of ours, or if the S-CSCF ended it.
-    pub(super) fn has(&self, binding: u64) -> bool {
-        self.by_binding.contains_key(&binding)
+    /// The Call-ID of the one for this phone: none if the S-CSCF refused or ended it.
+    pub(super) fn of(&self, binding: u64) -> Option<&str> {
+        self.by_binding.get(&binding).map(String::as_str)
     }
 
-    /// The answer to a SUBSCRIBE: a refusal ends the subscription.
-    pub(super) fn answered(&mut self, client: ClientId, response: Result<Message, u16>) {
+    /// The answer to a SUBSCRIBE: a refusal ends the subscription of this phone.
+    pub(super) fn answered(
+        &mut self,
+        client: ClientId,
+        response: Result<Message, u16>,
+    ) -> Option<u64> {
         let status = response.map_or_else(|status| status, |response| response.status());
         if status < 200 {
-            return;
+            return None;
         }
-        if let Some(call) = self.asked.remove(&client)
-            && status >= 300
-        {
-            self.remove(&call);
+        let call = self.asked.remove(&client)?;
+        if status >= 300 { self.remove(&call) } else { None }
+    }
+
+    /// The binding was read from the store, or changed by another node.
+    pub(super) fn restore(&mut self, binding: &Binding) {
+        let known = self.by_binding.get(&binding.id);
+        if known != binding.subscription.as_ref() {
+            known.cloned().and_then(|call| self.remove(&call));
+        }
+        if let Some(call) = &binding.subscription {
+            self.insert(call, binding.id);
         }
     }
 
-    fn insert(&mut self, call: &str, binding: u64, client: ClientId) {
+    fn insert(&mut self, call: &str, binding: u64) {
         self.by_call.insert(call.to_owned(), binding);
         self.by_binding.insert(binding, call.to_owned());
-        self.asked.insert(client, call.to_owned());
     }
 
-    fn remove(&mut self, call: &str) {
-        let Some((call, binding)) = self.by_call.remove_entry(call) else { return };
+    /// Ends one; the phone that has none any more.
+    fn remove(&mut self, call: &str) -> Option<u64> {
+        let (call, binding) = self.by_call.remove_entry(call)?;
         self.ending.remove(&call);
-        if self.by_binding.get(&binding) == Some(&call) {
-            self.by_binding.remove(&binding);
+        if self.by_binding.get(&binding) != Some(&call) {
+            return None;
         }
+        self.by_binding.remove(&binding);
+        Some(binding)
     }
 
     /// The phone is gone; the S-CSCF will say so once more.
@@ -89,16 +104,29 @@ impl Subscriptions {
 }
 
 impl Pcscf {
-    /// Subscribes after a 200 to a REGISTER, unless there is a subscription already.
-    pub(super) fn subscribe(&mut self, now: Instant, binding: u64, identity: &str) {
-        let call = format!("{}@{}", self.random.token::<12>(), self.config.host);
+    /// The Call-ID of a new subscription.
+    pub(super) fn subscription(&mut self) -> String {
+        format!("{}@{}", self.random.token::<12>(), self.config.host)
+    }
+
+    /// The S-CSCF does not tell us of this phone any more.
+    pub(super) fn unsubscribed(&mut self, now: Instant, id: u64) {
+        if let Some(binding) = self.bindings.get(id) {
+            let binding = Binding { subscription: None, ..binding.clone() };
+            let save = self.bindings.save(now, binding);
+            self.outputs.extend(save);
+        }
+    }
+
+    /// Subscribes after a 200 to the first REGISTER.
+    pub(super) fn subscribe(&mut self, now: Instant, binding: u64, identity: &str, call: &str) {
         let us = format!("sip:{}", self.config.sent_by());
         let tag = self.random.token::<8>();
         let mut request = Message::request(Method::Subscribe, identity)
             .with(HeaderName::MaxForwards, "70")
             .with(HeaderName::From, format!("<{us}>;tag={tag}"))
             .with(HeaderName::To, format!("<{identity}>"))
-            .with(HeaderName::CallId, call.as_str())
+            .with(HeaderName::CallId, call)
             .with(HeaderName::CSeq, "1 SUBSCRIBE")
             .with(HeaderName::Contact, format!("<{us}>"))
             .with(HeaderName::PAssertedIdentity, format!("<{us}>"))
@@ -107,7 +135,8 @@ impl Pcscf {
             .with(HeaderName::Expires, "600000");
         self.add_charging_vector(&mut request);
         let client = self.proxy.send(now, request, Hop::Name(self.config.icscf.clone()));
-        self.subscriptions.insert(&call, binding, client);
+        self.subscriptions.insert(call, binding);
+        self.subscriptions.asked.insert(client, call.to_owned());
     }
 
     /// A NOTIFY about one of our phones.
@@ -117,8 +146,10 @@ impl Pcscf {
             return self.proxy.reply(now, upstream, 481);
         };
         let state = request.get(HeaderName::SubscriptionState).and_then(SubscriptionState::parse);
-        if state.is_some_and(|s| s.is_terminated()) {
-            self.subscriptions.remove(&call);
+        if state.is_some_and(|s| s.is_terminated())
+            && let Some(id) = self.subscriptions.remove(&call)
+        {
+            self.unsubscribed(now, id);
         }
         if request.content_type() == reginfo::CONTENT_TYPE {
             let body = String::from_utf8_lossy(request.body());

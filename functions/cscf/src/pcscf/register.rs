@@ -131,6 +131,11 @@ impl Pcscf {
             response.list(HeaderName::ServiceRoute).map(str::to_owned).collect();
         let default_identity = binding.identities[0].clone();
         let emergency = binding.emergency;
+        binding.subscription = self.subscriptions.of(pending.id).map(str::to_owned);
+        // §5.2.3: nobody watches an emergency registration.
+        let subscribes = !emergency && binding.subscription.is_none();
+        let call = subscribes.then(|| self.subscription());
+        binding.subscription = binding.subscription.or(call.clone());
         self.outputs.extend(self.bindings.save(now, binding));
         if first {
             let what = if emergency { " for emergency calls" } else { "" };
@@ -138,9 +143,8 @@ impl Pcscf {
             let event = Event::new(Severity::Info, "pcscf.registered", text);
             self.tell(event.impu(&pending.aor));
         }
-        // §5.2.3: nobody watches an emergency registration.
-        if !emergency && !self.subscriptions.has(pending.id) {
-            self.subscribe(now, pending.id, &default_identity);
+        if let Some(call) = call {
+            self.subscribe(now, pending.id, &default_identity, &call);
         }
     }
 

@@ -1,6 +1,6 @@
 //! From the network to the phone, TS 24.229 §5.2.6.4.
 
-use base::Instant;
+use base::{Instant, Transport};
 use sip::header::{HeaderName, NameAddr};
 use sip::{Hop, Message};
 
@@ -55,9 +55,11 @@ impl Pcscf {
     ) {
         match phone {
             Hop::Flow(flow) => self.record_route(request, (kind, id), flow, false),
-            Hop::Name(_) => {
-                let value = format!("<sip:{kind}.{id:x}@{};lr>", self.config.sent_by());
-                request.push_front(HeaderName::RecordRoute, value);
+            // We were started anew, or took the phone over: it knows us by the address that it used.
+            Hop::Name(name) => {
+                let address = self.config.address_towards(&name.host);
+                let by = name.transport.unwrap_or(Transport::Udp);
+                self.record_routes(request, (kind, id), (&address, by), false);
             }
         }
     }

@@ -1,11 +1,8 @@
 //! The reg event notifier, TS 24.229 §5.4.2, RFC 3680: who watches a user's registration is told of
 //! every change.
 
-use std::collections::BTreeMap;
-
 use base::Instant;
 use base::time::Duration;
-use base::timer::Expiries;
 use sip::header::{HeaderName, NameAddr, delta_seconds};
 use sip::reginfo::{
     self, Completeness, Contact as ContactInfo, ContactEvent, RegInfo, Registration, State,
@@ -14,6 +11,7 @@ use sip::{ClientId, Dialog, Message, Method, Stack, Uri};
 
 use super::profile::Profile;
 use super::user::{Contact, User};
+use super::watchers::{Watcher, WatcherId};
 use super::{Scscf, aor_of};
 use crate::proxy::{Refusal, Upstream};
 
@@ -22,56 +20,6 @@ const MAX_EXPIRES: u32 = 600_000;
 
 /// Subscriptions at most; beyond it a SUBSCRIBE gets a 503.
 const MAX_WATCHERS: usize = 500_000;
-
-/// A subscription.
-#[derive(Debug)]
-struct Watcher {
-    impi: String,
-    dialog: Dialog,
-    version: u32,
-    until: Instant,
-}
-
-/// All subscriptions, by Call-ID and the watcher's tag.
-#[derive(Debug, Default)]
-pub(super) struct Watchers {
-    by_id: BTreeMap<(String, String), Watcher>,
-    /// The watchers of each private identity.
-    by_impi: BTreeMap<String, Vec<(String, String)>>,
-    expiries: Expiries<(String, String)>,
-    notified: BTreeMap<ClientId, (String, String)>,
-}
-
-impl Watchers {
-    pub(super) fn len(&self) -> usize {
-        self.by_id.len()
-    }
-
-    pub(super) fn next_expiry(&self) -> Option<Instant> {
-        self.expiries.next()
-    }
-
-    fn insert(&mut self, id: (String, String), watcher: Watcher) {
-        self.remove(&id);
-        self.by_impi.entry(watcher.impi.clone()).or_default().push(id.clone());
-        self.by_id.insert(id, watcher);
-    }
-
-    fn remove(&mut self, id: &(String, String)) {
-        let Some(watcher) = self.by_id.remove(id) else { return };
-        self.expiries.remove(id);
-        if let Some(ids) = self.by_impi.get_mut(&watcher.impi) {
-            ids.retain(|other| other != id);
-            if ids.is_empty() {
-                self.by_impi.remove(&watcher.impi);
-            }
-        }
-    }
-
-    fn of(&self, impi: &str) -> Vec<(String, String)> {
-        self.by_impi.get(impi).cloned().unwrap_or_default()
-    }
-}
 
 impl Scscf {
     /// A new SUBSCRIBE to a user's reg event: from himself, his P-CSCF, or an application server.
@@ -86,7 +34,7 @@ impl Scscf {
         if !self.may_watch(request, user) {
             return Err(Refusal::new(403, "not allowed to watch this registration"));
         }
-        if self.watchers.by_id.len() >= MAX_WATCHERS {
+        if self.watchers.len() >= MAX_WATCHERS {
             return Err(Refusal::new(503, "too many subscriptions"));
         }
         let impi = user.impi.clone();
@@ -94,8 +42,7 @@ impl Scscf {
         let dialog = Dialog::of_request(request, &tag, false)
             .ok_or(Refusal::new(400, "a SUBSCRIBE needs a Contact"))?;
         let id = (dialog.call_id.clone(), dialog.remote_tag.clone());
-        let watcher = Watcher { impi, dialog, version: 0, until: now };
-        self.watchers.insert(id.clone(), watcher);
+        self.watchers.insert(id.clone(), Watcher::new(impi, dialog, now));
         self.accept(now, upstream, request, &id, &tag);
         Ok(())
     }
@@ -111,7 +58,7 @@ impl Scscf {
         let call = request.get(HeaderName::CallId).unwrap_or("");
         let id = (call.to_owned(), tag.unwrap_or("").to_owned());
         let gone = Refusal::new(481, "no such subscription");
-        let watcher = self.watchers.by_id.get_mut(&id).ok_or(gone.clone())?;
+        let watcher = self.watchers.get_mut(&id).ok_or(gone.clone())?;
         if !watcher.dialog.owns_request(request) {
             return Err(gone);
         }
@@ -127,7 +74,7 @@ impl Scscf {
         now: Instant,
         upstream: &Upstream,
         request: &Message,
-        id: &(String, String),
+        id: &WatcherId,
         tag: &str,
     ) {
         let asked = request.get(HeaderName::Expires).and_then(delta_seconds).unwrap_or(3600);
@@ -141,22 +88,20 @@ impl Scscf {
         }
         self.proxy.respond(now, upstream, response);
         let until = now + Duration::from_secs(u64::from(seconds));
-        let Some(watcher) = self.watchers.by_id.get_mut(id) else { return };
-        watcher.until = until;
-        self.watchers.expiries.set(until, id.clone());
+        self.watchers.prolong(id, until);
         self.notify_all(now, id, (seconds == 0).then_some("timeout"));
     }
 
     /// Ends subscriptions that were not refreshed, RFC 6665 §4.2.2.
     pub(super) fn expire_subscriptions(&mut self, now: Instant) {
-        while let Some(id) = self.watchers.expiries.due(now) {
+        while let Some(id) = self.watchers.expired(now) {
             self.notify_all(now, &id, Some("timeout"));
         }
     }
 
     /// Tells one watcher the whole state; `ended` is why it is the last time.
-    fn notify_all(&mut self, now: Instant, id: &(String, String), ended: Option<&str>) {
-        let Some(watcher) = self.watchers.by_id.get(id) else { return };
+    fn notify_all(&mut self, now: Instant, id: &WatcherId, ended: Option<&str>) {
+        let Some(watcher) = self.watchers.get(id) else { return };
         let contacts = self.users.get(&watcher.impi).map(|u| u.contacts.clone());
         let contacts = contacts.unwrap_or_default().into_iter().filter(|c| !c.emergency);
         let events: Vec<_> = contacts.map(|c| (c, ContactEvent::Registered)).collect();
@@ -208,8 +153,15 @@ impl Scscf {
         }
         let over = after().next().is_none();
         let completeness = if over { Completeness::Full } else { Completeness::Partial };
-        let watchers = self.watchers.of(impi);
-        for id in watchers {
+        for id in self.watchers.of(impi) {
+            if !over && self.watchers.get(&id).is_some_and(|watcher| watcher.taken_over) {
+                // RFC 3680 §5.2: only the full state mends what the watcher missed.
+                let known = |c: &&Contact| !events.iter().any(|(other, _)| other.is_same(c));
+                let others = after().filter(known).map(|c| (c.clone(), ContactEvent::Registered));
+                let all: Vec<_> = events.iter().cloned().chain(others).collect();
+                self.notify(now, &id, &all, Completeness::Full, None);
+                continue;
+            }
             self.notify(now, &id, &events, completeness, over.then_some("noresource"));
         }
     }
@@ -241,12 +193,12 @@ impl Scscf {
     fn notify(
         &mut self,
         now: Instant,
-        id: &(String, String),
+        id: &WatcherId,
         events: &[(Contact, ContactEvent)],
         completeness: Completeness,
         ended: Option<&str>,
     ) {
-        let Some(watcher) = self.watchers.by_id.get(id) else { return };
+        let Some(watcher) = self.watchers.get(id) else { return };
         let Some(user) = self.users.get(&watcher.impi) else { return self.watchers.remove(id) };
         let identities: Vec<_> = user.profile.usable().map(|aor| (aor.to_owned(), None)).collect();
         self.notify_of(now, id, events, &identities, completeness, ended);
@@ -255,15 +207,15 @@ impl Scscf {
     fn notify_of(
         &mut self,
         now: Instant,
-        id: &(String, String),
+        id: &WatcherId,
         events: &[(Contact, ContactEvent)],
         identities: &[(String, Option<ContactEvent>)],
         completeness: Completeness,
         ended: Option<&str>,
     ) {
-        let Some(watcher) = self.watchers.by_id.get_mut(id) else { return };
-        let body = document(now, events, identities, completeness, watcher.version).to_xml();
-        watcher.version += 1;
+        let Some((watcher, version)) = self.watchers.next_number(id) else { return };
+        watcher.taken_over = false;
+        let body = document(now, events, identities, completeness, version).to_xml();
         let mut request = watcher.dialog.request(Method::Notify);
         let state = match ended {
             Some(reason) => format!("terminated;reason={reason}"),

@@ -189,14 +189,24 @@ impl Users {
         Some((user, stored(Change::Delete { table: TABLE, key })))
     }
 
-    /// Takes a record of the store; what is unreadable is left out.
+    /// Takes a record of the store, or of another node; what is unreadable is left out.
     pub(super) fn restore(&mut self, value: &[u8]) {
         let Some(mut user) = read(value) else { return };
         for contact in &mut user.contacts {
             contact.lifetime = contact.lifetime.restored();
         }
+        for aor in self.by_impi.get(&user.impi).map(User::aors).unwrap_or_default() {
+            self.by_aor.remove(&aor);
+        }
         self.name(&user);
         self.insert(user);
+    }
+
+    /// Another node took the user of this record out.
+    pub(super) fn forget(&mut self, key: &[u8]) {
+        if let Ok(impi) = std::str::from_utf8(key) {
+            self.remove(impi);
+        }
     }
 
     /// The next user with a contact whose time is over.

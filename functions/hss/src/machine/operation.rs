@@ -82,6 +82,8 @@ pub(super) enum Task {
 #[derive(Clone, Debug)]
 pub(super) struct Push {
     host: String,
+    /// The host of the S-CSCF's SIP URI: several nodes may stand behind it.
+    server: Option<String>,
     what: What,
     attempts: u32,
 }
@@ -155,6 +157,13 @@ impl Hss {
     fn send_push(&mut self, now: Instant, id: u64, mut push: Push) {
         let realm = self.node.config().origin_realm.clone();
         push.attempts += 1;
+        if !self.node.is_open(&push.host)
+            && let Some(server) = &push.server
+        {
+            // A node that shares the S-CSCF's records serves the user as well.
+            let node = self.node.open_peers().find(|peer| is_node_of(peer, server));
+            push.host = node.map_or(push.host, str::to_owned);
+        }
         let request = match &push.what {
             What::Termination { rtr, .. } => cx::request(rtr, &realm, Some(&push.host)),
             What::Profile { ppr, .. } => cx::request(ppr, &realm, Some(&push.host)),
@@ -281,6 +290,13 @@ impl Hss {
     }
 }
 
+/// Whether a Diameter identity is that of a node behind a server's name: `NODE.SERVER`.
+fn is_node_of(identity: &str, server: &str) -> bool {
+    let end = identity.len().saturating_sub(server.len());
+    identity.get(end..).is_some_and(|end| end.eq_ignore_ascii_case(server))
+        && identity[..end].strip_suffix('.').is_some_and(|node| !node.is_empty())
+}
+
 enum Told {
     Yes,
     Unknown,
@@ -301,7 +317,8 @@ fn next(
         reason: DeregistrationReason { code, info },
     };
     let to = |registration: &Registration, what| {
-        registration.diameter_host().map(|host| Push { host, what, attempts: 0 })
+        let server = registration.server_host();
+        registration.diameter_host().map(|host| Push { host, server, what, attempts: 0 })
     };
     let all = |of: &Registration| of.states.keys().cloned().collect::<Vec<String>>();
     let removed = || Some("the subscription has ended".to_owned());
@@ -310,7 +327,7 @@ fn next(
         // Whoever registered since is not meant.
         Task::Again { host, rtr } => (!registration.is_served()).then(|| {
             let what = What::Termination { rtr, sets: Vec::new() };
-            Push { host, what, attempts: 0 }
+            Push { host, server: None, what, attempts: 0 }
         }),
         Task::Operation(OperationKind::Removed { before }) => {
             let served = if registration.is_served() { registration } else { &before };

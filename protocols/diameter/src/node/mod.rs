@@ -359,6 +359,12 @@ impl Node {
         peers.any(|peer| peer.state.open().is_some() && peer.host.eq_ignore_ascii_case(host))
     }
 
+    /// The DiameterIdentities of all peers that are open.
+    pub fn open_peers(&self) -> impl Iterator<Item = &str> + '_ {
+        let open = self.peers.values().filter(|peer| peer.state.open().is_some());
+        open.map(|peer| peer.host.as_str())
+    }
+
     fn mint(&mut self) -> u64 {
         self.next_id += 1;
         (self.config.id_base & (0xff << 56)) | self.next_id & ((1 << 56) - 1)

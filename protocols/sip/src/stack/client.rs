@@ -256,6 +256,7 @@ impl Stack {
                 format!("response {} to no request of ours from {}", message.status(), flow.remote);
             return self.log(Severity::Debug, "sip.stray_response", text);
         };
+        self.failed.answers((flow.transport, flow.remote));
         let Some(record) = self.clients.get_mut(slot) else { return };
         let status = message.status();
         let effects = match &mut record.machine {
@@ -346,6 +347,9 @@ impl Stack {
     /// The target did not work: the next one, or failure.
     pub(super) fn target_failed(&mut self, now: Instant, slot: Slot) {
         let Some(record) = self.clients.get_mut(slot) else { return };
+        if let Route::Flow(flow) = record.route {
+            self.failed.failed(now, (flow.transport, flow.remote));
+        }
         record.retransmit = None;
         record.expire = None;
         record.machine = Machine::Unsent;

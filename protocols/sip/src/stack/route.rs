@@ -69,6 +69,7 @@ impl Stack {
             }
             record.targets.push(target);
         }
+        self.failed.put_last(now, &mut record.targets);
         record.targets.reverse();
         if record.targets.is_empty() {
             self.target_failed(now, slot)
@@ -118,6 +119,7 @@ impl Stack {
     /// A connection could not be made.
     pub fn open_failed(&mut self, now: Instant, open: OpenId) {
         let Some(opening) = self.opening.remove(&open) else { return };
+        self.failed.failed(now, (opening.target.transport, opening.target.endpoint));
         for slot in opening.waiting {
             self.target_failed(now, slot);
         }

@@ -96,6 +96,7 @@ fn asked(role: Role) -> &'static str {
     match role.service() {
         Service::Diameter => "a capabilities exchange (CER)",
         Service::Ng | Service::Rtp => "an NG ping",
+        Service::Resp => "PING",
         Service::Sip => "OPTIONS",
     }
 }
@@ -104,6 +105,7 @@ fn protocol(role: Role) -> &'static str {
     match role.service() {
         Service::Diameter => "Diameter",
         Service::Ng | Service::Rtp => "NG",
+        Service::Resp => "RESP",
         Service::Sip => "SIP",
     }
 }

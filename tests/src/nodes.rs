@@ -1,0 +1,128 @@
+//! A network in which two nodes share what they know of registrations.
+
+use std::cell::Cell;
+use std::net::IpAddr;
+
+use base::Transport;
+use base::machine::Order;
+use engine::sim::{HostId, Process, Simulation, Weather};
+use strowger::plan::{Plan, Role, Seam};
+use strowger::shared::SharedPlan;
+
+use crate::network::{DOMAIN, Network, packet_path, provisioner};
+use crate::valkey::{Day, Valkey};
+
+/// Two S-CSCFs of one name, a P-CSCF that another one can replace, and the server that they share.
+pub struct Nodes {
+    /// The network; `hosts` has the first S-CSCF.
+    pub network: Network,
+    /// The S-CSCFs, in the order in which the others ask them.
+    pub scscf: [HostId; 2],
+    /// The P-CSCF's address: whoever is started there is a new node with an empty disk.
+    pub pcscf: HostId,
+    /// The server.
+    pub valkey: HostId,
+}
+
+const HOME: u8 = 1;
+const RELAY: u8 = 2;
+const PCSCF: u8 = 3;
+const VALKEY: u8 = 4;
+const SCSCF: [u8; 2] = [5, 6];
+
+fn address(host: u8) -> IpAddr {
+    IpAddr::from([10, 255, 0, host])
+}
+
+/// What a host runs. It finds the others by their addresses.
+fn plan(roles: &[Role], host: u8, node: &str) -> Plan {
+    let mut plan = Plan::all_in_one(DOMAIN);
+    plan.here =
+        roles.iter().map(|r| (*r, vec![(address(host), r.default_port()).into()])).collect();
+    let places: [(Role, &[u8]); 5] = [
+        (Role::Hss, &[HOME]),
+        (Role::Icscf, &[HOME]),
+        (Role::Media, &[RELAY]),
+        (Role::Pcscf, &[PCSCF]),
+        (Role::Scscf, &SCSCF),
+    ];
+    for (role, hosts) in places.into_iter().filter(|(role, _)| !roles.contains(role)) {
+        let seam = |transport: Transport| {
+            move |host: &u8| Seam {
+                transport,
+                address: (address(*host), role.default_port()).into(),
+            }
+        };
+        let seams = role.transports().iter().flat_map(|t| hosts.iter().map(seam(*t)));
+        plan.elsewhere.insert(role, seams.collect());
+    }
+    plan.media = vec![address(RELAY)];
+    plan.media_ports = 10_000..=59_999;
+    plan.trusted = [HOME, RELAY, PCSCF, SCSCF[0], SCSCF[1]].map(|host| (address(host), 32)).into();
+    plan.shared = Some(SharedPlan {
+        servers: vec![(address(VALKEY).to_string(), None)],
+        node: node.to_owned(),
+        ..SharedPlan::default()
+    });
+    plan
+}
+
+impl Nodes {
+    /// A network without phones.
+    pub fn new(seed: u64, weather: Weather) -> Nodes {
+        let mut sim = Simulation::new(seed, weather).framing(strowger::framing::framings);
+        let hosts: [(&str, &[Role], u8); 5] = [
+            ("home", &[Role::Hss, Role::Icscf], HOME),
+            ("media", &[Role::Media], RELAY),
+            ("pcscf", &[Role::Pcscf], PCSCF),
+            ("scscf-a", &[Role::Scscf], SCSCF[0]),
+            ("scscf-b", &[Role::Scscf], SCSCF[1]),
+        ];
+        for (_, roles, host) in hosts {
+            for (name, service, places) in strowger::assembly::topology(&plan(roles, host, "x")) {
+                sim.name(&name, service, places);
+            }
+        }
+        let valkey = sim.host("valkey", address(VALKEY), |_| Valkey::spec(address(VALKEY)).into());
+        let ids = hosts.map(|(name, roles, host)| {
+            let starts = Cell::new(0);
+            sim.host(name, address(host), move |mut boot| {
+                starts.set(starts.get() + 1);
+                let plan = plan(roles, host, &format!("{name}-{}", starts.get()));
+                let mut functions = strowger::assembly::functions(&plan, &mut boot.random);
+                if roles.contains(&Role::Hss) {
+                    functions.push(provisioner());
+                }
+                let relay = roles.contains(&Role::Media).then(|| packet_path(&plan));
+                Process { functions, relay }
+            })
+        });
+        let [home, media, pcscf, a, b] = ids;
+        let hosts = [
+            (Role::Hss, home),
+            (Role::Icscf, home),
+            (Role::Media, media),
+            (Role::Pcscf, pcscf),
+            (Role::Scscf, a),
+        ];
+        let network = Network::of(sim, home, hosts.into(), address(PCSCF));
+        Nodes { network, scscf: [a, b], pcscf, valkey }
+    }
+
+    /// How the server is from now on.
+    pub fn server(&mut self, day: Day) {
+        assert!(self.network.sim.order(self.valkey, "valkey", day.order()), "the server runs");
+    }
+
+    /// Tells a function something.
+    pub fn order(&mut self, host: HostId, function: &str, order: Order) {
+        assert!(self.network.sim.order(host, function, order), "{function} runs");
+    }
+
+    /// How many records a node has, how many of its changes the server has not, and whether that is away.
+    pub fn shares(&mut self, host: HostId) -> (usize, usize, bool) {
+        let census = self.network.census(host, strowger::shared::NAME);
+        let away = census.count("servers away") > 0;
+        (census.count("shared records"), census.count("changes not shared yet"), away)
+    }
+}
