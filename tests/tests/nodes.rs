@@ -3,6 +3,7 @@
 
 use base::time::Duration;
 use engine::sim::{HostId, Weather};
+use strowger::provision::Ask;
 use strowger_tests::nodes::Nodes;
 use strowger_tests::scenario::WEATHER;
 use strowger_tests::valkey::Day;
@@ -109,6 +110,42 @@ fn another_s_cscf_serves_the_users_of_one_that_died() {
             hang_up(&mut nodes.network, &again, side);
         }
     }
+}
+
+/// What one S-CSCF forgets, the other one forgets, too.
+#[test]
+fn a_user_who_leaves_is_gone_everywhere() {
+    let mut nodes = Nodes::new(1, Weather::CALM);
+    let [_, bob] = registered(&mut nodes);
+    let [a, b] = nodes.scscf;
+    nodes.network.order(bob, UeOrder::Deregister);
+    nodes.network.run(Duration::from_secs(2));
+    for host in [a, b] {
+        let census = nodes.network.census(host, "scscf");
+        assert_eq!((census.count("bindings"), census.count("watchers")), (1, 2));
+    }
+    nodes.network.sim.crash(a);
+    nodes.network.order(bob, UeOrder::Register);
+    nodes.network.run(Duration::from_secs(40));
+    assert_eq!(nodes.network.census(b, "scscf").count("bindings"), 2);
+}
+
+/// The HSS ends a registration at the S-CSCF that is there, which tells the P-CSCF, and the phone, as they
+/// asked the one that died.
+#[test]
+fn the_network_ends_a_registration_at_another_node() {
+    let mut nodes = Nodes::new(1, Weather::CALM);
+    let [_, bob] = registered(&mut nodes);
+    let [a, b] = nodes.scscf;
+    nodes.network.sim.crash(a);
+    nodes.network.run(SOON);
+    let names = vec![format!("00101{:010}@{}", bob.number, strowger_tests::network::DOMAIN)];
+    let ask = Ask::Deregister { names, again: false, reason: None };
+    nodes.network.operator(ask).expect("bob is a subscriber");
+    nodes.network.run(SOON);
+    assert_eq!(nodes.network.census(b, "scscf").count("bindings"), 1);
+    let pcscf = nodes.pcscf;
+    assert_eq!(nodes.network.census(pcscf, "pcscf").count("bindings"), 1);
 }
 
 /// It comes back and knows everything that happened meanwhile.
