@@ -28,6 +28,7 @@ pub(crate) use read::role_help;
 use crate::api::ApiConfig;
 use crate::observe::Observe;
 use crate::plan::{Plan, Role, Seam};
+use crate::resp_door::RespPlan;
 use crate::shared::SharedPlan;
 use crate::tls::TlsPlan;
 
@@ -88,6 +89,8 @@ pub struct Config {
     pub observe: Observe,
     /// The HTTP API.
     pub api: ApiConfig,
+    /// The door for redis-cli.
+    pub resp: RespPlan,
     /// The algorithms of SIP Digest, the most preferred first.
     pub digest: Option<Vec<Algorithm>>,
     /// The shortest registration in seconds.
@@ -129,7 +132,9 @@ impl Config {
         let folder = path.parent().unwrap_or(Path::new(""));
         let TlsPlan { certificate, key, ca, .. } = &mut config.tls;
         let password = &mut config.shared.password;
-        let files = [&mut config.store, &mut config.api.token, certificate, key, ca, password];
+        let door = &mut config.resp.password;
+        let files =
+            [&mut config.store, &mut config.api.token, certificate, key, ca, password, door];
         for file in files.into_iter().flatten() {
             *file = folder.join(&*file);
         }
@@ -182,6 +187,7 @@ impl Config {
         plan.tls.clone_from(&self.tls);
         plan.tls.here.retain(|role, _| plan.here.contains_key(role));
         plan.shared = (!self.shared.servers.is_empty()).then(|| self.shared.clone());
+        plan.resp.clone_from(&self.resp);
         plan.trusted.clone_from(&self.trusted);
         let [requests, burst] = self.limits;
         plan.limits.requests_per_second = requests.unwrap_or(plan.limits.requests_per_second);

@@ -30,6 +30,7 @@ pub mod provision;
 pub mod recorder;
 pub mod relay;
 pub mod reload;
+pub mod resp_door;
 pub mod run;
 pub mod shared;
 pub mod state;

@@ -13,6 +13,7 @@ use cscf::ecscf::config::Centre;
 use cscf::emergency::EmergencyNumbers;
 use hss::profile::FilterCriteria;
 
+use crate::resp_door::RespPlan;
 use crate::shared::SharedPlan;
 use crate::tls::TlsPlan;
 
@@ -185,6 +186,8 @@ pub struct Plan {
     pub anchor_media: bool,
     /// Where registrations are shared with other nodes, if they are.
     pub shared: Option<SharedPlan>,
+    /// Where redis-cli may look into the store.
+    pub resp: RespPlan,
 }
 
 impl Plan {
@@ -214,6 +217,7 @@ impl Plan {
             min_expires: 60,
             anchor_media: true,
             shared: None,
+            resp: RespPlan::default(),
         }
     }
 

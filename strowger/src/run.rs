@@ -28,7 +28,8 @@ use crate::provision::{Provisioner, Started};
 use crate::recorder::{LIMITS, Recorder};
 use crate::relay::RtpForward;
 use crate::reload::{Reload, Reloadable};
-use crate::shared::{self, SharedError};
+use crate::resp_door;
+use crate::shared::{self, PasswordError};
 use crate::state::State;
 use crate::tls;
 
@@ -47,9 +48,9 @@ pub enum StartError {
     /// The control door cannot be opened.
     #[error(transparent)]
     Door(#[from] DoorError),
-    /// Nothing can be shared.
+    /// A password cannot be read.
     #[error(transparent)]
-    Shared(#[from] SharedError),
+    Password(#[from] PasswordError),
     /// There is no TLS.
     #[error(transparent)]
     Tls(#[from] tls::TlsFailure),
@@ -65,6 +66,8 @@ pub type Listen = Box<dyn FnMut(&str, Report) + Send>;
 pub struct Process {
     live: Live,
     functions: BTreeMap<Role, FunctionId>,
+    /// The door for redis-cli.
+    resp: Option<FunctionId>,
     desk: Arc<Desk>,
     recorder: Recorder,
     events: Events,
@@ -134,6 +137,7 @@ impl Process {
             let ports = plan.media_ports.clone();
             live.relay(RelayConfig { ports, ..RelayConfig::default() }, RtpForward::default())?;
         }
+        let resp = resp_door::function(&plan.resp)?.map(|door| live.add(door)).transpose()?;
         // The last one, so that all others are started when it is.
         let provisioner = live.add(FunctionSpec {
             name: "provisioner".to_owned(),
@@ -170,6 +174,7 @@ impl Process {
         Ok(Process {
             live,
             functions,
+            resp,
             desk,
             recorder,
             events: Events::default(),
@@ -214,7 +219,8 @@ impl Process {
     pub fn listening(&self) -> Vec<(&'static str, Listener)> {
         let name = |id: FunctionId| {
             let found = self.functions.iter().find(|(_, other)| **other == id);
-            found.map_or("?", |(role, _)| role.as_str())
+            let door = self.resp == Some(id);
+            found.map_or(if door { "resp" } else { "?" }, |(role, _)| role.as_str())
         };
         self.live.listening().iter().map(|(id, listener)| (name(*id), *listener)).collect()
     }

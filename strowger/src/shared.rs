@@ -1,7 +1,7 @@
 //! What several nodes share: which tables, and the function that keeps them on a Valkey or Redis server.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base::machine::Name;
 use base::redact::Secret;
@@ -28,24 +28,39 @@ pub struct SharedPlan {
     pub floating: Vec<IpAddr>,
 }
 
-/// Why nothing can be shared.
+/// Why there is no password.
 #[derive(Debug, thiserror::Error)]
-#[error("[shared] password: {} cannot be read: {error}", .path.display())]
-pub struct SharedError {
+#[error("[{section}] password: {} cannot be read: {error}", .path.display())]
+pub struct PasswordError {
+    section: &'static str,
     path: PathBuf,
     error: std::io::Error,
 }
 
+/// The password in a file that a section names, without the line's end.
+///
+/// # Errors
+/// If the file cannot be read.
+pub(crate) fn read_password(
+    section: &'static str,
+    path: Option<&Path>,
+) -> Result<Option<Secret<String>>, PasswordError> {
+    let Some(path) = path else { return Ok(None) };
+    let text = std::fs::read_to_string(path).map_err(|error| PasswordError {
+        section,
+        path: path.to_owned(),
+        error,
+    })?;
+    Ok(Some(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned())))
+}
+
 impl SharedPlan {
-    /// The password, without the line's end.
+    /// The servers' password.
     ///
     /// # Errors
     /// If its file cannot be read.
-    pub fn password(&self) -> Result<Option<Secret<String>>, SharedError> {
-        let Some(path) = &self.password else { return Ok(None) };
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| SharedError { path: path.clone(), error })?;
-        Ok(Some(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned())))
+    pub fn password(&self) -> Result<Option<Secret<String>>, PasswordError> {
+        read_password("shared", self.password.as_deref())
     }
 }
 

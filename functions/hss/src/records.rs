@@ -77,6 +77,28 @@ pub fn parse_subscriber(value: &[u8]) -> Result<Subscriber, RecordError> {
     parse::<Document>(value)?.subscriber()
 }
 
+/// A record of [`SUBSCRIBER`] with as many stars in the place of keys and of H(A1).
+pub fn without_secrets(value: &[u8]) -> Vec<u8> {
+    fn mask(value: &mut serde_json::Value) {
+        match value {
+            // Keys and hashes are 32 digits at least.
+            serde_json::Value::String(text)
+                if text.len() >= 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) =>
+            {
+                *text = "*".repeat(text.len());
+            }
+            serde_json::Value::Object(members) => members.values_mut().for_each(mask),
+            serde_json::Value::Array(values) => values.iter_mut().for_each(mask),
+            _ => {}
+        }
+    }
+    let Ok(mut document) = serde_json::from_slice::<serde_json::Value>(value) else {
+        return vec![b'*'; value.len()];
+    };
+    document.get_mut("credential").into_iter().for_each(mask);
+    document.to_string().into_bytes()
+}
+
 /// The private identity that a record of [`IDENTITY`] tells.
 pub fn parse_identity(value: &[u8]) -> Result<String, RecordError> {
     parse::<Owner>(value).map(|owner| owner.impi)

@@ -21,15 +21,18 @@
 //! - [`SharedConfig`]: which server, which node.
 //! - [`Shared`]: the function that keeps the records, see `base::Function::keeps`.
 //! - `connection`: commands and their answers on one connection. `command`: what is said on it.
+//! - [`Door`]: apart from all that, a read-only door into a store for `redis-cli`.
 //! - `records`: what is known of each record, and what becomes of it.
 #![forbid(unsafe_code)]
 
 mod command;
 mod config;
 mod connection;
+mod door;
 mod machine;
 mod records;
 
 pub use command::{Held, SCRIPT};
 pub use config::SharedConfig;
+pub use door::{Door, DoorConfig};
 pub use machine::Shared;

@@ -7,24 +7,37 @@ use crate::{Malformed, Value};
 
 /// Arrays within arrays.
 const DEPTH: usize = 8;
-/// Elements of all arrays of one value.
-const ELEMENTS: usize = 1 << 20;
 
 /// Puts the units of one stream together.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Reader {
     /// The arrays that are not whole yet, the outermost first: how many elements are missing, and those
     /// that came.
     open: Vec<(usize, Vec<Value>)>,
-    elements: usize,
+    /// Elements and bytes of the value that is not whole yet, and how many there may be.
+    so_far: [usize; 2],
+    most: [usize; 2],
+}
+
+impl Default for Reader {
+    /// A reader of what a server that is believed says.
+    fn default() -> Reader {
+        Reader::bounded(1 << 20, 64 << 20)
+    }
 }
 
 impl Reader {
+    /// A reader of values with so many elements and bytes at most.
+    pub fn bounded(elements: usize, bytes: usize) -> Reader {
+        Reader { open: Vec::new(), so_far: [0, 0], most: [elements, bytes] }
+    }
+
     /// Takes one unit; the value that is whole with it.
     ///
     /// # Errors
     /// If the unit is none. The stream cannot be read any further then.
     pub fn push(&mut self, unit: &Bytes) -> Result<Option<Value>, Malformed> {
+        self.count([0, unit.len()])?;
         let mut value = match self.read(unit)? {
             Some(value) => value,
             None => return Ok(None),
@@ -38,8 +51,18 @@ impl Reader {
             let whole = self.open.pop().map(|(_, values)| values);
             value = Value::Array(whole);
         }
-        self.elements = 0;
+        self.so_far = [0, 0];
         Ok(Some(value))
+    }
+
+    fn count(&mut self, [elements, bytes]: [usize; 2]) -> Result<(), Malformed> {
+        let sum = [self.so_far[0].saturating_add(elements), self.so_far[1].saturating_add(bytes)];
+        self.so_far = sum;
+        let [most_elements, most_bytes] = self.most;
+        if sum[0] > most_elements || sum[1] > most_bytes {
+            return Err(Malformed::TooMuch);
+        }
+        Ok(())
     }
 
     /// The value of a unit, unless it is the head of an array with elements.
@@ -62,8 +85,8 @@ impl Reader {
                 None => Value::Array(None),
                 Some(0) => Value::Array(Some(Vec::new())),
                 Some(length) => {
-                    self.elements = self.elements.saturating_add(length);
-                    if self.open.len() >= DEPTH || self.elements > ELEMENTS {
+                    self.count([length, 0])?;
+                    if self.open.len() >= DEPTH {
                         return Err(Malformed::TooMuch);
                     }
                     self.open.push((length, Vec::new()));

@@ -58,4 +58,12 @@ proptest! {
 fn an_array_has_bounds() {
     assert_eq!(read(b"*1048577\r\n"), Err(Malformed::TooMuch));
     assert_eq!(read(&b"*1\r\n".repeat(9)), Err(Malformed::TooMuch));
+    let mut reader = Reader::bounded(2, 20);
+    assert_eq!(reader.push(&Bytes::from_static(b"*3\r\n")), Err(Malformed::TooMuch));
+    let mut reader = Reader::bounded(2, 20);
+    assert_eq!(reader.push(&Bytes::from_static(b"*2\r\n")), Ok(None));
+    let long = Bytes::from_static(b"$12\r\n123456789012\r\n");
+    assert_eq!(reader.push(&long), Err(Malformed::TooMuch));
+    let mut reader = Reader::bounded(2, 20);
+    assert!((0..3).all(|_| reader.push(&Bytes::from_static(b"$9\r\n123456789\r\n")).is_ok()));
 }

@@ -69,6 +69,7 @@ impl Config {
             media_ports: self.media_ports,
             connections: self.connections,
             shared: self.shared.clone(),
+            resp: self.resp.clone(),
             ..new
         };
         next.tls.here.clone_from(&self.tls.here);

@@ -317,6 +317,21 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
         ],
     ),
     (
+        "resp",
+        &[
+            fixed(
+                "listen",
+                Kind::Listen,
+                "Addresses where redis-cli may look into the store and change nothing; without one there is none.",
+            ),
+            fixed(
+                "password",
+                Kind::Path,
+                "The file with the password that clients have to say (AUTH). Unless told: none.",
+            ),
+        ],
+    ),
+    (
         "registration",
         &[
             key("min_expires", Kind::Seconds, "The shortest registration. Unless told: 60."),

@@ -118,6 +118,8 @@ impl Reader {
             ("registration", "max_expires") => self.config.max_expires = self.seconds(value),
             ("observe", "metrics") => self.config.observe.metrics = self.pages(value),
             ("api", "listen") => self.config.api.listen = self.pages(value),
+            ("resp", "listen") => self.config.resp.listen = self.pages(value),
+            ("resp", "password") => self.config.resp.password = self.path(value),
             ("api", "token") => self.config.api.token = self.text(value).map(PathBuf::from),
             ("trust", "names") => {
                 for (text, span) in self.texts(value) {

@@ -62,6 +62,10 @@ fn about(section: &str) -> &'static str {
         "tls" => "SIP over TLS: see [security.md](security.md#tls).",
         "observe" => "What other programs see: see [metrics.md](metrics.md).",
         "api" => "Subscribers and traces for programs: see [operation.md](operation.md).",
+        "resp" => {
+            "A read-only door into the store for `redis-cli`: see \
+             [operation.md](operation.md#the-store-and-its-backup)."
+        }
         "registration" => "What the S-CSCF grants.",
         role => Role::parse(role).map_or("", Role::title),
     }
