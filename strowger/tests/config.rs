@@ -77,7 +77,7 @@ fn loopback() -> [IpAddr; 1] {
 
 #[test]
 fn the_sample_says_what_the_defaults_are() {
-    assert!(SAMPLE.lines().count() < 45);
+    assert!(SAMPLE.lines().count() < 50);
     let both = [IpAddr::from([127, 0, 0, 1]), "::1".parse().unwrap()];
     let sample = Config::parse(SAMPLE).unwrap().plan(None, &both);
     assert_eq!(sample, Config::default().plan(None, &both));

@@ -415,9 +415,10 @@ impl Scscf {
     }
 }
 
-/// Whether the HSS knows of the registration: the user has contacts, and the identity is his.
+/// Whether the HSS knows of the registration: the user has contacts, and the identity is his. Of one whom
+/// we have from a record it is asked once.
 fn has_contacts(user: &User, register: &Register) -> bool {
-    !user.contacts.is_empty() && user.profile.find(&register.impu).is_some()
+    user.confirmed && !user.contacts.is_empty() && user.profile.find(&register.impu).is_some()
 }
 
 /// The element to be echoed: as it was registered, with our `expires` to come.

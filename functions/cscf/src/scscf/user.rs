@@ -22,6 +22,10 @@ pub(super) struct User {
     #[serde(skip)]
     pub(super) profile: Profile,
     pub(super) contacts: Vec<Contact>,
+    /// The HSS told us of him since we know him. One whom the store or another node told us of may have
+    /// been deregistered there meanwhile.
+    #[serde(skip)]
+    pub(super) confirmed: bool,
 }
 
 /// One contact of a user.
@@ -89,7 +93,7 @@ impl Contact {
 impl User {
     pub(super) fn new(impi: String, user_data: String) -> Option<User> {
         let profile = Profile::parse(&user_data)?;
-        Some(User { impi, user_data, profile, contacts: Vec::new() })
+        Some(User { impi, user_data, profile, contacts: Vec::new(), confirmed: true })
     }
 
     /// Whether there is a contact for more than emergency calls.
