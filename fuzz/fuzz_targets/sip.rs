@@ -2,6 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use sip::gruu::{Granted, Gruu};
 use sip::header::{Challenge, Credentials, HeaderName, NameAddr, Via};
 use sip::{Message, Uri};
 
@@ -15,6 +16,14 @@ fuzz_target!(|bytes: &[u8]| {
         let _ = Challenge::parse(value);
         let _ = Credentials::parse(value);
         let _ = Uri::parse(value).map(|uri| uri.to_string());
+        let _ = NameAddr::parse(value).map(|contact| Granted::of(&contact));
+        if let Some(Gruu::Public(instance)) =
+            Uri::parse(value).and_then(Uri::sip).as_ref().and_then(Gruu::of)
+        {
+            let again = sip::gruu::public("sip:a@b", &instance);
+            let again = Uri::parse(&again).and_then(Uri::sip).as_ref().and_then(Gruu::of);
+            assert_eq!(again, Some(Gruu::Public(instance)));
+        }
     }
     message.pop_element(HeaderName::Route);
     message.tag_to("t");

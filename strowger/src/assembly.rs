@@ -171,7 +171,7 @@ fn tables(role: Role) -> &'static [base::store::Table] {
         Role::Hss | Role::Media | Role::Icscf | Role::Ecscf | Role::Bgcf => &[],
         Role::IpSmGw => &[ipsmgw::TABLE],
         Role::Pcscf => &[cscf::pcscf::TABLE, cscf::pcscf::EMERGENCY_TABLE],
-        Role::Scscf => &[cscf::scscf::TABLE],
+        Role::Scscf => &[cscf::scscf::TABLE, cscf::scscf::GRUU_TABLE],
     }
 }
 

@@ -4,6 +4,7 @@
 //! - `registrar`: REGISTER, §5.4.1; `authenticate`: the challenge, §5.4.1.2.1; `user`: who is
 //!   registered, kept in the store.
 //! - `third_party`: REGISTER to application servers, §5.4.1.7.
+//! - `gruu`: URIs that reach one instance of a phone, §5.4.7A, RFC 5627.
 //! - `reg_event`: the notifier, §5.4.2, RFC 3680.
 //! - [`profile`]: Cx-User-Data; [`ifc`]: initial filter criteria.
 //! - `session`: initial requests, §5.4.3.2 (`originating`) and §5.4.3.3 (`terminating`), through the
@@ -20,6 +21,7 @@ mod application_server;
 mod authenticate;
 pub mod config;
 mod enum_query;
+pub(crate) mod gruu;
 pub mod ifc;
 mod network_initiated;
 mod originating;
@@ -47,6 +49,7 @@ use anchor::Anchor;
 use authenticate::Challenges;
 use config::ScscfConfig;
 use enum_query::EnumQueries;
+use gruu::Gruus;
 pub use network_initiated::SERVES;
 use reg_event::Watchers;
 use session::Leg;
@@ -56,6 +59,9 @@ use user::Users;
 /// The table of this function in the store.
 pub const TABLE: base::store::Table = base::store::Table("scscf.user");
 
+/// Its table with the key of the GRUUs.
+pub const GRUU_TABLE: base::store::Table = base::store::Table("scscf.gruu");
+
 /// Tallied: REGISTERs that were answered with 200.
 const ACCEPTED: &str = "REGISTER accepted";
 /// Tallied: REGISTERs that were refused for good; a challenge is none.
@@ -64,6 +70,11 @@ const REFUSED: &str = "REGISTER refused";
 /// Whether a record of [`TABLE`] can be read.
 pub fn is_record(key: &[u8], value: &[u8]) -> bool {
     user::is_record(key, value)
+}
+
+/// Whether a record of [`GRUU_TABLE`] can be read.
+pub fn is_gruu_record(key: &[u8], value: &[u8]) -> bool {
+    gruu::is_key(key, value)
 }
 
 /// What waits for the HSS.
@@ -87,6 +98,7 @@ pub struct Scscf {
     cx: Cx,
     waiting: BTreeMap<RequestId, Waiting>,
     users: Users,
+    gruus: Gruus,
     challenges: Challenges,
     watchers: Watchers,
     third_party: ThirdParty,
@@ -114,6 +126,7 @@ impl Scscf {
             ),
             waiting: BTreeMap::new(),
             users: Users::default(),
+            gruus: Gruus::new(random.fork()),
             challenges: Challenges::default(),
             watchers: Watchers::default(),
             third_party: ThirdParty::default(),
@@ -177,6 +190,7 @@ impl Scscf {
             preprocess(&mut request, |h, p| config.is_us(h, p, &flow), &["path", "sec-agree"])?;
         let ours = Uri::parse(request.uri())
             .and_then(Uri::sip)
+            .filter(|uri| !gruu::is_temporary(uri))
             .is_some_and(|u| config.is_us(&u.host.to_ascii_lowercase(), u.port, &flow));
         let trusted = self.config.trust.includes(&flow);
         match request.method() {
@@ -321,6 +335,10 @@ impl Function for Scscf {
             Some(Input::Restored { table, value, .. }) if table == TABLE => {
                 self.users.restore(&value);
             }
+            Some(Input::Restored { table, value, .. }) if table == GRUU_TABLE => {
+                self.gruus.restore(&value);
+            }
+            Some(Input::Start) => self.outputs.extend(self.gruus.start()),
             Some(Input::Naptr { query, records }) => self.enum_answered(now, query, &records),
             Some(Input::Timeout) => {
                 self.expire_enum(now);

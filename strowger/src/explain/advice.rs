@@ -152,6 +152,24 @@ const REASONS: &[Known] = &[
         None,
     ),
     (
+        "the phone that the GRUU names is not registered",
+        0,
+        "the user may have other phones, but the one that is meant has to register: `strowger explain {to}`",
+        None,
+    ),
+    (
+        "the temporary GRUU is not valid",
+        0,
+        "the address was for a registration that has ended: call the user by his name or number",
+        None,
+    ),
+    (
+        "the Contact is no GRUU of the caller",
+        0,
+        "the calling phone uses a GRUU of an earlier registration, or somebody else's: it has to register again",
+        None,
+    ),
+    (
         "the called user has no services here",
         0,
         "the called phone has to register: `strowger explain {to}`",

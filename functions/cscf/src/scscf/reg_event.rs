@@ -262,7 +262,9 @@ impl Scscf {
         ended: Option<&str>,
     ) {
         let Some(watcher) = self.watchers.by_id.get_mut(id) else { return };
-        let body = document(now, events, identities, completeness, watcher.version).to_xml();
+        let (us, home) = (self.config.sent_by(), &self.config.home_domain);
+        let info = document(now, events, identities, completeness, watcher.version);
+        let body = self.gruus.tell(info, events, &us, home).to_xml();
         watcher.version += 1;
         let mut request = watcher.dialog.request(Method::Notify);
         let state = match ended {
@@ -319,6 +321,8 @@ fn document(
                 event: Some(event),
                 expires: if gone(event) { 0 } else { contact.lifetime.left(now) },
                 uri: contact.uri.clone(),
+                public_gruu: None,
+                temporary_gruu: None,
             }
         };
         let contacts: Vec<ContactInfo> = events.iter().map(contact).collect();
