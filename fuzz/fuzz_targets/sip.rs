@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use sip::gruu::{Granted, Gruu};
-use sip::header::{Challenge, Credentials, HeaderName, NameAddr, Via};
+use sip::header::{Challenge, Credentials, HeaderName, NameAddr, OverloadControl, Via};
 use sip::{Message, Uri};
 
 fuzz_target!(|bytes: &[u8]| {
@@ -11,7 +11,13 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = Message::salvage(base::Bytes::copy_from_slice(bytes));
     let Ok(mut message) = Message::parse(base::Bytes::copy_from_slice(bytes)) else { return };
     for (_, value) in message.headers() {
-        let _ = Via::parse(value);
+        if let Some(via) = Via::parse(value)
+            && let Some(control) = OverloadControl::parse(&via)
+        {
+            let told = control.put_into(&via);
+            let told = Via::parse(&told).expect("a Via");
+            assert_eq!(OverloadControl::parse(&told), Some(control));
+        }
         let _ = NameAddr::parse(value).and_then(|a| a.parsed_uri().map(|u| u.aor()));
         let _ = Challenge::parse(value);
         let _ = Credentials::parse(value);

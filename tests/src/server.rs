@@ -7,7 +7,7 @@ use base::machine::{Deadline, Function, Input, Output};
 use base::{Event as LogEvent, Flow, Instant, Random, Severity, Transport};
 use cscf::proxy::{self, Event, Proxy};
 use engine::{FunctionSpec, Listener};
-use sip::header::HeaderName;
+use sip::header::{HeaderName, OverloadControl, Sequence, Via, overload};
 use sip::{Message, Method, StackConfig};
 
 /// The counter of its log lines: one for each request, `METHOD from address for P-Served-User`; for a
@@ -27,6 +27,8 @@ pub enum Manner {
     Answer(u16),
     /// Sends it back, and turns the final answer into this one.
     Spoil(u16),
+    /// Sends it back, is not seen again, and asks for so much less for a minute (RFC 7339).
+    AskForLess(u8),
 }
 
 /// An application server.
@@ -113,6 +115,18 @@ impl Server {
                         && response.status() >= 300
                     {
                         response = Message::answer(&response, *status);
+                    }
+                    if let Manner::AskForLess(reduction) = self.manner {
+                        let via = response.list(HeaderName::Via).next().and_then(Via::parse);
+                        let via = via.expect("a Via of the S-CSCF");
+                        assert!(overload::is_offered(&via), "{via}");
+                        let control = OverloadControl {
+                            reduction,
+                            validity: base::time::Duration::from_secs(60),
+                            sequence: Sequence::of_micros(now.unix_micros()),
+                        };
+                        let via = control.put_into(&via);
+                        response.set_element(HeaderName::Via, &via);
                     }
                     self.proxy.pass(now, context, response);
                 }

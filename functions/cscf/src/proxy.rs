@@ -520,6 +520,7 @@ impl<T> Proxy<T> {
         // 408 is not sent for other requests than INVITE, the client times out by itself.
         let status = match failure {
             sip::Failure::TimedOut if context.invite => 408,
+            sip::Failure::LeftOut => 503,
             _ => 504,
         };
         let response = self.answer(&upstream, status);

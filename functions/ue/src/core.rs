@@ -168,6 +168,7 @@ impl Core {
             id_base: 1 << 56,
             max_transactions: 1000,
             product: config.product.clone(),
+            overload_control: false,
             ..StackConfig::default()
         };
         Core {

@@ -8,7 +8,8 @@
 //! - [`uri`]: `sip:`, `sips:` (RFC 3261 §19.1) and `tel:` (RFC 3966); [`service_urn`]: RFC 5031;
 //!   [`gruu`]: RFC 5627.
 //! - [`transaction`]: the four machines of RFC 3261 §17 with RFC 6026, one file each, and their timers.
-//! - [`stack`]: transport (§18), targets (RFC 3263) and transactions of one function, put together.
+//! - [`stack`]: transport (§18), targets (RFC 3263), transactions and overload control (RFC 7339) of one
+//!   function, put together.
 //! - [`dialog`]: RFC 3261 §12; [`session_timer`]: RFC 4028.
 //! - [`reginfo`]: the document of the reg event package, RFC 3680 §5 and RFC 5628.
 //!

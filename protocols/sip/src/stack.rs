@@ -4,6 +4,7 @@
 //! transaction user, and [`Output`]s for the engine. Proxies and user agents use it alike.
 
 mod client;
+mod overload;
 mod receive;
 mod respond;
 mod route;
@@ -23,6 +24,7 @@ use foldhash::quality::FixedState;
 use crate::message::Message;
 use crate::transaction::{Timer, TimerValues};
 use client::Client;
+use overload::Overload;
 pub use route::name_of;
 use route::{Opening, PeerName};
 use server::{Server, ServerKey};
@@ -45,6 +47,8 @@ pub struct StackConfig {
     pub max_transactions: usize,
     /// What still passes then.
     pub urgent: Option<Urgent>,
+    /// Whether we say that we send less when a server wants that, RFC 7339.
+    pub overload_control: bool,
     /// The Server text of a user agent's responses; a proxy leaves it empty.
     pub product: String,
 }
@@ -57,6 +61,7 @@ impl Default for StackConfig {
             id_base: 0,
             max_transactions: 200_000,
             urgent: None,
+            overload_control: true,
             product: String::new(),
         }
     }
@@ -113,6 +118,8 @@ pub enum Failure {
     TimedOut,
     /// No target could be reached: to be treated as a 503.
     Unreachable,
+    /// The targets have too much to do, RFC 7339 §5.5: to be treated as a 503.
+    LeftOut,
 }
 
 impl Failure {
@@ -120,7 +127,7 @@ impl Failure {
     pub const fn status(self) -> u16 {
         match self {
             Failure::TimedOut => 408,
-            Failure::Unreachable => 503,
+            Failure::Unreachable | Failure::LeftOut => 503,
         }
     }
 }
@@ -208,6 +215,7 @@ pub struct Stack {
     opening: HashMap<OpenId, Opening, FixedState>,
     resolving: HashMap<QueryId, Slot, FixedState>,
     next_id: u64,
+    overload: Overload,
     events: VecDeque<Event>,
     outputs: VecDeque<Output>,
 }
@@ -229,6 +237,7 @@ impl Stack {
             connections: HashMap::with_hasher(hasher()),
             opening: HashMap::with_hasher(hasher()),
             resolving: HashMap::with_hasher(hasher()),
+            overload: Overload::new(hasher()),
             events: VecDeque::new(),
             outputs: VecDeque::new(),
         }
@@ -270,6 +279,7 @@ impl Stack {
     /// Fires what is due.
     pub fn timeout(&mut self, now: Instant) {
         while let Some((at, key)) = self.timers.due(now) {
+            self.overload.fired(now, at);
             match key {
                 TimerKey::Client(slot, timer) => self.client_timer(now, at, slot, timer),
                 TimerKey::Server(slot, timer) => self.server_timer(now, at, slot, timer),

@@ -9,12 +9,14 @@ use super::binding::Binding;
 pub(super) use crate::trust_domain::leave_trust_domain;
 use crate::trust_domain::strip_internal;
 
-/// Removes what a phone must not claim: asserted identities, internal header fields, and access
-/// information that says it was provided by the network (§5.2.6.3.1).
+/// Removes what a phone must not claim: asserted identities, internal header fields, a priority that
+/// nobody authorised (RFC 4412 §8), and access information that says it was provided by the network
+/// (§5.2.6.3.1).
 pub(super) fn strip_claims(request: &mut Message) {
     strip_internal(request);
     request.remove(HeaderName::PAssertedIdentity);
     request.remove(HeaderName::PAssertedService);
+    request.remove(HeaderName::ResourcePriority);
     let infos: Vec<String> =
         request.list(HeaderName::PAccessNetworkInfo).map(str::to_owned).collect();
     let honest = |info: &&String| {
