@@ -2,8 +2,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use sip::features::Features;
 use sip::gruu::{Granted, Gruu};
-use sip::header::{Challenge, Credentials, HeaderName, NameAddr, OverloadControl, Via};
+use sip::header::{
+    Challenge, Credentials, HeaderName, NameAddr, OverloadControl, ResourcePriority, Via,
+};
 use sip::{Message, Uri};
 
 fuzz_target!(|bytes: &[u8]| {
@@ -19,6 +22,9 @@ fuzz_target!(|bytes: &[u8]| {
             assert_eq!(OverloadControl::parse(&told), Some(control));
         }
         let _ = NameAddr::parse(value).and_then(|a| a.parsed_uri().map(|u| u.aor()));
+        let features = NameAddr::parse(value).map(|a| Features::of(a.params)).unwrap_or_default();
+        let _ = (features.fit(&features), features.is_within(&features));
+        let _ = ResourcePriority::parse(value);
         let _ = Challenge::parse(value);
         let _ = Credentials::parse(value);
         let _ = Uri::parse(value).map(|uri| uri.to_string());

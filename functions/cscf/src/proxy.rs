@@ -95,6 +95,13 @@ impl Upstream {
     }
 }
 
+/// Why the other branches are cancelled when one answered, RFC 3326 §3.1: so that no phone tells of a
+/// missed call.
+fn elsewhere(status: u16) -> String {
+    let text = if status < 300 { "Call completed elsewhere" } else { "Call declined elsewhere" };
+    format!("SIP;cause={status};text=\"{text}\"")
+}
+
 /// Where a copy goes, as no other copy of the same request does.
 fn place_of(copy: &Message) -> String {
     let route = copy.list(HeaderName::Route).next();
@@ -565,12 +572,12 @@ impl<T> Proxy<T> {
                     return;
                 }
                 self.events.push_back(Event::Response { context: id, response, flow });
-                self.cancel_branches(now, slot, Some(client), None);
+                self.cancel_branches(now, slot, Some(client), Some(elsewhere(200)));
             }
             status => {
                 context.finish(client, Some((response, flow)));
                 if status >= 600 {
-                    self.cancel_branches(now, slot, Some(client), None);
+                    self.cancel_branches(now, slot, Some(client), Some(elsewhere(status)));
                 }
                 self.settle_failure(id);
             }

@@ -9,6 +9,7 @@
 //! - [`profile`]: Cx-User-Data; [`ifc`]: initial filter criteria.
 //! - `session`: initial requests, §5.4.3.2 (`originating`) and §5.4.3.3 (`terminating`), through the
 //!   criteria (`application_server`), and requests within dialogs.
+//! - `preferences`: which contacts a caller wants, RFC 3841.
 //! - `enum_query`: numbers that DNS knows, RFC 6116.
 //! - `anchor`: media through a relay that speaks NG.
 //! - `network_initiated`: RTR and PPR of the HSS, §5.4.1.5.
@@ -25,6 +26,7 @@ pub(crate) mod gruu;
 pub mod ifc;
 mod network_initiated;
 mod originating;
+mod preferences;
 pub mod profile;
 mod reg_event;
 mod registrar;

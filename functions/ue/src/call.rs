@@ -455,4 +455,6 @@ fn introduce(core: &Core, message: &mut Message) {
     message.push(HeaderName::Contact, core.contact());
     message.push(HeaderName::Allow, ALLOW);
     message.push(HeaderName::Supported, core.supported().join(", "));
+    // RFC 6086 §4.2.2: no packages, but INFO as such.
+    message.push(HeaderName::RecvInfo, "");
 }

@@ -11,6 +11,7 @@
 //! - [`stack`]: transport (§18), targets (RFC 3263), transactions and overload control (RFC 7339) of one
 //!   function, put together.
 //! - [`dialog`]: RFC 3261 §12; [`session_timer`]: RFC 4028.
+//! - [`features`]: what a phone can and a caller prefers, RFC 3840 and 3841.
 //! - [`reginfo`]: the document of the reg event package, RFC 3680 §5 and RFC 5628.
 //!
 //! Not here: SDP (a body is bytes, reginfo excepted), TLS, 5626 outbound.
@@ -18,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 pub mod dialog;
+pub mod features;
 pub mod framing;
 pub mod gruu;
 pub mod header;

@@ -10,7 +10,8 @@ use sip::{Event, Failure, HeaderName, Hop, Message, Method, Stack, StackConfig};
 const SERVER: &str = "10.0.0.2:5060";
 
 fn flow(client: bool) -> Flow {
-    let ends = ["10.0.0.1:5060", SERVER].map(|a| a.parse::<std::net::SocketAddr>().unwrap());
+    let ends =
+        ["10.0.0.1:5060", SERVER].map(|a| a.parse::<std::net::SocketAddr>().expect("an address"));
     let (local, remote) = if client { (ends[0], ends[1]) } else { (ends[1], ends[0]) };
     Flow {
         id: FlowId(1 + u64::from(client)),
@@ -77,7 +78,8 @@ impl Pair {
                 quiet = false;
                 match output {
                     Output::Resolve { query, .. } => {
-                        let endpoint = SERVER.parse::<std::net::SocketAddr>().unwrap().into();
+                        let endpoint =
+                            SERVER.parse::<std::net::SocketAddr>().expect("an address").into();
                         let target = Target { transport: Transport::Udp, endpoint };
                         self.client.resolved(self.now, query, vec![target]);
                     }

@@ -201,6 +201,19 @@ const REASONS: &[Known] = &[
         "the phone has to register first, and to call from the address that it registered from",
         None,
     ),
+    (
+        "no contact of the called user is what the caller wants",
+        0,
+        "none of the called phones can what the caller requires (Accept-Contact), or he rejects them (Reject-Contact)",
+        None,
+    ),
+    (
+        "the privacy that is critical is not provided here",
+        0,
+        "the caller asks for privacy that nobody here provides, and rather wants no call: `header`, and `session` \
+      without the media relay",
+        Some("media.anchor"),
+    ),
     ("the called identity is barred", 0, UNBAR, None),
     ("the caller's identity is barred", 0, "`strowger sub unbar {from}`", None),
     (

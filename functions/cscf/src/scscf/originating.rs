@@ -2,12 +2,12 @@
 
 use base::Instant;
 use sip::gruu::Gruu;
-use sip::header::{HeaderName, NameAddr};
+use sip::header::{HeaderName, NameAddr, Privacy};
 use sip::{Hop, Message, SipUri, Stack, Uri};
 
 use super::Scscf;
 use super::gruu::is_temporary;
-use super::session::{Leg, Pending, Side, caller};
+use super::session::{Leg, Pending, Side, Then, caller};
 use crate::number;
 use crate::proxy::{self, ContextId, Refusal, Upstream};
 
@@ -29,6 +29,11 @@ impl Scscf {
         let contact = request.list(HeaderName::Contact).next().and_then(NameAddr::parse);
         if contact.is_some_and(|contact| self.is_borrowed(contact.uri, &served)) {
             return Err(Refusal::new(403, "the Contact is no GRUU of the caller"));
+        }
+        // RFC 3323 §5: who would rather not be heard than be seen.
+        let privacy = Privacy::of(request.lines(HeaderName::Privacy));
+        if privacy.critical && (privacy.header || (privacy.session && !self.anchor.is_active())) {
+            return Err(Refusal::new(500, "the privacy that is critical is not provided here"));
         }
         // §5.4.3.2 step 4b: a second identity, of the other kind, for networks that know only one.
         let is_tel = |uri: &str| uri.starts_with("tel:");
@@ -98,8 +103,8 @@ impl Scscf {
         };
         let hop = hop.ok_or(Refusal::new(416, "no route to this kind of URI"))?;
         let breakout = number.is_some() && self.config.bgcf.is_some();
-        let breakout = breakout.then(|| Box::new(pending.clone()));
-        self.forward(now, pending, context, vec![(request, hop)], breakout);
+        let then = if breakout { Then::BreakOut(Box::new(pending.clone())) } else { Then::Nothing };
+        self.forward(now, pending, context, vec![(request, hop)], then);
         Ok(())
     }
 
@@ -136,7 +141,7 @@ impl Scscf {
         }
         let mut request = pending.request.clone();
         request.push_front(HeaderName::Route, format!("<{}>", proxy::loose(bgcf)));
-        self.forward(now, pending.clone(), Some(context), vec![(request, hop)], None);
+        self.forward(now, pending.clone(), Some(context), vec![(request, hop)], Then::Nothing);
         true
     }
 }

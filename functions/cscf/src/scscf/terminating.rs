@@ -6,7 +6,8 @@ use sip::header::{Event, HeaderName, NameAddr};
 use sip::{Hop, Message, Method, Stack, Uri};
 
 use super::gruu::Called;
-use super::session::{Pending, Side};
+use super::preferences::{self, Forking};
+use super::session::{Pending, Side, Then};
 use super::user::{Contact, User};
 use super::{Scscf, Waiting};
 use crate::cx::Answer;
@@ -123,6 +124,16 @@ impl Scscf {
         if contacts.is_empty() {
             return Err(Refusal::new(480, "the phone that the GRUU names is not registered"));
         }
+        let forking = if call_back { Forking::Parallel } else { Forking::of(&pending.request) };
+        if !call_back {
+            preferences::apply(&pending.request, &mut contacts);
+        }
+        if contacts.is_empty() {
+            return Err(Refusal::new(
+                480,
+                "no contact of the called user is what the caller wants",
+            ));
+        }
         let mut copies = Vec::with_capacity(contacts.len());
         for (contact, others) in phones(contacts) {
             let mut copy = pending.request.clone();
@@ -149,7 +160,11 @@ impl Scscf {
         if copies.is_empty() {
             return Err(Refusal::new(480, "no contact of the called user can be reached"));
         }
-        self.forward(now, pending, context, copies, None);
+        let then = if forking == Forking::Sequential { Then::NextCopy } else { Then::Nothing };
+        if forking == Forking::No {
+            copies.truncate(1);
+        }
+        self.forward(now, pending, context, copies, then);
         Ok(())
     }
 }

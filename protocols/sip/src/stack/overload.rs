@@ -15,7 +15,9 @@ use base::{Endpoint, Event as LogEvent, Flow, Instant, Output, Severity};
 use foldhash::quality::FixedState;
 
 use super::Stack;
-use crate::header::{HeaderName, NameAddr, OverloadControl, Sequence, Via, overload};
+use crate::header::{
+    HeaderName, NameAddr, OverloadControl, ResourcePriority, Sequence, Via, overload,
+};
 use crate::message::Message;
 use crate::service_urn::ServiceUrn;
 
@@ -233,6 +235,6 @@ fn is_exempt(request: &Message) -> bool {
     let to = request.get(HeaderName::To).and_then(NameAddr::parse);
     let within = to.is_some_and(|to| to.tag().is_some());
     within
-        || request.has(HeaderName::ResourcePriority)
+        || request.list(HeaderName::ResourcePriority).any(|v| ResourcePriority::parse(v).is_some())
         || ServiceUrn::parse(request.uri()).is_some_and(|urn| urn.is_emergency())
 }
