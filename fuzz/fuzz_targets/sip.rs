@@ -5,7 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use sip::features::Features;
 use sip::gruu::{Granted, Gruu};
 use sip::header::{
-    Challenge, Credentials, HeaderName, NameAddr, OverloadControl, ResourcePriority, Via,
+    Challenge, Credentials, HeaderName, NameAddr, OverloadControl, Replaces, ResourcePriority, Via,
 };
 use sip::{Message, Uri};
 
@@ -25,6 +25,9 @@ fuzz_target!(|bytes: &[u8]| {
         let features = NameAddr::parse(value).map(|a| Features::of(a.params)).unwrap_or_default();
         let _ = (features.fit(&features), features.is_within(&features));
         let _ = ResourcePriority::parse(value);
+        if let Some(replaces) = Replaces::parse(value).or_else(|| Replaces::of_uri(value)) {
+            assert!(Replaces::of_uri(&replaces.in_uri()).is_some());
+        }
         let _ = Challenge::parse(value);
         let _ = Credentials::parse(value);
         let _ = Uri::parse(value).map(|uri| uri.to_string());

@@ -22,7 +22,7 @@ use crate::report::{UeReport, What};
 
 /// The methods that this phone takes.
 pub(crate) const ALLOW: &str =
-    "INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, OPTIONS, MESSAGE, NOTIFY, INFO";
+    "INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, OPTIONS, MESSAGE, NOTIFY, INFO, REFER";
 /// IMS Communication Service Identifier of multimedia telephony, TS 24.173 §5.1.
 const ICSI: &str = "urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel";
 
@@ -115,6 +115,8 @@ pub(crate) enum Purpose {
     Change(Slot),
     Prack(Slot),
     Bye(Slot),
+    /// The other side is asked to call somebody.
+    Refer(Slot),
     /// Nobody waits for the response: the BYE of a dialog that nobody wanted, an answer to the service
     /// centre.
     Orphan,
@@ -457,7 +459,7 @@ impl Core {
 
     /// The option tags that we support in calls.
     pub(crate) fn supported(&self) -> Vec<&'static str> {
-        let mut out = vec!["timer"];
+        let mut out = vec!["timer", "replaces"];
         if self.config.options.prack_100rel {
             out.push("100rel");
             if self.config.options.preconditions.is_some() {

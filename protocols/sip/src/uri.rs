@@ -273,6 +273,19 @@ pub fn escape_user(text: &str) -> String {
     out
 }
 
+/// The value of a header field of a URI with all escaped that RFC 3261 §25.1 `hvalue` does not allow.
+pub fn escape_header(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.!~*'()[]/?:+$".contains(&byte) {
+            out.push(byte as char);
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
 /// Whether two URIs are equal as RFC 3261 §19.1.4 (`sip:`) and RFC 3966 §4 (`tel:`) compare them.
 pub fn equal(a: &str, b: &str) -> bool {
     match (Uri::parse(a), Uri::parse(b)) {
