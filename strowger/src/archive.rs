@@ -23,13 +23,14 @@ use serde_json::Value;
 use crate::provision::StoredRecord;
 
 /// All tables, in the order in which they are written: subscribers first.
-pub const TABLES: [Table; 9] = [
+pub const TABLES: [Table; 10] = [
     SUBSCRIBER,
     IDENTITY,
     SQN,
     REGISTRATION,
     cscf::scscf::TABLE,
     cscf::scscf::WATCHERS,
+    cscf::scscf::GRUU_TABLE,
     cscf::pcscf::TABLE,
     cscf::pcscf::EMERGENCY_TABLE,
     ipsmgw::TABLE,
@@ -189,6 +190,7 @@ impl Check {
                 let is_record = match table {
                     cscf::scscf::TABLE => cscf::scscf::is_record,
                     cscf::scscf::WATCHERS => cscf::scscf::is_watcher_record,
+                    cscf::scscf::GRUU_TABLE => cscf::scscf::is_gruu_record,
                     cscf::pcscf::TABLE => cscf::pcscf::is_record,
                     cscf::pcscf::EMERGENCY_TABLE => cscf::pcscf::is_emergency_record,
                     _ => ipsmgw::is_record,

@@ -176,7 +176,7 @@ fn tables(role: Role) -> &'static [base::store::Table] {
         Role::Hss | Role::Media | Role::Icscf | Role::Ecscf | Role::Bgcf => &[],
         Role::IpSmGw => &[ipsmgw::TABLE],
         Role::Pcscf => &[cscf::pcscf::TABLE, cscf::pcscf::EMERGENCY_TABLE],
-        Role::Scscf => &[cscf::scscf::TABLE, cscf::scscf::WATCHERS],
+        Role::Scscf => &[cscf::scscf::TABLE, cscf::scscf::WATCHERS, cscf::scscf::GRUU_TABLE],
     }
 }
 

@@ -69,7 +69,7 @@ impl SharedPlan {
 pub fn tables(role: Role) -> &'static [Table] {
     match role {
         Role::Pcscf => &[cscf::pcscf::TABLE, cscf::pcscf::EMERGENCY_TABLE],
-        Role::Scscf => &[cscf::scscf::TABLE, cscf::scscf::WATCHERS],
+        Role::Scscf => &[cscf::scscf::TABLE, cscf::scscf::WATCHERS, cscf::scscf::GRUU_TABLE],
         _ => &[],
     }
 }

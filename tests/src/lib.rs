@@ -6,11 +6,13 @@
 //! - [`scenario`]: phones register, call and deregister while things break; all from one seed.
 //! - [`raw`]: a phone that also sends what it is told to, byte for byte.
 //! - [`server`]: an application server between two passes of the S-CSCF.
+//! - [`ear`]: overhears what reaches a host.
 //! - [`wire`]: RFC 3261's timers, checked on the wire.
 //! - [`flooder`]: somebody who sends as much as he likes.
 //! - [`faulty`]: planted faults, to see that the invariants find them.
 //! - `interop` (feature `interop`): foreign programs in network namespaces of their own.
 
+pub mod ear;
 pub mod faulty;
 pub mod flooder;
 #[cfg(feature = "interop")]

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use base::machine::{Deadline, Function, Input, Order, Output};
-use base::{Bytes, Flow, Instant};
+use base::{Bytes, Flow, Instant, Service};
 use ue::Ue;
 
 /// An order: send these bytes to where the phone's own requests went last.
@@ -41,7 +41,9 @@ impl Function for Raw {
 
     fn poll(&mut self) -> Option<Output> {
         let output = self.outputs.pop_front().or_else(|| self.ue.poll());
-        if let Some(Output::Transmit { flow, .. }) = &output {
+        if let Some(Output::Transmit { flow, .. }) = &output
+            && flow.service == Service::Sip
+        {
             self.proxy = Some(*flow);
         }
         output

@@ -7,7 +7,7 @@ use base::machine::{Deadline, Function, Input, Output};
 use base::{Event as LogEvent, Flow, Instant, Random, Severity, Transport};
 use cscf::proxy::{self, Event, Proxy};
 use engine::{FunctionSpec, Listener};
-use sip::header::HeaderName;
+use sip::header::{HeaderName, OverloadControl, Sequence, Via, overload};
 use sip::{Message, Method, StackConfig};
 
 /// The counter of its log lines: one for each request, `METHOD from address for P-Served-User`; for a
@@ -27,6 +27,10 @@ pub enum Manner {
     Answer(u16),
     /// Sends it back, and turns the final answer into this one.
     Spoil(u16),
+    /// Keeps what phones publish, RFC 3903: an event state compositor.
+    Compositor,
+    /// Sends it back, is not seen again, and asks for so much less for a minute (RFC 7339).
+    AskForLess(u8),
 }
 
 /// An application server.
@@ -35,6 +39,8 @@ pub struct Server {
     manner: Manner,
     address: SocketAddr,
     proxy: Proxy<()>,
+    /// The entity tag of the last publication.
+    published: u32,
     outputs: VecDeque<Output>,
 }
 
@@ -49,7 +55,13 @@ impl Server {
         FunctionSpec {
             name: "server".to_owned(),
             hosts: Vec::new(),
-            function: Box::new(Server { manner, address, proxy, outputs: VecDeque::new() }),
+            function: Box::new(Server {
+                manner,
+                address,
+                proxy,
+                published: 0,
+                outputs: VecDeque::new(),
+            }),
             listeners: [Transport::Udp, Transport::Tcp].map(listener).into(),
             tables: &[],
         }
@@ -83,6 +95,19 @@ impl Server {
                     let to = request.get(HeaderName::To).unwrap_or("");
                     let within = to.contains(";tag=");
                     match &self.manner {
+                        Manner::Compositor if request.method() == Some(&Method::Publish) => {
+                            let tag = request.get(HeaderName::SipIfMatch).map(str::to_owned);
+                            let known = tag.is_none_or(|tag| tag == self.published.to_string());
+                            let mut answer =
+                                self.proxy.answer(&upstream, if known { 200 } else { 412 });
+                            if known {
+                                self.published += 1;
+                                answer.push(HeaderName::SipEtag, self.published.to_string());
+                                answer.push(HeaderName::Expires, "3600");
+                            }
+                            self.proxy.respond(now, &upstream, answer);
+                            continue;
+                        }
                         Manner::Answer(status) if !within => {
                             self.proxy.reply(now, &upstream, *status);
                             continue;
@@ -113,6 +138,18 @@ impl Server {
                         && response.status() >= 300
                     {
                         response = Message::answer(&response, *status);
+                    }
+                    if let Manner::AskForLess(reduction) = self.manner {
+                        let via = response.list(HeaderName::Via).next().and_then(Via::parse);
+                        let via = via.expect("a Via of the S-CSCF");
+                        assert!(overload::is_offered(&via), "{via}");
+                        let control = OverloadControl {
+                            reduction,
+                            validity: base::time::Duration::from_secs(60),
+                            sequence: Sequence::of_micros(now.unix_micros()),
+                        };
+                        let via = control.put_into(&via);
+                        response.set_element(HeaderName::Via, &via);
                     }
                     self.proxy.pass(now, context, response);
                 }

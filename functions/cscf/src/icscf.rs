@@ -116,9 +116,12 @@ impl Icscf {
             preprocess(&mut request, |h, p| config.is_us(h, p, &flow), &["path", "sec-agree"])?;
         if !self.config.trust.includes(&flow) {
             // TS 24.229 §5.3.2.1: what comes from outside the trust domain loses what it asserts.
-            for name in [HeaderName::PAssertedIdentity, HeaderName::PChargingVector] {
-                request.remove(name);
-            }
+            let claims = [
+                HeaderName::PAssertedIdentity,
+                HeaderName::PChargingVector,
+                HeaderName::ResourcePriority,
+            ];
+            claims.into_iter().for_each(|name| request.remove(name));
             emergency::strip_call_back(&mut request);
         }
         match request.method() {

@@ -95,6 +95,13 @@ impl Upstream {
     }
 }
 
+/// Why the other branches are cancelled when one answered, RFC 3326 §3.1: so that no phone tells of a
+/// missed call.
+fn elsewhere(status: u16) -> String {
+    let text = if status < 300 { "Call completed elsewhere" } else { "Call declined elsewhere" };
+    format!("SIP;cause={status};text=\"{text}\"")
+}
+
 /// Where a copy goes, as no other copy of the same request does.
 fn place_of(copy: &Message) -> String {
     let route = copy.list(HeaderName::Route).next();
@@ -520,6 +527,7 @@ impl<T> Proxy<T> {
         // 408 is not sent for other requests than INVITE, the client times out by itself.
         let status = match failure {
             sip::Failure::TimedOut if context.invite => 408,
+            sip::Failure::LeftOut => 503,
             _ => 504,
         };
         let response = self.answer(&upstream, status);
@@ -564,12 +572,12 @@ impl<T> Proxy<T> {
                     return;
                 }
                 self.events.push_back(Event::Response { context: id, response, flow });
-                self.cancel_branches(now, slot, Some(client), None);
+                self.cancel_branches(now, slot, Some(client), Some(elsewhere(200)));
             }
             status => {
                 context.finish(client, Some((response, flow)));
                 if status >= 600 {
-                    self.cancel_branches(now, slot, Some(client), None);
+                    self.cancel_branches(now, slot, Some(client), Some(elsewhere(status)));
                 }
                 self.settle_failure(id);
             }

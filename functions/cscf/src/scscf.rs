@@ -4,10 +4,12 @@
 //! - `registrar`: REGISTER, §5.4.1; `authenticate`: the challenge, §5.4.1.2.1; `user`: who is
 //!   registered, kept in the store.
 //! - `third_party`: REGISTER to application servers, §5.4.1.7.
+//! - `gruu`: URIs that reach one instance of a phone, §5.4.7A, RFC 5627.
 //! - `reg_event`: the notifier, §5.4.2, RFC 3680; `watchers`: its subscriptions, kept in the store.
 //! - [`profile`]: Cx-User-Data; [`ifc`]: initial filter criteria.
 //! - `session`: initial requests, §5.4.3.2 (`originating`) and §5.4.3.3 (`terminating`), through the
 //!   criteria (`application_server`), and requests within dialogs.
+//! - `preferences`: which contacts a caller wants, RFC 3841.
 //! - `enum_query`: numbers that DNS knows, RFC 6116.
 //! - `anchor`: media through a relay that speaks NG.
 //! - `network_initiated`: RTR and PPR of the HSS, §5.4.1.5.
@@ -20,9 +22,11 @@ mod application_server;
 mod authenticate;
 pub mod config;
 mod enum_query;
+pub(crate) mod gruu;
 pub mod ifc;
 mod network_initiated;
 mod originating;
+mod preferences;
 pub mod profile;
 mod reg_event;
 mod registrar;
@@ -48,6 +52,7 @@ use anchor::Anchor;
 use authenticate::Challenges;
 use config::ScscfConfig;
 use enum_query::EnumQueries;
+use gruu::Gruus;
 pub use network_initiated::SERVES;
 use session::Leg;
 use third_party::ThirdParty;
@@ -59,6 +64,9 @@ pub const TABLE: base::store::Table = base::store::Table("scscf.user");
 
 /// Its table of subscriptions to the reg event.
 pub const WATCHERS: base::store::Table = base::store::Table("scscf.watcher");
+
+/// Its table with the key of the GRUUs.
+pub const GRUU_TABLE: base::store::Table = base::store::Table("scscf.gruu");
 
 /// Tallied: REGISTERs that were answered with 200.
 const ACCEPTED: &str = "REGISTER accepted";
@@ -73,6 +81,11 @@ pub fn is_record(key: &[u8], value: &[u8]) -> bool {
 /// Whether a record of [`WATCHERS`] can be read.
 pub fn is_watcher_record(key: &[u8], value: &[u8]) -> bool {
     watchers::is_record(key, value)
+}
+
+/// Whether a record of [`GRUU_TABLE`] can be read.
+pub fn is_gruu_record(key: &[u8], value: &[u8]) -> bool {
+    gruu::is_key(key, value)
 }
 
 /// What waits for the HSS.
@@ -96,6 +109,7 @@ pub struct Scscf {
     cx: Cx,
     waiting: BTreeMap<RequestId, Waiting>,
     users: Users,
+    gruus: Gruus,
     challenges: Challenges,
     watchers: Watchers,
     third_party: ThirdParty,
@@ -123,6 +137,7 @@ impl Scscf {
             ),
             waiting: BTreeMap::new(),
             users: Users::default(),
+            gruus: Gruus::new(random.fork()),
             challenges: Challenges::default(),
             watchers: Watchers::default(),
             third_party: ThirdParty::default(),
@@ -186,6 +201,7 @@ impl Scscf {
             preprocess(&mut request, |h, p| config.is_us(h, p, &flow), &["path", "sec-agree"])?;
         let ours = Uri::parse(request.uri())
             .and_then(Uri::sip)
+            .filter(|uri| !gruu::is_temporary(uri))
             .is_some_and(|u| config.is_us(&u.host.to_ascii_lowercase(), u.port, &flow));
         let trusted = self.config.trust.includes(&flow);
         match request.method() {
@@ -337,6 +353,10 @@ impl Function for Scscf {
             Some(Input::Forgotten { table, key }) if table == WATCHERS => {
                 self.watchers.forget(&key);
             }
+            Some(Input::Restored { table, value, .. }) if table == GRUU_TABLE => {
+                self.gruus.restore(&value);
+            }
+            Some(Input::Start) => self.outputs.extend(self.gruus.start()),
             Some(Input::Naptr { query, records }) => self.enum_answered(now, query, &records),
             Some(Input::Timeout) => {
                 self.expire_enum(now);

@@ -1,7 +1,7 @@
 //! The border of the trust domain, TS 24.229 §4.4 and RFC 3325: what does not cross it.
 
 use sip::Message;
-use sip::header::HeaderName;
+use sip::header::{HeaderName, Privacy};
 
 /// Header fields that are spoken between network functions only, TS 24.229 §4.4.
 const INTERNAL: [HeaderName; 6] = [
@@ -13,6 +13,16 @@ const INTERNAL: [HeaderName; 6] = [
     HeaderName::PVisitedNetworkId,
 ];
 
+/// What a user agent says of its user beyond From, Contact and the session, RFC 3323 §4.1.
+const OF_THE_USER: [HeaderName; 6] = [
+    HeaderName::CallInfo,
+    HeaderName::InReplyTo,
+    HeaderName::Organization,
+    HeaderName::ReplyTo,
+    HeaderName::Subject,
+    HeaderName::UserAgent,
+];
+
 /// Removes what only network functions tell each other.
 pub(crate) fn strip_internal(message: &mut Message) {
     for name in INTERNAL {
@@ -21,14 +31,14 @@ pub(crate) fn strip_internal(message: &mut Message) {
 }
 
 /// A message leaves for a phone, or for another network: what is internal, and what the other side wants
-/// kept private, stays behind (RFC 3325 §7).
+/// kept private, stays behind (RFC 3325 §7, RFC 3323 §5.3). From and Contact are the phone's to make anonymous.
 pub(crate) fn leave_trust_domain(message: &mut Message) {
     strip_internal(message);
-    let hidden = message
-        .lines(HeaderName::Privacy)
-        .flat_map(|value| value.split(';'))
-        .any(|value| value.trim().eq_ignore_ascii_case("id"));
-    if hidden {
+    let privacy = Privacy::of(message.lines(HeaderName::Privacy));
+    if privacy.id {
         message.remove(HeaderName::PAssertedIdentity);
+    }
+    if privacy.user {
+        OF_THE_USER.into_iter().for_each(|name| message.remove(name));
     }
 }

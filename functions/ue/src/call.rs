@@ -11,6 +11,7 @@ mod change;
 mod prack;
 mod precondition;
 mod session_timer;
+mod transfer;
 mod uac;
 mod uas;
 mod update;
@@ -28,6 +29,7 @@ use crate::media::{Media, Progress};
 use crate::report::{By, CallId, What};
 pub(crate) use change::Change;
 use change::Changing;
+pub(crate) use transfer::{Transfer, status_in};
 pub(crate) use uac::refuse_fork;
 use uas::Incoming;
 
@@ -65,6 +67,10 @@ pub(crate) struct Call {
     /// The largest Min-SE that the other side or a proxy named.
     min_se: u32,
     held_by_peer: bool,
+    /// What it has to do with a transfer.
+    pub(crate) transfer: Transfer,
+    /// The status that it ended with.
+    pub(crate) ended: u16,
     /// Who ends it, the status and why, once that is decided.
     verdict: Option<(By, u16, String)>,
 }
@@ -143,6 +149,8 @@ impl Call {
             refreshing: false,
             min_se: MIN_SE,
             held_by_peer: false,
+            transfer: Transfer::default(),
+            ended: 0,
             verdict: None,
         }
     }
@@ -323,6 +331,7 @@ impl Call {
         self.stop(core);
         self.disown(core, |_| true);
         self.phase = Phase::Over;
+        self.ended = status;
         let media = self.media.take().map(|m| m.close(core, now)).unwrap_or_default();
         let (call, media) = (self.id(), Box::new(media));
         core.report(now, What::Ended { call, by, status, reason, media });
@@ -455,4 +464,6 @@ fn introduce(core: &Core, message: &mut Message) {
     message.push(HeaderName::Contact, core.contact());
     message.push(HeaderName::Allow, ALLOW);
     message.push(HeaderName::Supported, core.supported().join(", "));
+    // RFC 6086 §4.2.2: no packages, but INFO as such.
+    message.push(HeaderName::RecvInfo, "");
 }

@@ -122,6 +122,11 @@ pub struct Options {
     pub instance: Option<String>,
     /// `reg-id`, RFC 5626 §4.2: which of the flows of the instance this phone is.
     pub reg_id: Option<u32>,
+    /// Ask for GRUUs, RFC 5627, and use them; needs `instance`.
+    pub gruu: bool,
+    /// What is to be kept private of calls and texts, as a Privacy header field says it: `id`
+    /// (RFC 3325), `header;session`. The caller is anonymous then, TS 24.229 §5.1.2A.1.1.
+    pub privacy: Option<String>,
     /// `+g.3gpp.smsip`, TS 24.341.
     pub smsip: bool,
     /// What comes as SMS over IP is reported as it is, and nobody answers the service centre.
@@ -144,6 +149,8 @@ impl Default for Options {
             same_flow: true,
             instance: None,
             reg_id: None,
+            gruu: true,
+            privacy: None,
             smsip: true,
             raw_sms: false,
             emergency: false,

@@ -11,6 +11,7 @@ use base::{
     Deadline, Event as LogEvent, Flow, FlowId, Instant, Output, Random, Report, Severity, Transport,
 };
 use sip::dialog::Dialog;
+use sip::gruu::Granted;
 use sip::header::{CSeq, NameAddr};
 use sip::uri::Uri;
 use sip::{ClientId, HeaderName, Hop, Message, Method, ServerId, ServiceUrn, Stack, StackConfig};
@@ -21,7 +22,7 @@ use crate::report::{UeReport, What};
 
 /// The methods that this phone takes.
 pub(crate) const ALLOW: &str =
-    "INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, OPTIONS, MESSAGE, NOTIFY, INFO";
+    "INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, OPTIONS, MESSAGE, NOTIFY, INFO, REFER";
 /// IMS Communication Service Identifier of multimedia telephony, TS 24.173 §5.1.
 const ICSI: &str = "urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel";
 
@@ -114,6 +115,8 @@ pub(crate) enum Purpose {
     Change(Slot),
     Prack(Slot),
     Bye(Slot),
+    /// The other side is asked to call somebody.
+    Refer(Slot),
     /// Nobody waits for the response: the BYE of a dialog that nobody wanted, an answer to the service
     /// centre.
     Orphan,
@@ -137,6 +140,8 @@ pub(crate) struct Home {
     pub(crate) routes: Vec<String>,
     /// P-Associated-URI, RFC 7315 §4.1.
     pub(crate) associated: Vec<String>,
+    /// GRUUs of the identities, by address of record.
+    pub(crate) gruus: BTreeMap<String, Granted>,
     /// The flow that the registration was made over, RFC 5626 §4.3.
     pub(crate) flow: Option<Flow>,
 }
@@ -165,6 +170,7 @@ impl Core {
             id_base: 1 << 56,
             max_transactions: 1000,
             product: config.product.clone(),
+            overload_control: false,
             ..StackConfig::default()
         };
         Core {
@@ -346,12 +352,21 @@ impl Core {
             self.preload(&mut request);
         }
         request.push(HeaderName::MaxForwards, "70");
-        request.push(HeaderName::From, format!("<{identity}>;tag={tag}"));
+        let private = self.config.options.privacy.clone();
+        let private = private.filter(|_| !matches!(method, Method::Register | Method::Subscribe));
+        let from = match &private {
+            Some(_) => "\"Anonymous\" <sip:anonymous@anonymous.invalid>".to_owned(),
+            None => format!("<{identity}>"),
+        };
+        request.push(HeaderName::From, format!("{from};tag={tag}"));
         request.push(HeaderName::To, format!("<{to}>"));
         request.push(HeaderName::CallId, call_id);
         request.push(HeaderName::CSeq, CSeq { number: 1, method: method.clone() }.to_string());
         if self.config.options.ims && method != Method::Register {
             request.push(HeaderName::PPreferredIdentity, format!("<{identity}>"));
+        }
+        if let Some(privacy) = private {
+            request.push(HeaderName::Privacy, privacy);
         }
         self.access_network(&mut request);
         if !self.config.product.is_empty() {
@@ -394,8 +409,8 @@ impl Core {
         format!("sip:{user}{}{transport}{sos}", self.config.contact)
     }
 
-    /// Our Contact with the feature tags of RFC 3840, TS 24.229 §5.1.1.2.1.
-    pub(crate) fn contact(&self) -> String {
+    /// Our Contact as it is registered.
+    pub(crate) fn registered_contact(&self) -> String {
         let mut out = format!("<{}>", self.contact_uri());
         let options = &self.config.options;
         if let Some(instance) = &options.instance {
@@ -404,6 +419,21 @@ impl Core {
                 out.push_str(&format!(";reg-id={reg_id}"));
             }
         }
+        out + &self.features()
+    }
+
+    /// Our Contact in dialogs: a GRUU if there is one (RFC 5627 §4.4), else as it is registered.
+    pub(crate) fn contact(&self) -> String {
+        match self.gruu() {
+            Some(gruu) => format!("<{gruu}>{}", self.features()),
+            None => self.registered_contact(),
+        }
+    }
+
+    /// The feature tags of RFC 3840, TS 24.229 §5.1.1.2.1.
+    fn features(&self) -> String {
+        let mut out = String::new();
+        let options = &self.config.options;
         if options.ims {
             out.push_str(&format!(";+g.3gpp.icsi-ref=\"{ICSI}\";audio"));
             if options.smsip {
@@ -429,7 +459,7 @@ impl Core {
 
     /// The option tags that we support in calls.
     pub(crate) fn supported(&self) -> Vec<&'static str> {
-        let mut out = vec!["timer"];
+        let mut out = vec!["timer", "replaces"];
         if self.config.options.prack_100rel {
             out.push("100rel");
             if self.config.options.preconditions.is_some() {

@@ -39,6 +39,20 @@ pub enum UeOrder {
         /// The digits.
         digits: String,
     },
+    /// Hand a call on: the other side calls somebody else instead of us.
+    Transfer {
+        /// The call.
+        call: CallId,
+        /// Whom, as in a call.
+        to: String,
+    },
+    /// Hand a call on to the other side of another call, whose place it takes.
+    TransferTo {
+        /// The call.
+        call: CallId,
+        /// The call with whom it is handed on to.
+        other: CallId,
+    },
     /// Send a text, RFC 3428.
     Message {
         /// As in a call.

@@ -6,7 +6,7 @@ use base::census::{self, Census};
 use base::flow::Service;
 use base::slots::{Slot, Slots};
 use base::{Bytes, Deadline, Flow, Function, Input, Instant, Output, Random, Severity};
-use sip::header::{CSeq, NameAddr};
+use sip::header::{CSeq, Event as SubscriptionEvent, NameAddr};
 use sip::stack::Event;
 use sip::{ClientId, HeaderName, Message, Method, ServerId};
 
@@ -23,7 +23,7 @@ use crate::short_message::ShortMessages;
 /// Requests remembered at most to recognise merged ones.
 const MOST_RECENT: usize = 256;
 /// Calls at the same time at most.
-const MOST_CALLS: usize = 64;
+pub(crate) const MOST_CALLS: usize = 64;
 
 /// One phone. Orders are [`UeOrder`], reports are [`crate::UeReport`].
 pub struct Ue {
@@ -31,10 +31,12 @@ pub struct Ue {
     pub(crate) registration: Registration,
     pub(crate) subscription: Subscription,
     pub(crate) short_messages: ShortMessages,
-    calls: Slots<Option<Box<Call>>>,
+    pub(crate) calls: Slots<Option<Box<Call>>>,
+    /// Calls in which we were asked for others that are over now, and how those ended.
+    pub(crate) concluded: Vec<(Slot, u16)>,
     /// Call-ID, From tag and CSeq of requests without a To tag, RFC 3261 §8.2.2.2.
     recent: VecDeque<(Instant, String)>,
-    draining: bool,
+    pub(crate) draining: bool,
 }
 
 impl Ue {
@@ -46,6 +48,7 @@ impl Ue {
             subscription: Subscription::default(),
             short_messages: ShortMessages::default(),
             calls: Slots::default(),
+            concluded: Vec::new(),
             recent: VecDeque::new(),
             draining: false,
         }
@@ -75,10 +78,16 @@ impl Ue {
     }
 
     /// Runs `f` on a call and takes the call out of the table if it is over then.
-    fn with<R>(&mut self, slot: Slot, f: impl FnOnce(&mut Call, &mut Core) -> R) -> Option<R> {
+    pub(crate) fn with<R>(
+        &mut self,
+        slot: Slot,
+        f: impl FnOnce(&mut Call, &mut Core) -> R,
+    ) -> Option<R> {
         let call = self.calls.get_mut(slot)?.as_mut()?;
         let result = f(call, &mut self.core);
         if call.is_over() {
+            let untold = call.transfer.asked_in.filter(|(_, told)| *told < 200);
+            self.concluded.extend(untold.map(|(asked_in, _)| (asked_in, call.ended)));
             self.calls.remove(slot);
         }
         Some(result)
@@ -114,6 +123,10 @@ impl Ue {
             UeOrder::Hangup(id) => self.call_order(now, id.slot(), |c, core| c.hang_up(core, now)),
             UeOrder::Hold(id) => self.change(now, id.slot(), Change::Hold),
             UeOrder::Resume(id) => self.change(now, id.slot(), Change::Resume),
+            UeOrder::Transfer { call, to } => self.transfer(now, call.slot(), &to),
+            UeOrder::TransferTo { call, other } => {
+                self.transfer_to_call(now, call.slot(), other.slot());
+            }
             UeOrder::Dtmf { call, digits } => {
                 let queued = self
                     .with(call.slot(), |c, _| c.media().is_some_and(|media| media.digits(&digits)));
@@ -151,13 +164,13 @@ impl Ue {
         }
     }
 
-    fn refuse(&mut self, now: Instant, call: Option<Slot>, reason: &str) {
+    pub(crate) fn refuse(&mut self, now: Instant, call: Option<Slot>, reason: &str) {
         let (call, reason) = (call.map(Into::into), reason.to_owned());
         self.core.report(now, What::OrderRefused { call, reason });
     }
 
     /// Puts a new call into its slot.
-    fn put(&mut self, now: Instant, slot: Slot, call: Call) {
+    pub(crate) fn put(&mut self, now: Instant, slot: Slot, call: Call) {
         if let Some(place) = self.calls.get_mut(slot) {
             *place = Some(Box::new(call));
         }
@@ -201,13 +214,13 @@ impl Ue {
     }
 
     /// The call whose dialog a request belongs to.
-    fn call_of(&self, request: &Message) -> Option<Slot> {
+    pub(crate) fn call_of(&self, request: &Message) -> Option<Slot> {
         self.find(|call| call.leg_of(|dialog| dialog.owns_request(request)).is_some())
     }
 
     fn request(&mut self, now: Instant, server: ServerId, request: Message) {
         let Some(method) = request.method().cloned() else { return };
-        if matches!(method, Method::Register | Method::Subscribe | Method::Publish | Method::Refer)
+        if matches!(method, Method::Register | Method::Subscribe | Method::Publish)
             || matches!(method, Method::Other(_))
         {
             let mut response = self.core.stack.answer(&request, 405);
@@ -234,6 +247,7 @@ impl Ue {
             Method::Message => self.message_received(now, server, &request),
             Method::Options => self.options_received(now, server, &request),
             Method::Notify => self.notify(now, server, &request),
+            Method::Refer => self.core.reply(now, server, &request, 603),
             _ => self.core.reply(now, server, &request, 481),
         }
     }
@@ -243,9 +257,20 @@ impl Ue {
             let status = if self.draining { 480 } else { 486 };
             return self.core.reply(now, server, &request, status);
         }
+        let replaced = match self.replaced_by(&request) {
+            Ok(replaced) => replaced,
+            Err(status) => return self.core.reply(now, server, &request, status),
+        };
         let slot = self.calls.insert(None);
         match Call::take(&mut self.core, now, slot, server, request) {
-            Some(call) => self.put(now, slot, call),
+            Some(mut call) => {
+                call.transfer.replaces = replaced;
+                self.put(now, slot, call);
+                if replaced.is_some() {
+                    // RFC 3891 §3: whoever spoke there goes on here.
+                    self.with(slot, |call, core| call.answer(core, now));
+                }
+            }
             None => {
                 self.calls.remove(slot);
             }
@@ -280,6 +305,10 @@ impl Ue {
         request: &Message,
     ) {
         if *method == Method::Notify {
+            let event = request.get(HeaderName::Event).and_then(SubscriptionEvent::parse);
+            if event.is_some_and(|event| event.package.eq_ignore_ascii_case("refer")) {
+                return self.told_of_transfer(now, server, request);
+            }
             return self.notify(now, server, request);
         }
         let Some(slot) = self.call_of(request) else {
@@ -296,6 +325,7 @@ impl Ue {
             Method::Message => self.message_received(now, server, request),
             Method::Options => self.options_received(now, server, request),
             Method::Info => self.info_received(now, server, request, slot.into()),
+            Method::Refer => self.referred(now, server, request, slot),
             _ => {
                 self.with(slot, |call, core| match method {
                     Method::Bye => call.bye_received(core, now, server, request),
@@ -393,7 +423,8 @@ impl Ue {
             Purpose::Bye(slot) => {
                 self.with(slot, |c, core| c.bye_done(core, now, status));
             }
-            Purpose::Orphan => {}
+            Purpose::Refer(slot) if status >= 300 => self.transferred(now, slot, status),
+            Purpose::Refer(_) | Purpose::Orphan => {}
         }
     }
 
@@ -427,6 +458,7 @@ impl Ue {
             Purpose::Bye(slot) => {
                 self.with(slot, |c, core| c.bye_done(core, now, status));
             }
+            Purpose::Refer(slot) => self.transferred(now, slot, status),
             Purpose::Orphan => {}
         }
     }
@@ -460,9 +492,11 @@ impl Ue {
         let cseq = request.get(HeaderName::CSeq).and_then(CSeq::parse);
         let Some(CSeq { number, method }) = cseq else { return };
         let slot = match pending.purpose {
-            Purpose::Invite(s) | Purpose::Change(s) | Purpose::Prack(s) | Purpose::Bye(s) => {
-                Some(s)
-            }
+            Purpose::Invite(s)
+            | Purpose::Change(s)
+            | Purpose::Prack(s)
+            | Purpose::Bye(s)
+            | Purpose::Refer(s) => Some(s),
             _ => None,
         };
         let call = slot.and_then(|slot| self.calls.get_mut(slot)).and_then(Option::as_mut);
@@ -605,6 +639,7 @@ impl Function for Ue {
             | Input::Relay(_) => {}
         }
         self.events(now);
+        self.follow_transfers(now);
         self.core.tidy();
     }
 

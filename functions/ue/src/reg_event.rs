@@ -153,6 +153,7 @@ impl Ue {
             self.core.disarm(TimerKey::Subscribe);
             self.parted(now);
         }
+        self.core.learn_gruus_of(&text);
         match fate(&text, &self.core.contact_uri()) {
             Some(Fate::Gone { event, again }) => self.deregistered_by_network(now, event, again),
             Some(Fate::Shortened { expires }) => self.registration_shortened(now, expires),

@@ -11,6 +11,7 @@
 
 use base::time::Duration;
 use base::{Flow, Instant, Severity};
+use sip::gruu::{self, Granted};
 use sip::header::{CSeq, NameAddr, delta_seconds};
 use sip::reginfo::ContactEvent;
 use sip::uri::Uri;
@@ -122,10 +123,17 @@ impl Ue {
         request.set(HeaderName::From, format!("<{identity}>;tag={}", registration.tag));
         request.set(HeaderName::CallId, registration.call_id.clone());
         request.set(HeaderName::CSeq, cseq.to_string());
-        request.push(HeaderName::Contact, format!("{};expires={expires}", core.contact()));
+        request
+            .push(HeaderName::Contact, format!("{};expires={expires}", core.registered_contact()));
         request.push(HeaderName::Expires, expires.to_string());
-        let several = core.config.options.reg_id.is_some();
-        request.push(HeaderName::Supported, if several { "path, outbound" } else { "path" });
+        let mut supported = vec!["path"];
+        if core.config.options.reg_id.is_some() {
+            supported.push("outbound");
+        }
+        if core.wants_gruus() {
+            supported.push(gruu::OPTION);
+        }
+        request.push(HeaderName::Supported, supported.join(", "));
         request.push(HeaderName::Allow, ALLOW);
         core.authenticator.introduce(&mut request, &mut core.random);
         let hop = core.first_hop(&request);
@@ -171,7 +179,7 @@ impl Ue {
         let contacts: Vec<String> = response.list(HeaderName::Contact).map(str::to_owned).collect();
         let named = contacts.iter().filter_map(|c| NameAddr::parse(c)).find(|c| same(c.uri, &own));
         let general = || response.get(HeaderName::Expires).and_then(delta_seconds);
-        let granted = named.and_then(|c| c.expires()).or_else(general);
+        let granted = named.as_ref().and_then(|c| c.expires()).or_else(general);
         let expires = granted.unwrap_or(self.registration.expires);
         if expires == 0 {
             return self.register_failed(now, 500, "registered for no time at all".into(), None);
@@ -184,6 +192,7 @@ impl Ue {
             self.core.service.associated = associated.clone();
         }
         self.core.service.flow = Some(flow);
+        self.core.learn_gruus(None, &named.as_ref().map(Granted::of).unwrap_or_default());
         self.registration.state = State::Registered;
         self.registration.failures = 0;
         // TS 24.229 §5.1.1.4.1.

@@ -141,6 +141,29 @@ pub enum What {
         /// What was said and heard.
         media: Box<MediaReport>,
     },
+    /// What became of a call that we handed on; it ends with a success.
+    Transferred {
+        /// The call.
+        call: CallId,
+        /// The status that the other side's call ended or was answered with, or that of its refusal.
+        status: u16,
+    },
+    /// The other side hands us on: we call somebody.
+    Referred {
+        /// The call in which we are asked.
+        call: CallId,
+        /// Whom we call.
+        to: String,
+        /// The new call's name from here on.
+        new: CallId,
+    },
+    /// Another call took the place of one.
+    Replaced {
+        /// The call that ends.
+        call: CallId,
+        /// The one in its place.
+        by: CallId,
+    },
     /// A text arrived.
     MessageReceived {
         /// P-Asserted-Identity, else From, as a URI.

@@ -42,7 +42,9 @@ fn what_cannot_be_taken_gets_its_status() {
     };
     let cases: Vec<(Bytes, u16, HeaderName, &str)> = vec![
         (request("JUMP", "", ""), 405, HeaderName::Allow, "INVITE"),
-        (request("REFER", "", ""), 405, HeaderName::Allow, "INVITE"),
+        (request("PUBLISH", "", ""), 405, HeaderName::Allow, "INVITE"),
+        (request("REFER", "Refer-To: <sip:c@x>\r\n", ""), 603, HeaderName::To, "tag"),
+        (tagged("REFER"), 481, HeaderName::To, "tag=x"),
         (request("OPTIONS", "Require: fly, timer\r\n", ""), 420, HeaderName::Unsupported, "fly"),
         (tagged("BYE"), 481, HeaderName::To, "tag=x"),
         (tagged("UPDATE"), 481, HeaderName::To, "tag=x"),
@@ -239,7 +241,7 @@ fn the_invite_is_that_of_an_ims_phone() {
     let want = [
         (HeaderName::Route, "<sip:orig@scscf.ims.test;lr>"),
         (HeaderName::PPreferredIdentity, "<sip:+491@ims.test>"),
-        (HeaderName::Supported, "timer, 100rel, precondition"),
+        (HeaderName::Supported, "timer, replaces, 100rel, precondition"),
         (HeaderName::PEarlyMedia, "supported"),
         (HeaderName::SessionExpires, "1800"),
         (HeaderName::PPreferredService, "urn:urn-7:3gpp-service.ims.icsi.mmtel"),

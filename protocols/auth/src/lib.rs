@@ -8,6 +8,7 @@
 //! | [`digest`] | HTTP Digest: MD5, SHA-256, SHA-512-256, `-sess`, auth, auth-int | RFC 2617, 7616, 8760 |
 //! | [`digest_aka`] | AKA inside Digest: nonce, `auts`, AKAv1 and AKAv2 passwords | RFC 3310, RFC 4169 |
 //! | [`hex`] | hexadecimal text of keys | |
+//! | [`seal`] | tokens that only their maker can read | RFC 2104, after RFC 5297 |
 //!
 //! Header fields (WWW-Authenticate, Authorization) are the SIP crate's business; this crate takes
 //! and returns their parameter values. Not done: TUAK (TS 35.231), the anonymity key being optional
@@ -20,6 +21,7 @@ pub mod digest;
 pub mod digest_aka;
 pub mod hex;
 pub mod milenage;
+pub mod seal;
 pub mod sqn;
 
 use subtle::ConstantTimeEq;

@@ -5,18 +5,23 @@
 //! - [`lex`]: quotes, commas, parameters; borrowed, never panics.
 //! - [`message`]: a [`Message`] keeps the datagram that it came in and rewrites only what is touched.
 //! - [`header`]: one file per header field, all of one shape: `parse(&str)` and `Display`.
-//! - [`uri`]: `sip:`, `sips:` (RFC 3261 §19.1) and `tel:` (RFC 3966); [`service_urn`]: RFC 5031.
+//! - [`uri`]: `sip:`, `sips:` (RFC 3261 §19.1) and `tel:` (RFC 3966); [`service_urn`]: RFC 5031;
+//!   [`gruu`]: RFC 5627.
 //! - [`transaction`]: the four machines of RFC 3261 §17 with RFC 6026, one file each, and their timers.
-//! - [`stack`]: transport (§18), targets (RFC 3263) and transactions of one function, put together.
+//! - [`stack`]: transport (§18), targets (RFC 3263), transactions and overload control (RFC 7339) of one
+//!   function, put together.
 //! - [`dialog`]: RFC 3261 §12; [`session_timer`]: RFC 4028.
-//! - [`reginfo`]: the document of the reg event package, RFC 3680 §5.
+//! - [`features`]: what a phone can and a caller prefers, RFC 3840 and 3841.
+//! - [`reginfo`]: the document of the reg event package, RFC 3680 §5 and RFC 5628.
 //!
-//! Not here: SDP (a body is bytes, reginfo excepted), TLS, 5626 outbound, 5627 GRUU.
+//! Not here: SDP (a body is bytes, reginfo excepted), TLS, 5626 outbound.
 
 #![forbid(unsafe_code)]
 
 pub mod dialog;
+pub mod features;
 pub mod framing;
+pub mod gruu;
 pub mod header;
 pub mod lex;
 pub mod message;

@@ -1,4 +1,4 @@
-//! The reg event package's document, `application/reginfo+xml`, RFC 3680 §5.
+//! The reg event package's document, `application/reginfo+xml`, RFC 3680 §5, with the GRUUs of RFC 5628.
 
 use core::fmt::Write;
 
@@ -106,6 +106,10 @@ pub struct Contact {
     pub expires: u32,
     /// The contact's URI; empty if the document has none.
     pub uri: String,
+    /// Its public GRUU.
+    pub public_gruu: Option<String>,
+    /// Its newest temporary GRUU, and the CSeq of the REGISTER from which on they are valid.
+    pub temporary_gruu: Option<(String, u32)>,
 }
 
 /// One public identity with its contacts.
@@ -141,9 +145,14 @@ impl RegInfo {
             Completeness::Partial => "partial",
         };
         let esc = |text: &str| quick_xml::escape::escape(text).into_owned();
+        let gruus = self.registrations.iter().flat_map(|r| &r.contacts);
+        let gruus =
+            gruus.into_iter().any(|c| c.public_gruu.is_some() || c.temporary_gruu.is_some());
+        let extension = if gruus { " xmlns:gr=\"urn:ietf:params:xml:ns:gruuinfo\"" } else { "" };
         let _ = writeln!(
             out,
-            "<reginfo xmlns=\"urn:ietf:params:xml:ns:reginfo\" version=\"{}\" state=\"{state}\">",
+            "<reginfo xmlns=\"urn:ietf:params:xml:ns:reginfo\"{extension} version=\"{}\" \
+             state=\"{state}\">",
             self.version
         );
         for r in &self.registrations {
@@ -160,6 +169,16 @@ impl RegInfo {
                     let _ = write!(out, " event=\"{}\"", event.as_str());
                 }
                 let _ = writeln!(out, " expires=\"{}\">\n   <uri>{uri}</uri>", c.expires);
+                if let Some(gruu) = &c.public_gruu {
+                    let _ = writeln!(out, "   <gr:pub-gruu uri=\"{}\"/>", esc(gruu));
+                }
+                if let Some((gruu, first)) = &c.temporary_gruu {
+                    let _ = writeln!(
+                        out,
+                        "   <gr:temp-gruu uri=\"{}\" first-cseq=\"{first}\"/>",
+                        esc(gruu)
+                    );
+                }
                 out.push_str("  </contact>\n");
             }
             out.push_str(" </registration>\n");
@@ -192,6 +211,17 @@ impl RegInfo {
                         }
                     }
                     b"uri" => uri.clear(),
+                    name @ (b"pub-gruu" | b"temp-gruu") => {
+                        let registration = info.as_mut()?.registrations.last_mut();
+                        let contact = registration.and_then(|r| r.contacts.last_mut());
+                        if let (Some(contact), Some(uri)) = (contact, attribute(&tag, "uri")) {
+                            let first = attribute(&tag, "first-cseq").and_then(|n| n.parse().ok());
+                            match name {
+                                b"pub-gruu" => contact.public_gruu = Some(uri),
+                                _ => contact.temporary_gruu = Some((uri, first.unwrap_or(0))),
+                            }
+                        }
+                    }
                     _ => {}
                 },
                 Xml::Text(text) => uri.push_str(&text.decode().ok()?),
@@ -239,6 +269,8 @@ fn contact(tag: &BytesStart<'_>) -> Contact {
         event: attribute(tag, "event").and_then(|word| ContactEvent::parse(&word)),
         expires: attribute(tag, "expires").and_then(|e| e.parse().ok()).unwrap_or(0),
         uri: String::new(),
+        public_gruu: None,
+        temporary_gruu: None,
     }
 }
 
@@ -255,6 +287,7 @@ fn unescape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use proptest::collection::vec;
+    use proptest::option::of;
     use proptest::prelude::*;
     use proptest::sample::select;
 
@@ -275,6 +308,8 @@ mod tests {
                     event: Some(ContactEvent::Deactivated),
                     expires: 0,
                     uri: "sip:a@[::1]:5060;x=\"1\"&<2>".into(),
+                    public_gruu: Some("sip:a&b@x;gr=urn:x:y".into()),
+                    temporary_gruu: Some(("sip:tgruu.1@x;gr".into(), 7)),
                 }],
             }],
         };
@@ -323,6 +358,8 @@ mod tests {
             event: None,
             expires: 0,
             uri: "".into(),
+            public_gruu: None,
+            temporary_gruu: None,
         };
         let registration = |contacts| {
             let (aor, id) = (String::new(), String::new());
@@ -354,13 +391,16 @@ mod tests {
         let state = select(vec![State::Init, State::Active, State::Terminated]);
         let events = ContactEvent::ALL.iter().map(|(event, _)| Some(*event)).chain([None]);
         let event = select(events.collect::<Vec<_>>());
-        let contact = (".{0,9}", state, event, any::<u32>(), "\\S{0,20}");
-        let contact = contact.prop_map(|(id, state, event, expires, uri)| Contact {
+        let gruus = (of(".{0,20}"), of((".{0,20}", any::<u32>())));
+        let contact = (".{0,9}", state, event, any::<u32>(), "\\S{0,20}", gruus);
+        let contact = contact.prop_map(|(id, state, event, expires, uri, gruus)| Contact {
             id,
             state,
             event,
             expires,
             uri,
+            public_gruu: gruus.0,
+            temporary_gruu: gruus.1,
         });
         vec(contact, 0..4)
     }

@@ -5,6 +5,7 @@
 
 mod client;
 mod failed;
+mod overload;
 mod receive;
 mod respond;
 mod route;
@@ -25,6 +26,7 @@ use crate::message::Message;
 use crate::transaction::{Timer, TimerValues};
 use client::Client;
 use failed::Failed;
+use overload::Overload;
 pub use route::name_of;
 use route::{Opening, PeerName};
 use server::{Server, ServerKey};
@@ -47,6 +49,8 @@ pub struct StackConfig {
     pub max_transactions: usize,
     /// What still passes then.
     pub urgent: Option<Urgent>,
+    /// Whether we say that we send less when a server wants that, RFC 7339.
+    pub overload_control: bool,
     /// The Server text of a user agent's responses; a proxy leaves it empty.
     pub product: String,
 }
@@ -59,6 +63,7 @@ impl Default for StackConfig {
             id_base: 0,
             max_transactions: 200_000,
             urgent: None,
+            overload_control: true,
             product: String::new(),
         }
     }
@@ -115,6 +120,8 @@ pub enum Failure {
     TimedOut,
     /// No target could be reached: to be treated as a 503.
     Unreachable,
+    /// The targets have too much to do, RFC 7339 §5.5: to be treated as a 503.
+    LeftOut,
 }
 
 impl Failure {
@@ -122,7 +129,7 @@ impl Failure {
     pub const fn status(self) -> u16 {
         match self {
             Failure::TimedOut => 408,
-            Failure::Unreachable => 503,
+            Failure::Unreachable | Failure::LeftOut => 503,
         }
     }
 }
@@ -211,6 +218,7 @@ pub struct Stack {
     resolving: HashMap<QueryId, Slot, FixedState>,
     failed: Failed,
     next_id: u64,
+    overload: Overload,
     events: VecDeque<Event>,
     outputs: VecDeque<Output>,
 }
@@ -233,6 +241,7 @@ impl Stack {
             opening: HashMap::with_hasher(hasher()),
             resolving: HashMap::with_hasher(hasher()),
             failed: Failed::default(),
+            overload: Overload::new(hasher()),
             events: VecDeque::new(),
             outputs: VecDeque::new(),
         }
@@ -274,6 +283,7 @@ impl Stack {
     /// Fires what is due.
     pub fn timeout(&mut self, now: Instant) {
         while let Some((at, key)) = self.timers.due(now) {
+            self.overload.fired(now, at);
             match key {
                 TimerKey::Client(slot, timer) => self.client_timer(now, at, slot, timer),
                 TimerKey::Server(slot, timer) => self.server_timer(now, at, slot, timer),

@@ -273,6 +273,19 @@ pub fn escape_user(text: &str) -> String {
     out
 }
 
+/// The value of a header field of a URI with all escaped that RFC 3261 §25.1 `hvalue` does not allow.
+pub fn escape_header(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.!~*'()[]/?:+$".contains(&byte) {
+            out.push(byte as char);
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
 /// Whether two URIs are equal as RFC 3261 §19.1.4 (`sip:`) and RFC 3966 §4 (`tel:`) compare them.
 pub fn equal(a: &str, b: &str) -> bool {
     match (Uri::parse(a), Uri::parse(b)) {
@@ -286,8 +299,9 @@ fn sip_equal(a: &SipUri<'_>, b: &SipUri<'_>) -> bool {
     let user = |u: &SipUri<'_>| (u.user.map(unescape), u.password.map(unescape));
     let same_param = |x: &SipUri<'_>, y: &SipUri<'_>| {
         x.params.iter().all(|(name, value)| {
-            // `user`, `ttl`, `method`, `maddr` and `transport` count even when one side lacks them.
-            let decisive = ["user", "ttl", "method", "maddr", "transport"];
+            // `user`, `ttl`, `method`, `maddr` and `transport` count even when one side lacks them, and so
+            // does `gr` (RFC 5627 §6).
+            let decisive = ["user", "ttl", "method", "maddr", "transport", "gr"];
             match y.params.get(name) {
                 Some(other) => other.eq_ignore_ascii_case(value.unwrap_or("")),
                 None => !decisive.iter().any(|d| d.eq_ignore_ascii_case(name)),
@@ -353,6 +367,7 @@ mod tests {
             ("sip:bob@biloxi.com", "sip:bob@biloxi.com;transport=udp"),
             ("sip:carol@chicago.com", "sip:carol@chicago.com?Subject=next%20meeting"),
             ("sip:bob@phone21.boxesbybob.com", "sip:bob@192.0.2.4"),
+            ("sip:bob@biloxi.com", "sip:bob@biloxi.com;gr=urn:x:y"),
         ];
         assert!(same.iter().all(|(a, b)| equal(a, b)));
         assert!(different.iter().all(|(a, b)| !equal(a, b)));

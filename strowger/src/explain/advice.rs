@@ -152,6 +152,24 @@ const REASONS: &[Known] = &[
         None,
     ),
     (
+        "the phone that the GRUU names is not registered",
+        0,
+        "the user may have other phones, but the one that is meant has to register: `strowger explain {to}`",
+        None,
+    ),
+    (
+        "the temporary GRUU is not valid",
+        0,
+        "the address was for a registration that has ended: call the user by his name or number",
+        None,
+    ),
+    (
+        "the Contact is no GRUU of the caller",
+        0,
+        "the calling phone uses a GRUU of an earlier registration, or somebody else's: it has to register again",
+        None,
+    ),
+    (
         "the called user has no services here",
         0,
         "the called phone has to register: `strowger explain {to}`",
@@ -182,6 +200,19 @@ const REASONS: &[Known] = &[
         0,
         "the phone has to register first, and to call from the address that it registered from",
         None,
+    ),
+    (
+        "no contact of the called user is what the caller wants",
+        0,
+        "none of the called phones can what the caller requires (Accept-Contact), or he rejects them (Reject-Contact)",
+        None,
+    ),
+    (
+        "the privacy that is critical is not provided here",
+        0,
+        "the caller asks for privacy that nobody here provides, and rather wants no call: `header`, and `session` \
+      without the media relay",
+        Some("media.anchor"),
     ),
     ("the called identity is barred", 0, UNBAR, None),
     ("the caller's identity is barred", 0, "`strowger sub unbar {from}`", None),

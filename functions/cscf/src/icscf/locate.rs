@@ -4,11 +4,14 @@ use base::Instant;
 use diameter::cx::{Lia, Lir};
 use diameter::result::ExperimentalCode;
 use sip::header::{HeaderName, NameAddr, ServedUser};
-use sip::{Message, Uri};
+use sip::{Message, SipUri, Uri};
 
-use super::{Asked, Icscf, Waiting, asks_originating, select::select};
+use super::config::Scscf;
+use super::select::{Choice, select};
+use super::{Asked, Icscf, Waiting, asks_originating};
 use crate::cx::Answer;
 use crate::proxy::{OwnRoute, Refusal, Upstream, loose};
+use crate::scscf::gruu::is_temporary;
 
 impl Icscf {
     pub(super) fn locate(
@@ -28,6 +31,11 @@ impl Icscf {
             if request.has(HeaderName::Route) {
                 return Err(Refusal::new(403, "an I-CSCF does not route to others"));
             }
+            if let Some(choice) = self.minted(request.uri()) {
+                let asked = Asked::LocationInfo { originating };
+                let waiting = Waiting { upstream: upstream.clone(), request, asked };
+                return self.forward_to(now, waiting, choice, "");
+            }
             let (identity, uri) = called_identity(request.uri())
                 .ok_or(Refusal::new(404, "the Request-URI is no user of this network"))?;
             if let Some(uri) = uri {
@@ -45,7 +53,7 @@ impl Icscf {
     pub(super) fn located(
         &mut self,
         now: Instant,
-        mut waiting: Waiting,
+        waiting: Waiting,
         originating: bool,
         answer: &Answer,
     ) -> Result<(), Refusal> {
@@ -66,9 +74,32 @@ impl Icscf {
             .ok_or(Refusal::new(600, "no S-CSCF has the capabilities that the HSS asks for"))?;
         // The S-CSCF is told if we were asked for originating services.
         let orig = if originating { ";orig" } else { "" };
-        let route = format!("<{}{orig}>", loose(&choice.uri));
+        self.forward_to(now, waiting, choice, orig)
+    }
+
+    fn forward_to(
+        &mut self,
+        now: Instant,
+        mut waiting: Waiting,
+        choice: Choice,
+        params: &str,
+    ) -> Result<(), Refusal> {
+        let route = format!("<{}{params}>", loose(&choice.uri));
         waiting.request.push_front(HeaderName::Route, route);
         self.forward(now, waiting, &choice)
+    }
+
+    /// The S-CSCF of ours that minted a temporary GRUU: nobody else can read it.
+    fn minted(&self, uri: &str) -> Option<Choice> {
+        let uri = Uri::parse(uri).and_then(Uri::sip).filter(is_temporary)?;
+        let place = |uri: &SipUri<'_>| (uri.host.to_ascii_lowercase(), uri.port.unwrap_or(5060));
+        let is_its = |scscf: &&Scscf| {
+            let name = Uri::parse(&scscf.uri).and_then(Uri::sip);
+            name.is_some_and(|name| place(&name) == place(&uri))
+        };
+        let scscf = self.config.scscfs.iter().find(is_its)?;
+        let why = "the Request-URI is a temporary GRUU of it".to_owned();
+        Some(Choice { uri: scscf.uri.clone(), why })
     }
 }
 
@@ -79,7 +110,8 @@ fn called_identity(uri: &str) -> Option<(String, Option<String>)> {
         Uri::Sip(sip) => {
             let phone = sip.params.get("user").is_some_and(|u| u.eq_ignore_ascii_case("phone"));
             match sip.phone_number() {
-                Some(number) if phone && number.starts_with('+') => {
+                // A GRUU is more than the number in it.
+                Some(number) if phone && number.starts_with('+') && !sip.params.has("gr") => {
                     let tel = format!("tel:{number}");
                     Some((tel.clone(), Some(tel)))
                 }

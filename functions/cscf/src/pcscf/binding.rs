@@ -9,12 +9,16 @@ use base::time::Duration;
 use base::timer::Expiries;
 use base::{Bytes, Flow, Instant, Output};
 use serde::{Deserialize, Serialize};
-use sip::Hop;
+use sip::uri::equal;
+use sip::{Hop, Uri};
 
 use super::TABLE;
 use super::access::{Access, FlowKey, key};
 use crate::emergency::{is_emergency_contact, same_contact};
 use crate::lifetime::Lifetime;
+
+/// GRUUs of each kind that are remembered of a phone.
+const MAX_GRUUS: usize = 16;
 
 /// One registered phone, or one identity of a phone.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -28,6 +32,12 @@ pub(super) struct Binding {
     pub(super) identities: Vec<String>,
     /// The Contact URI.
     pub(super) contact: String,
+    /// Its public GRUUs, which it may put into Contact instead, RFC 5627.
+    #[serde(default)]
+    pub(super) public_gruus: Vec<String>,
+    /// Its newest temporary ones; they change with every refresh.
+    #[serde(skip)]
+    pub(super) temporary_gruus: Vec<String>,
     /// The route to the S-CSCF, RFC 3608.
     pub(super) service_route: Vec<String>,
     /// How long it lasts.
@@ -61,6 +71,8 @@ impl Binding {
             identities: Vec::new(),
             emergency: is_emergency_contact(&contact),
             contact,
+            public_gruus: Vec::new(),
+            temporary_gruus: Vec::new(),
             service_route: Vec::new(),
             lifetime,
             reg_id: None,
@@ -75,10 +87,38 @@ impl Binding {
             && self.identities == old.identities
             && self.contact == old.contact
             && self.service_route == old.service_route
+            && self.public_gruus == old.public_gruus
             && self.reg_id == old.reg_id
             && self.subscription == old.subscription
             && self.access.is_like(&old.access)
             && self.lifetime.is_covered(&old.lifetime, now)
+    }
+
+    /// Whether a Contact is the phone's, as far as the Contact tells.
+    fn has_contact(&self, contact: &str) -> bool {
+        same_contact(&self.contact, contact)
+            || [&self.public_gruus, &self.temporary_gruus]
+                .into_iter()
+                .flatten()
+                .any(|gruu| equal(gruu, contact))
+    }
+
+    /// The registrar gave the contact these GRUUs, for one identity or another.
+    pub(super) fn learn_gruus(&mut self, public: Option<String>, temporary: Option<String>) {
+        for (known, gruu) in
+            [(&mut self.public_gruus, public), (&mut self.temporary_gruus, temporary)]
+        {
+            let new = gruu.filter(|gruu| !known.contains(gruu));
+            known.extend(new);
+            known.drain(..known.len().saturating_sub(MAX_GRUUS));
+        }
+    }
+
+    /// The registered identity that a URI names.
+    pub(super) fn identity(&self, uri: &str) -> Option<String> {
+        let wanted = Uri::parse(uri)?.aor();
+        let same = |known: &&String| Uri::parse(known).is_some_and(|known| known.aor() == wanted);
+        self.identities.iter().find(same).cloned()
     }
 
     /// Whether the flow is the phone's.
@@ -147,7 +187,7 @@ impl Bindings {
     pub(super) fn on_connection(&self, flow: &Flow, contact: &str) -> Option<&Binding> {
         let ids = self.by_address.get(&flow.remote.ip()?)?;
         let bindings = ids.iter().filter_map(|id| self.by_id.get(id));
-        let same = |b: &&Binding| b.owns(flow) && same_contact(&b.contact, contact);
+        let same = |b: &&Binding| b.owns(flow) && b.has_contact(contact);
         bindings.into_iter().find(same)
     }
 

@@ -1,20 +1,22 @@
 //! Asserted identities and the border of the trust domain: TS 24.229 §4.4 and §5.2.6, RFC 3325.
 
 use base::Random;
+use sip::Message;
 use sip::header::{AccessNetworkInfo, HeaderName, NameAddr};
-use sip::{Message, Uri};
 
 use super::Pcscf;
 use super::binding::Binding;
 pub(super) use crate::trust_domain::leave_trust_domain;
 use crate::trust_domain::strip_internal;
 
-/// Removes what a phone must not claim: asserted identities, internal header fields, and access
-/// information that says it was provided by the network (§5.2.6.3.1).
+/// Removes what a phone must not claim: asserted identities, internal header fields, a priority that
+/// nobody authorised (RFC 4412 §8), and access information that says it was provided by the network
+/// (§5.2.6.3.1).
 pub(super) fn strip_claims(request: &mut Message) {
     strip_internal(request);
     request.remove(HeaderName::PAssertedIdentity);
     request.remove(HeaderName::PAssertedService);
+    request.remove(HeaderName::ResourcePriority);
     let infos: Vec<String> =
         request.list(HeaderName::PAccessNetworkInfo).map(str::to_owned).collect();
     let honest = |info: &&String| {
@@ -34,11 +36,7 @@ pub(super) fn strip_claims(request: &mut Message) {
 /// Chooses the identity to assert: the one that the phone prefers if it is registered, else that of
 /// From if it is, else the default one (§5.2.6.3.1 with §5.2.6.3.2A).
 pub(super) fn asserted(request: &Message, binding: &Binding) -> String {
-    let known = |element: &str| {
-        let wanted = Uri::parse(NameAddr::parse(element)?.uri)?.aor();
-        let same = |uri: &&String| Uri::parse(uri).is_some_and(|u| u.aor() == wanted);
-        binding.identities.iter().find(same).cloned()
-    };
+    let known = |element: &str| binding.identity(NameAddr::parse(element)?.uri);
     let preferred = request.list(HeaderName::PPreferredIdentity).find_map(known);
     preferred
         .or_else(|| request.get(HeaderName::From).and_then(known))

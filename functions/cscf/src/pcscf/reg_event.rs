@@ -166,6 +166,7 @@ impl Pcscf {
     fn follow(&mut self, now: Instant, id: u64, info: &RegInfo) {
         let Some(binding) = self.bindings.get(id) else { return };
         let (mut came, mut went) = (Vec::new(), Vec::new());
+        let mut gruus = Vec::new();
         for registration in &info.registrations {
             let aor = sip::Uri::parse(&registration.aor).map(|uri| uri.aor());
             let same = |known: &&String| sip::Uri::parse(known).map(|uri| uri.aor()) == aor;
@@ -174,6 +175,10 @@ impl Pcscf {
             let mut contacts = registration.contacts.iter();
             let contact = contacts.find(|c| same_contact(&c.uri, &binding.contact));
             let state = contact.map_or(registration.state, |contact| contact.state);
+            if let Some(contact) = contact.filter(|contact| contact.state == State::Active) {
+                let temporary = contact.temporary_gruu.as_ref().map(|(gruu, _)| gruu.clone());
+                gruus.push((contact.public_gruu.clone(), temporary));
+            }
             match state {
                 State::Terminated if ours => went.push(known.unwrap_or(&binding.aor).clone()),
                 State::Active if contact.is_some() && !ours && aor.is_some() => {
@@ -182,7 +187,11 @@ impl Pcscf {
                 _ => {}
             }
         }
-        let mut binding = binding.clone();
+        let old = binding.clone();
+        let mut binding = old.clone();
+        for (public, temporary) in gruus {
+            binding.learn_gruus(public, temporary);
+        }
         binding.identities.retain(|identity| !went.contains(identity));
         binding.identities.extend(came.iter().cloned());
         if !went.is_empty() && binding.identities.is_empty() {
@@ -192,6 +201,8 @@ impl Pcscf {
             let text = format!("{}: identities came {came:?}, went {went:?}", binding.aor);
             let event = Event::new(Severity::Info, "pcscf.identities_changed", text);
             self.tell(event.impu(&binding.aor));
+        }
+        if binding != old {
             let save = self.bindings.save(now, binding);
             self.outputs.extend(save);
         }

@@ -1,6 +1,7 @@
 //! REGISTER through the P-CSCF, TS 24.229 §5.2.2.
 
 use base::{Event, Flow, Instant, Severity};
+use sip::gruu::Granted;
 use sip::header::{Challenge, Credentials, HeaderName, NameAddr, delta_seconds};
 use sip::{Hop, Message, Uri};
 
@@ -109,11 +110,12 @@ impl Pcscf {
 
     fn bind(&mut self, now: Instant, pending: &Pending, response: &Message) {
         let default = response.get(HeaderName::Expires).and_then(delta_seconds);
-        let granted = response
+        let named = response
             .list(HeaderName::Contact)
             .filter_map(NameAddr::parse)
-            .find(|c| emergency::same_contact(c.uri, &pending.contact))
-            .map_or(0, |c| c.expires().or(default).unwrap_or(0));
+            .find(|c| emergency::same_contact(c.uri, &pending.contact));
+        let granted = named.as_ref().map_or(0, |c| c.expires().or(default).unwrap_or(0));
+        let gruus = named.as_ref().map(Granted::of).unwrap_or_default();
         if granted == 0 {
             return self.unbind(now, pending.id, "deregistered");
         }
@@ -127,6 +129,9 @@ impl Pcscf {
         if binding.identities.is_empty() {
             binding.identities.push(pending.aor.clone());
         }
+        let known = self.bindings.get(pending.id).map(|known| known.public_gruus.clone());
+        binding.public_gruus = known.unwrap_or_default();
+        binding.learn_gruus(gruus.public, gruus.temporary);
         binding.service_route =
             response.list(HeaderName::ServiceRoute).map(str::to_owned).collect();
         let default_identity = binding.identities[0].clone();

@@ -1,6 +1,7 @@
 //! From the network to the phone, TS 24.229 §5.2.6.4.
 
 use base::{Instant, Transport};
+use sip::gruu::Gruu;
 use sip::header::{HeaderName, NameAddr};
 use sip::{Hop, Message};
 
@@ -25,7 +26,12 @@ impl Pcscf {
             return Err(Refusal::new(480, "the phone is registered for emergency calls only"));
         }
         let called = request.get(HeaderName::PCalledPartyId).and_then(NameAddr::parse);
-        let asserted = called.map(|c| c.uri.to_owned()).or(binding.identities.first().cloned());
+        // A GRUU names an identity with ornaments, or shows none.
+        let asserted = match called.filter(|called| !Gruu::is(called.uri)) {
+            Some(called) => Some(called.uri.to_owned()),
+            None => called.and_then(|called| binding.identity(called.uri)),
+        };
+        let asserted = asserted.or(binding.identities.first().cloned());
         self.record_route_to(&mut request, ("mt", id), &binding.hop());
         self.deliver(now, upstream, request, &binding, asserted)
     }

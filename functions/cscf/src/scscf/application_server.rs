@@ -7,6 +7,7 @@ use sip::header::{HeaderName, NameAddr, ServedUser, SessionCase};
 use sip::{Message, ServerId, Stack, Uri};
 
 use super::Scscf;
+use super::gruu::Called;
 use super::ifc::{ApplicationServer, Case, Criterion, Miss};
 use super::session::{Leg, Pending, Side};
 use crate::proxy::{ContextId, OwnRoute, Refusal, Upstream, loose, take_other_side};
@@ -135,9 +136,10 @@ impl Scscf {
 
     /// Whether the Request-URI is one of the served user's identities.
     fn is_for(&self, request: &Message, served: &str) -> bool {
-        let Some(target) = Uri::parse(request.uri()).map(|uri| uri.aor()) else { return false };
+        let called = self.called(request);
+        let Some(target) = called.as_ref().and_then(Called::aor) else { return false };
         let user = self.users.of(served);
-        target == served || user.is_some_and(|user| user.profile.find(&target).is_some())
+        target == served || user.is_some_and(|user| user.profile.find(target).is_some())
     }
 
     /// The final answer of an application server: whether the session goes on without it, §5.4.3.2

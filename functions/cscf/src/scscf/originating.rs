@@ -1,11 +1,13 @@
 //! The caller's half, TS 24.229 §5.4.3.2.
 
 use base::Instant;
-use sip::header::HeaderName;
-use sip::{Hop, Message, Stack, Uri};
+use sip::gruu::Gruu;
+use sip::header::{HeaderName, NameAddr, Privacy};
+use sip::{Hop, Message, SipUri, Stack, Uri};
 
 use super::Scscf;
-use super::session::{Leg, Pending, Side, caller};
+use super::gruu::is_temporary;
+use super::session::{Leg, Pending, Side, Then, caller};
 use crate::number;
 use crate::proxy::{self, ContextId, Refusal, Upstream};
 
@@ -24,6 +26,15 @@ impl Scscf {
         if barred {
             return Err(Refusal::new(403, "the caller's identity is barred"));
         }
+        let contact = request.list(HeaderName::Contact).next().and_then(NameAddr::parse);
+        if contact.is_some_and(|contact| self.is_borrowed(contact.uri, &served)) {
+            return Err(Refusal::new(403, "the Contact is no GRUU of the caller"));
+        }
+        // RFC 3323 §5: who would rather not be heard than be seen.
+        let privacy = Privacy::of(request.lines(HeaderName::Privacy));
+        if privacy.critical && (privacy.header || (privacy.session && !self.anchor.is_active())) {
+            return Err(Refusal::new(500, "the privacy that is critical is not provided here"));
+        }
         // §5.4.3.2 step 4b: a second identity, of the other kind, for networks that know only one.
         let is_tel = |uri: &str| uri.starts_with("tel:");
         let other = user.profile.usable().find(|uri| is_tel(uri) != is_tel(&served));
@@ -36,6 +47,23 @@ impl Scscf {
         assert_service(&mut request);
         let side = Side::Originating;
         self.through_criteria(now, Pending::new(upstream.clone(), request, served, side), None)
+    }
+
+    /// Whether a Contact is a GRUU of this network, but none of this user: RFC 5627 §5.2.
+    fn is_borrowed(&self, contact: &str, served: &str) -> bool {
+        let uri = Uri::parse(contact).and_then(Uri::sip);
+        let home = &self.config.home_domain;
+        let here = |uri: &SipUri<'_>| {
+            is_temporary(uri) && uri.host.eq_ignore_ascii_case(&self.config.host)
+                || uri.host.eq_ignore_ascii_case(home)
+        };
+        if !uri.is_some_and(|uri| Gruu::of(&uri).is_some() && here(&uri)) {
+            return false;
+        }
+        let called = self.gruus.called(contact, home);
+        let Some((called, user)) = called.zip(self.users.of(served)) else { return true };
+        let own = called.aor().is_some_and(|aor| user.profile.find(aor).is_some());
+        !own || !user.contacts.iter().any(|contact| self.gruus.reaches(&called, contact))
     }
 
     /// §5.4.3.2 step 5 and 10: the criteria are done, the called user's network is next. A number is
@@ -75,14 +103,15 @@ impl Scscf {
         };
         let hop = hop.ok_or(Refusal::new(416, "no route to this kind of URI"))?;
         let breakout = number.is_some() && self.config.bgcf.is_some();
-        let breakout = breakout.then(|| Box::new(pending.clone()));
-        self.forward(now, pending, context, vec![(request, hop)], breakout);
+        let then = if breakout { Then::BreakOut(Box::new(pending.clone())) } else { Then::Nothing };
+        self.forward(now, pending, context, vec![(request, hop)], then);
         Ok(())
     }
 
     /// The number that a request is for, unless an application server sends it elsewhere.
     fn called_number(&self, request: &Message) -> Option<String> {
-        if request.has(HeaderName::Route) {
+        // A GRUU is more than the number in it.
+        if request.has(HeaderName::Route) || Gruu::is(request.uri()) {
             return None;
         }
         let home = &self.config.home_domain;
@@ -112,7 +141,7 @@ impl Scscf {
         }
         let mut request = pending.request.clone();
         request.push_front(HeaderName::Route, format!("<{}>", proxy::loose(bgcf)));
-        self.forward(now, pending.clone(), Some(context), vec![(request, hop)], None);
+        self.forward(now, pending.clone(), Some(context), vec![(request, hop)], Then::Nothing);
         true
     }
 }

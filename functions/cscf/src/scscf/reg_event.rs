@@ -215,7 +215,9 @@ impl Scscf {
     ) {
         let Some((watcher, version)) = self.watchers.next_number(id) else { return };
         watcher.taken_over = false;
-        let body = document(now, events, identities, completeness, version).to_xml();
+        let (us, home) = (self.config.sent_by(), &self.config.home_domain);
+        let info = document(now, events, identities, completeness, version);
+        let body = self.gruus.tell(info, events, &us, home).to_xml();
         let mut request = watcher.dialog.request(Method::Notify);
         let state = match ended {
             Some(reason) => format!("terminated;reason={reason}"),
@@ -271,6 +273,8 @@ fn document(
                 event: Some(event),
                 expires: if gone(event) { 0 } else { contact.lifetime.left(now) },
                 uri: contact.uri.clone(),
+                public_gruu: None,
+                temporary_gruu: None,
             }
         };
         let contacts: Vec<ContactInfo> = events.iter().map(contact).collect();

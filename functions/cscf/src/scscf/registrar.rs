@@ -4,7 +4,9 @@ use base::redact::Secret;
 use base::{Event, Instant, Severity};
 use diameter::cx::{Assignment, AuthData, Maa, Mar, Saa, Sar};
 use sip::Message;
+use sip::gruu;
 use sip::header::{Challenge, Credentials, HeaderName, NameAddr, delta_seconds, q_value};
+use sip::lex::quote;
 use sip::reginfo::ContactEvent;
 
 use super::authenticate::Verdict;
@@ -272,13 +274,15 @@ impl Scscf {
             contact.call_id = call_id.to_owned();
             contact.cseq = cseq;
             let old = contacts.iter().position(|c| c.is_same(&contact));
-            if let Some(old) = old {
-                if contacts[old].call_id == call_id && contacts[old].cseq >= cseq {
-                    return Err(Refusal::new(500, "the REGISTER is out of order"));
-                }
-                contacts.remove(old);
+            if let Some(old) = old
+                && contacts[old].call_id == call_id
+                && contacts[old].cseq >= cseq
+            {
+                return Err(Refusal::new(500, "the REGISTER is out of order"));
             }
+            let old = old.map(|old| contacts.remove(old));
             if seconds > 0 {
+                self.gruus.register(now, &mut contacts, old.as_ref(), &mut contact);
                 contacts.push(contact);
             }
         }
@@ -353,8 +357,22 @@ impl Scscf {
         }
         if let Some(user) = self.users.get(&register.impi) {
             let emergency = is_emergency_registration(&register.request);
+            let identity = user.profile.find(&register.impu).map(|(_, identity)| identity);
+            let reachable = identity.is_some_and(|identity| !identity.barred);
+            let gruus = reachable && register.request.lists(HeaderName::Supported, gruu::OPTION);
+            let ScscfConfig { home_domain, .. } = &self.config;
             for contact in user.contacts.iter().filter(|c| c.emergency == emergency) {
-                let value = format!("{};expires={}", contact.element, contact.lifetime.left(now));
+                let mut value =
+                    format!("{};expires={}", contact.element, contact.lifetime.left(now));
+                if gruus {
+                    let (impu, us) = (&register.impu, self.config.sent_by());
+                    let public = self.gruus.public(impu, contact);
+                    let temporary = self.gruus.temporary(impu, contact, &us, home_domain);
+                    for (name, gruu) in [("pub-gruu", public), ("temp-gruu", temporary)] {
+                        let given = gruu.map(|gruu| format!(";{name}={}", quote(&gruu)));
+                        value.extend(given);
+                    }
+                }
                 response.push(HeaderName::Contact, value);
             }
             let identities: Vec<_> = user.profile.usable().map(|uri| format!("<{uri}>")).collect();
@@ -369,7 +387,7 @@ impl Scscf {
         if several && contact.into_iter().any(|contact| outbound::reg_id(&contact).is_some()) {
             response.push(HeaderName::Require, outbound::OUTBOUND);
         }
-        response.push(HeaderName::Supported, "path, outbound");
+        response.push(HeaderName::Supported, "path, outbound, gruu");
         response
     }
 
@@ -421,7 +439,7 @@ fn has_contacts(user: &User, register: &Register) -> bool {
     user.confirmed && !user.contacts.is_empty() && user.profile.find(&register.impu).is_some()
 }
 
-/// The element to be echoed: as it was registered, with our `expires` to come.
+/// The element to be echoed: as it was registered, with our `expires` and GRUUs to come.
 fn without_expires(address: &NameAddr<'_>) -> String {
     let mut out = String::new();
     if !address.display.is_empty() {
@@ -430,7 +448,9 @@ fn without_expires(address: &NameAddr<'_>) -> String {
     }
     out.push_str(&format!("<{}>", address.uri));
     for (name, value) in address.params.iter() {
-        if name.eq_ignore_ascii_case("expires") {
+        // GRUUs are ours to give, RFC 5627 §5.1.
+        let ours = ["expires", "pub-gruu", "temp-gruu"];
+        if ours.iter().any(|own| name.eq_ignore_ascii_case(own)) {
             continue;
         }
         out.push(';');

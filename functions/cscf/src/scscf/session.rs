@@ -5,7 +5,7 @@ use base::Instant;
 use sip::header::{HeaderName, NameAddr};
 use sip::{Hop, Message, Method};
 
-use super::anchor::{Step, Then};
+use super::anchor::{Step, Then as Job};
 use super::application_server::{Asked, OriginalDialog};
 use super::{Scscf, aor_of};
 use crate::proxy::{self, ContextId, OwnRoute, Refusal, Upstream, in_dialog};
@@ -33,8 +33,21 @@ pub(super) struct Leg {
     initial: bool,
     /// The application server that was asked, and how to go on without it.
     pub(super) server: Option<Box<Asked>>,
-    /// A number that may be another network's: what goes there if nobody has it here.
-    breakout: Option<Box<Pending>>,
+    /// What follows a failure.
+    then: Then,
+}
+
+/// What follows if a request that goes on fails.
+#[derive(Clone, Debug)]
+pub(super) enum Then {
+    /// Nothing: it has failed.
+    Nothing,
+    /// It is for a number that may be another network's: what goes there if nobody has it here.
+    BreakOut(Box<Pending>),
+    /// Its copies are sent one after the other.
+    NextCopy,
+    /// These copies are left.
+    Copies(Vec<(Message, Hop)>),
 }
 
 /// An initial request on its way through the criteria.
@@ -65,7 +78,7 @@ fn tag(message: &Message, name: HeaderName) -> Option<&str> {
 impl Leg {
     /// The called user rings: it is not for another network any more.
     pub(super) fn is_located(&mut self) {
-        self.breakout = None;
+        self.then = Then::Nothing;
     }
 
     pub(super) fn of(request: &Message, anchored: bool) -> Leg {
@@ -77,7 +90,7 @@ impl Leg {
             from_tag: tag(request, HeaderName::From).unwrap_or("").to_owned(),
             initial: !in_dialog(request),
             server: None,
-            breakout: None,
+            then: Then::Nothing,
         }
     }
 }
@@ -106,22 +119,22 @@ impl Scscf {
         self.terminating(now, upstream, request)
     }
 
-    /// Forwards, after the relay has put itself into the SDP if this pass anchors the media. `breakout` is
-    /// what goes to another network if nobody here has the number.
+    /// Forwards, after the relay has put itself into the SDP if this pass anchors the media. `then` is
+    /// what follows if it fails.
     pub(super) fn forward(
         &mut self,
         now: Instant,
         pending: Pending,
         context: Option<ContextId>,
         mut copies: Vec<(Message, Hop)>,
-        breakout: Option<Box<Pending>>,
+        then: Then,
     ) {
         let anchored = self.anchors(&pending.request);
         for (copy, _) in &mut copies {
             copy.remove(HeaderName::PServedUser);
             self.record_route(copy, &pending, anchored, None);
         }
-        let leg = Leg { breakout, ..Leg::of(&pending.request, anchored) };
+        let leg = Leg { then, ..Leg::of(&pending.request, anchored) };
         self.send_on(now, pending.upstream, copies, leg, context);
     }
 
@@ -137,7 +150,7 @@ impl Scscf {
             has_sdp(m)
                 .then(|| Step::offer(&leg.call_id, &leg.from_tag, tag(m, HeaderName::To), m.body()))
         });
-        let then = Then::Forward { upstream, copies, leg, context };
+        let then = Job::Forward { upstream, copies, leg, context };
         match step {
             Some(step) => self.anchor.ask(now, step, then),
             None => self.carry_out(now, then),
@@ -206,7 +219,7 @@ impl Scscf {
             let step = Step::late_answer(&leg.call_id, &request);
             let leg = Leg { carried_offer: false, ..leg };
             let copies = vec![(request, hop)];
-            let then = Then::Forward { upstream: upstream.clone(), copies, leg, context: None };
+            let then = Job::Forward { upstream: upstream.clone(), copies, leg, context: None };
             self.anchor.ask(now, step, then);
             return Ok(());
         }
@@ -222,7 +235,7 @@ impl Scscf {
         let call_id = ack.get(HeaderName::CallId).unwrap_or("");
         self.anchor.confirmed(call_id);
         let step = (anchored && has_sdp(&ack)).then(|| Step::late_answer(call_id, &ack));
-        let then = Then::Ack { ack, hop };
+        let then = Job::Ack { ack, hop };
         match step {
             Some(step) => self.anchor.ask(now, step, then),
             None => self.carry_out(now, then),
@@ -243,10 +256,10 @@ impl Scscf {
         {
             return;
         }
-        if let Some(pending) = &leg.breakout
-            && self.breaks_out(now, context, pending, status)
-        {
-            return;
+        match &leg.then {
+            Then::BreakOut(pending) if self.breaks_out(now, context, pending, status) => return,
+            Then::Copies(_) if self.tries_next(now, context, status) => return,
+            _ => {}
         }
         if leg.anchored && leg.method == Method::Invite && leg.initial && status >= 300 {
             self.anchor.delete(now, &leg.call_id, &leg.from_tag);
@@ -268,11 +281,25 @@ impl Scscf {
         if offered {
             self.anchor.offered(&leg.call_id, to_tag.unwrap_or(""));
         }
-        let then = Then::Pass { context, response };
+        let then = Job::Pass { context, response };
         match step {
             Some(step) => self.anchor.ask(now, step, then),
             None => self.carry_out(now, then),
         }
+    }
+
+    /// RFC 3841 §9.1: one contact refused, the next one is tried.
+    fn tries_next(&mut self, now: Instant, context: ContextId, status: u16) -> bool {
+        let Some(leg) = self.proxy.kept(context).filter(|_| (300..600).contains(&status)) else {
+            return false;
+        };
+        let Then::Copies(copies) = &mut leg.then else { return false };
+        let next: Vec<_> = copies.drain(..1.min(copies.len())).collect();
+        if next.is_empty() {
+            return false;
+        }
+        self.proxy.again(now, context, next);
+        true
     }
 
     /// The relay answered: the message goes on with its SDP.
@@ -289,22 +316,27 @@ impl Scscf {
         self.carry_out(now, then);
     }
 
-    fn carry_out(&mut self, now: Instant, then: Then) {
+    fn carry_out(&mut self, now: Instant, then: Job) {
         match then {
-            Then::Forward { upstream, copies, leg, context } => match context {
-                Some(context) => {
-                    if let Some(kept) = self.proxy.kept(context) {
-                        *kept = leg;
+            Job::Forward { upstream, mut copies, mut leg, context } => {
+                if matches!(leg.then, Then::NextCopy) {
+                    leg.then = Then::Copies(copies.split_off(1.min(copies.len())));
+                }
+                match context {
+                    Some(context) => {
+                        if let Some(kept) = self.proxy.kept(context) {
+                            *kept = leg;
+                        }
+                        self.proxy.again(now, context, copies);
                     }
-                    self.proxy.again(now, context, copies);
+                    None => {
+                        self.proxy.forward(now, upstream, copies, leg);
+                    }
                 }
-                None => {
-                    self.proxy.forward(now, upstream, copies, leg);
-                }
-            },
-            Then::Pass { context, response } => self.proxy.pass(now, context, response),
-            Then::Ack { ack, hop } => self.proxy.stack.send_ack(now, ack, hop),
-            Then::Nothing => {}
+            }
+            Job::Pass { context, response } => self.proxy.pass(now, context, response),
+            Job::Ack { ack, hop } => self.proxy.stack.send_ack(now, ack, hop),
+            Job::Nothing => {}
         }
     }
 }

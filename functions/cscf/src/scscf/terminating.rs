@@ -5,7 +5,9 @@ use diameter::cx::{Assignment, Saa, Sar};
 use sip::header::{Event, HeaderName, NameAddr};
 use sip::{Hop, Message, Method, Stack, Uri};
 
-use super::session::{Pending, Side};
+use super::gruu::Called;
+use super::preferences::{self, Forking};
+use super::session::{Pending, Side, Then};
 use super::user::{Contact, User};
 use super::{Scscf, Waiting};
 use crate::cx::Answer;
@@ -13,6 +15,11 @@ use crate::emergency::is_call_back;
 use crate::proxy::{ContextId, Refusal, Upstream, Way};
 
 impl Scscf {
+    /// Whom the Request-URI is for.
+    pub(super) fn called(&self, request: &Message) -> Option<Called> {
+        self.gruus.called(request.uri(), &self.config.home_domain)
+    }
+
     /// A request for a user whom we serve, or whom the HSS says that we should.
     pub(super) fn terminating(
         &mut self,
@@ -20,8 +27,11 @@ impl Scscf {
         upstream: &Upstream,
         request: Message,
     ) -> Result<(), Refusal> {
-        let served =
-            Uri::parse(request.uri()).ok_or(Refusal::new(416, "no user in the URI"))?.aor();
+        let called = self.called(&request).ok_or(Refusal::new(416, "no user in the URI"))?;
+        if self.gruus.is_void(&called, &self.users) {
+            return Err(Refusal::new(404, "the temporary GRUU is not valid, or not any more"));
+        }
+        let served = called.aor().unwrap_or_default().to_owned();
         let package = request.get(HeaderName::Event).and_then(Event::parse);
         let watches = request.method() == Some(&Method::Subscribe)
             && package.is_some_and(|event| event.package.eq_ignore_ascii_case("reg"));
@@ -107,6 +117,23 @@ impl Scscf {
         if contacts.is_empty() {
             return Err(Refusal::new(480, "the called user is not registered"));
         }
+        // RFC 5627 §5.3: of a GRUU the contacts of its instance and no others.
+        if let Some(called) = self.called(&pending.request) {
+            contacts.retain(|contact| self.gruus.reaches(&called, contact));
+        }
+        if contacts.is_empty() {
+            return Err(Refusal::new(480, "the phone that the GRUU names is not registered"));
+        }
+        let forking = if call_back { Forking::Parallel } else { Forking::of(&pending.request) };
+        if !call_back {
+            preferences::apply(&pending.request, &mut contacts);
+        }
+        if contacts.is_empty() {
+            return Err(Refusal::new(
+                480,
+                "no contact of the called user is what the caller wants",
+            ));
+        }
         let mut copies = Vec::with_capacity(contacts.len());
         for (contact, others) in phones(contacts) {
             let mut copy = pending.request.clone();
@@ -133,7 +160,11 @@ impl Scscf {
         if copies.is_empty() {
             return Err(Refusal::new(480, "no contact of the called user can be reached"));
         }
-        self.forward(now, pending, context, copies, None);
+        let then = if forking == Forking::Sequential { Then::NextCopy } else { Then::Nothing };
+        if forking == Forking::No {
+            copies.truncate(1);
+        }
+        self.forward(now, pending, context, copies, then);
         Ok(())
     }
 }

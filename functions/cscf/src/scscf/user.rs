@@ -8,6 +8,7 @@ use base::{Instant, Output};
 use serde::{Deserialize, Serialize};
 
 use super::TABLE;
+use super::gruu::Registration;
 use super::profile::Profile;
 use crate::emergency::is_emergency_contact;
 use crate::lifetime::Lifetime;
@@ -37,6 +38,9 @@ pub(super) struct Contact {
     pub(super) uri: String,
     /// The `+sip.instance`, if it has one.
     pub(super) instance: Option<String>,
+    /// Which temporary GRUUs of the instance are good, RFC 5627.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) gruu: Option<Registration>,
     /// Which of the phone's flows it is, if it has several: RFC 5626 §4.2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) reg_id: Option<u32>,
@@ -60,6 +64,7 @@ impl Contact {
             emergency: is_emergency_contact(&uri),
             uri,
             instance: None,
+            gruu: None,
             reg_id: None,
             path: Vec::new(),
             lifetime,
@@ -231,6 +236,7 @@ fn is_refresh(now: Instant, old: &User, new: &User) -> bool {
             a.uri == b.uri
                 && a.path == b.path
                 && a.element == b.element
+                && a.gruu == b.gruu
                 && b.lifetime.is_covered(&a.lifetime, now)
         })
 }

@@ -20,7 +20,7 @@ pub struct NameAddr<'a> {
 
 impl<'a> NameAddr<'a> {
     /// Reads one element. Without angle brackets all parameters belong to the header field
-    /// (RFC 3261 §20.10), and the URI must not hold a comma, question mark or semicolon.
+    /// (RFC 3261 §20.10), and the URI must not hold a comma, question mark or semicolon (RFC 8217).
     pub fn parse(element: &'a str) -> Option<NameAddr<'a>> {
         let element = element.trim();
         if let Some(open) = lex::outside(element, b'<') {
@@ -33,7 +33,7 @@ impl<'a> NameAddr<'a> {
         }
         let end = element.find(';').unwrap_or(element.len());
         let uri = element[..end].trim();
-        let legal = !uri.is_empty() && !uri.contains([' ', '"', '>', '?']);
+        let legal = !uri.is_empty() && !uri.contains([' ', '"', '>', '?', ',']);
         legal.then(|| NameAddr { display: "", uri, params: Params::new(&element[end..]) })
     }
 
@@ -76,5 +76,19 @@ mod tests {
         assert_eq!(NameAddr::parse("<sip:a@b"), None);
         assert_eq!(NameAddr::parse("sip:a@b?Route=%3Csip:c%3E"), None);
         assert_eq!(NameAddr::parse(""), None);
+    }
+
+    /// RFC 8217: such a URI needs brackets, wherever it stands.
+    #[test]
+    fn a_uri_with_a_comma_question_mark_or_semicolon_needs_brackets() {
+        for uri in ["sip:a,b@x", "sip:a@x?Subject=y", "sip:a@x?Replaces=c%3Bto-tag%3D1"] {
+            assert_eq!(NameAddr::parse(uri), None, "{uri}");
+            let bracketed = format!("<{uri}>");
+            assert_eq!(NameAddr::parse(&bracketed).map(|a| a.uri), Some(uri));
+        }
+        let address = NameAddr::parse("sip:a@x;user=phone").unwrap();
+        assert_eq!((address.uri, address.params.get("user")), ("sip:a@x", Some("phone")));
+        let address = NameAddr::parse("<sip:a@x;user=phone>").unwrap();
+        assert_eq!((address.uri, address.params.get("user")), ("sip:a@x;user=phone", None));
     }
 }

@@ -8,7 +8,7 @@ use base::{Bytes, Flow, Instant, Severity};
 
 use super::route::PeerName;
 use super::{Armed, ClientId, Event, Failure, Hop, Stack, TimerKey, arm};
-use crate::header::{CSeq, HeaderName, Via};
+use crate::header::{CSeq, HeaderName, Via, overload};
 use crate::message::Message;
 use crate::method::Method;
 use crate::transaction::{ClientInvite, ClientNonInvite, Effects, Timer};
@@ -33,6 +33,10 @@ pub(super) struct Client {
     retransmit: Armed,
     expire: Armed,
     cancel: Cancel,
+    /// It goes to a server, and less can go there: not to a flow, whose far end is a phone.
+    pub(super) can_be_less: bool,
+    /// A target of it has too much to do.
+    left_out: bool,
     /// Whether the transaction user wants to hear of it: not for our CANCELs.
     silent: bool,
 }
@@ -75,6 +79,8 @@ impl Client {
             retransmit: None,
             expire: None,
             cancel: Cancel::No,
+            can_be_less: false,
+            left_out: false,
             silent: false,
         }
     }
@@ -194,7 +200,17 @@ impl Stack {
     pub(super) fn put_on_flow(&mut self, now: Instant, slot: Slot, flow: Flow) {
         let sent_by = self.sent_by(&flow);
         let token = self.random.token::<6>();
+        let record = self.clients.get(slot).filter(|record| record.can_be_less);
+        let request = record.and_then(|record| record.request.as_ref());
+        let request = request.filter(|_| self.overload.is_asked()).cloned();
+        let left_out = request.is_some_and(|request| self.is_left_out(now, &request, &flow));
         let Some(record) = self.clients.get_mut(slot) else { return };
+        if left_out {
+            record.left_out = true;
+            // It is the same server by whatever transport.
+            record.targets.retain(|target| target.endpoint != flow.remote);
+            return self.target_failed(now, slot);
+        }
         let Some(request) = &mut record.request else { return };
         if !record.branch.is_empty() {
             // A second target is a new transaction with a new branch, RFC 3263 §4.3.
@@ -206,7 +222,8 @@ impl Stack {
         };
         let transport = super::via_transport(flow.transport);
         let rport = if flow.transport.is_reliable() { "" } else { ";rport" };
-        let via = format!("SIP/2.0/{transport} {sent_by};branch={}{rport}", record.branch);
+        let offer = if record.can_be_less { overload::OFFER } else { "" };
+        let via = format!("SIP/2.0/{transport} {sent_by};branch={}{rport}{offer}", record.branch);
         request.push_front(HeaderName::Via, via);
         self.start_client(now, slot, flow);
     }
@@ -257,6 +274,10 @@ impl Stack {
             return self.log(Severity::Debug, "sip.stray_response", text);
         };
         self.failed.answers((flow.transport, flow.remote));
+        let record = self.clients.get(slot).filter(|record| record.can_be_less);
+        if let Some(Route::Flow(flow)) = record.map(|record| &record.route) {
+            self.hear_of_overload(now, flow.remote, &message);
+        }
         let Some(record) = self.clients.get_mut(slot) else { return };
         let status = message.status();
         let effects = match &mut record.machine {
@@ -357,9 +378,9 @@ impl Stack {
         if !record.targets.is_empty() {
             return self.next_target(now, slot);
         }
-        let record = self.remove_client(slot);
-        if record.is_some_and(|r| !r.silent) {
-            let failure = Failure::Unreachable;
+        let Some(record) = self.remove_client(slot) else { return };
+        if !record.silent {
+            let failure = if record.left_out { Failure::LeftOut } else { Failure::Unreachable };
             self.events.push_back(Event::Failed { client: ClientId(slot), failure });
         }
     }

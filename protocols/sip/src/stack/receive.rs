@@ -41,7 +41,9 @@ impl Stack {
                     self.transmit(flow, Bytes::from_static(PONG));
                 }
             }
-            Err(error) if admit(None) == Admission::Taken => self.malformed(flow, bytes, error),
+            Err(error) if admit(None) == Admission::Taken => {
+                self.malformed(now, flow, bytes, error)
+            }
             Err(_) => {}
         }
     }
@@ -78,7 +80,7 @@ impl Stack {
             (Some(via), Some(key), None) => (via, key),
             (_, _, defect) => {
                 if admit(None) == Admission::Taken {
-                    self.refuse(flow, &request, 400, defect.unwrap_or("Bad Via"));
+                    self.refuse(now, flow, &request, 400, defect.unwrap_or("Bad Via"));
                 }
                 return;
             }
@@ -97,14 +99,14 @@ impl Stack {
             Admission::Taken => {}
             Admission::Dropped => return,
             Admission::Refused => {
-                return self.answer_once(flow, &request, 503, "Service Unavailable");
+                return self.answer_once(now, flow, &request, 503, "Service Unavailable");
             }
         }
         match request.method() {
             Some(Method::Ack) => self.events.push_back(Event::Ack { request, flow }),
             Some(Method::Cancel) => self.received_cancel(now, key, reply, request),
             _ if self.is_full_for(&request) => {
-                self.refuse(flow, &request, 503, "Service Unavailable");
+                self.refuse(now, flow, &request, 503, "Service Unavailable");
             }
             _ => {
                 let server = ServerId(self.new_server(key, reply));
@@ -136,16 +138,16 @@ impl Stack {
     }
 
     /// Bytes that are no message. What is recognisably a request still gets its answer.
-    fn malformed(&mut self, flow: Flow, bytes: Bytes, error: ParseError) {
+    fn malformed(&mut self, now: Instant, flow: Flow, bytes: Bytes, error: ParseError) {
         let salvaged = match error {
             ParseError::ContentLength | ParseError::Version => Message::salvage(bytes),
             _ => None,
         };
         match salvaged {
             Some(request) if error == ParseError::Version => {
-                self.refuse(flow, &request, 505, "Version Not Supported");
+                self.refuse(now, flow, &request, 505, "Version Not Supported");
             }
-            Some(request) => self.refuse(flow, &request, 400, "Bad Content-Length"),
+            Some(request) => self.refuse(now, flow, &request, 400, "Bad Content-Length"),
             None => {
                 let text = format!("no SIP message from {}: {error}", flow.remote);
                 self.log(Severity::Warning, "sip.malformed", text);
@@ -154,25 +156,33 @@ impl Stack {
     }
 
     /// Answers statelessly, and says so.
-    fn refuse(&mut self, flow: Flow, request: &Message, status: u16, reason: &str) {
+    fn refuse(&mut self, now: Instant, flow: Flow, request: &Message, status: u16, reason: &str) {
         let text = format!("{status} {reason} to a request from {}", flow.remote);
         let event = LogEvent::new(Severity::Warning, "sip.refused", text);
         let call_id = request.get(HeaderName::CallId);
         self.outputs.push_back(Output::Log(call_id.into_iter().fold(event, LogEvent::call_id)));
-        self.answer_once(flow, request, status, reason);
+        self.answer_once(now, flow, request, status, reason);
     }
 
     /// Answers statelessly; never an ACK.
-    fn answer_once(&mut self, flow: Flow, request: &Message, status: u16, reason: &str) {
+    fn answer_once(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        request: &Message,
+        status: u16,
+        reason: &str,
+    ) {
         if request.method() == Some(&Method::Ack) || !request.has(HeaderName::Via) {
             return;
         }
         let mut response = Message::answer(request, status);
         response.set_reason(reason);
         response.tag_to(&self.random.token::<4>());
-        if status == 503 {
+        if status == 503 && !Stack::is_reduced(request) {
             response.push(HeaderName::RetryAfter, "10");
         }
+        self.announce(now, &mut response);
         self.transmit(flow, response.to_bytes());
     }
 }

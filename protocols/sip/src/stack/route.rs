@@ -46,6 +46,7 @@ impl Stack {
             Hop::Name(name) => {
                 if let Some(record) = self.clients.get_mut(slot) {
                     let named = literal(&name.host).is_none();
+                    record.can_be_less = self.config.overload_control && !record.is_ack();
                     record.name = named.then(|| name.host.to_ascii_lowercase().into());
                 }
                 let query = QueryId(self.next_id());

@@ -123,7 +123,10 @@ impl Stack {
             if !self.config.product.is_empty() && !response.has(HeaderName::Server) {
                 response.push(HeaderName::Server, self.config.product.clone());
             }
-            record.last = response.to_bytes();
+            self.announce(now, &mut response);
+            if let Some(record) = self.servers.get_mut(server.0) {
+                record.last = response.to_bytes();
+            }
         }
         self.server_effects(now, server.0, effects);
     }

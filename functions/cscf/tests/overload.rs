@@ -1,0 +1,78 @@
+//! RFC 7339 at the P-CSCF, as server of its phones and as client of the network.
+#![allow(clippy::unwrap_used)]
+
+mod door;
+
+use base::Input;
+use base::time::Duration;
+use door::{Door, PHONE, access};
+use sip::Message;
+use sip::header::{HeaderName, OverloadControl, Sequence, Via, overload};
+
+const REGISTER: &str = "REGISTER sip:test";
+
+fn headers(name: &str) -> String {
+    format!("To: <sip:{name}@test>\r\nContact: <sip:{name}@10.0.0.9>\r\n")
+}
+
+fn top_via(message: &Message) -> Via<'_> {
+    message.list(HeaderName::Via).next().and_then(Via::parse).unwrap()
+}
+
+/// The network asks for less in its answer to the last request.
+fn network_asks(door: &mut Door, reduction: u8) {
+    let sequence = Sequence::of_micros(door.now.unix_micros());
+    door.network_answers(403, |answer| {
+        let validity = Duration::from_secs(5);
+        let via = OverloadControl { reduction, validity, sequence }.put_into(&top_via(answer));
+        answer.set_element(HeaderName::Via, &via);
+    });
+}
+
+#[test]
+fn new_requests_are_left_out_but_not_emergencies() {
+    let mut door = Door::with(|config| {
+        config.ecscf = Some("sip:ecscf.test".to_owned());
+        config.emergency_numbers = [("112".parse().unwrap())].into_iter().collect();
+    });
+    door.phone_says(REGISTER, &headers("alice"));
+    assert!(overload::is_offered(&top_via(&door.to_network[0])), "it says that it listens");
+    network_asks(&mut door, 100);
+    let sent = door.to_network.len();
+    door.phone_says(REGISTER, &headers("bob"));
+    let refusal = door.to_phone.last().unwrap();
+    assert_eq!((refusal.status(), refusal.has(HeaderName::RetryAfter)), (503, false));
+    assert_eq!(door.to_network.len(), sent);
+    // All are at one place here: the wire.
+    door.phone_says("INVITE tel:112", "To: <tel:112>\r\nContact: <sip:10.0.0.9>\r\n");
+    assert_eq!(door.to_network.len(), sent + 1, "an emergency call");
+    door.phone_says(REGISTER, "To: <sip:carol@test>\r\nContact: <sip:carol@10.0.0.9;sos>\r\n");
+    assert_eq!(door.to_network.len(), sent + 2, "an emergency registration");
+    // A phone cannot make itself important (RFC 4412 §8).
+    let claim = format!("{}Resource-Priority: ets.0\r\n", headers("dave"));
+    door.phone_says(REGISTER, &claim);
+    assert_eq!(door.to_network.len(), sent + 2);
+    door.now += Duration::from_secs(6);
+    door.phone_says(REGISTER, &headers("bob"));
+    assert_eq!(door.to_network.len(), sent + 3, "it is over");
+}
+
+#[test]
+fn phones_that_listen_are_told_when_there_is_little_room() {
+    let mut door = Door::with(|config| config.max_transactions = 10);
+    let mut asked = Vec::new();
+    for number in 0..12 {
+        let offer = if number == 10 { "" } else { overload::OFFER };
+        let message = format!(
+            "MESSAGE sip:bob@test SIP/2.0\r\nVia: SIP/2.0/UDP {PHONE};branch=z9hG4bK{number}{offer}\r\n\
+             From: <sip:alice@test>;tag=1\r\nTo: <sip:bob@test>\r\nCall-ID: c\r\n\
+             CSeq: {number} MESSAGE\r\nMax-Forwards: 70\r\n\r\n"
+        );
+        door.input(Input::Received { flow: access(PHONE), message: message.into() });
+        let answer = door.to_phone.last().unwrap();
+        let control = OverloadControl::parse(&top_via(answer));
+        asked.push((answer.status(), control.map(|control| control.reduction)));
+    }
+    assert_eq!(asked[..9], [(403, None); 9], "there is room");
+    assert_eq!(asked[9..], [(403, Some(100)), (503, None), (503, Some(100))]);
+}

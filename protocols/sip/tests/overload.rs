@@ -1,0 +1,245 @@
+//! RFC 7339 between two stacks: a server that has too much to do, and a client that listens or not.
+
+use base::flow::{FlowId, Service};
+use base::machine::Target;
+use base::time::Duration;
+use base::{Flow, Instant, Output, Random, Transport};
+use sip::header::{OverloadControl, Via};
+use sip::{Event, Failure, HeaderName, Hop, Message, Method, Stack, StackConfig};
+
+const SERVER: &str = "10.0.0.2:5060";
+
+fn flow(client: bool) -> Flow {
+    let ends =
+        ["10.0.0.1:5060", SERVER].map(|a| a.parse::<std::net::SocketAddr>().expect("an address"));
+    let (local, remote) = if client { (ends[0], ends[1]) } else { (ends[1], ends[0]) };
+    Flow {
+        id: FlowId(1 + u64::from(client)),
+        service: Service::Sip,
+        transport: Transport::Udp,
+        local: local.into(),
+        remote: remote.into(),
+        proved: false,
+    }
+}
+
+/// What became of requests.
+#[derive(Default, Debug, PartialEq, Eq)]
+struct Fate {
+    accepted: u32,
+    refused: u32,
+    left_out: u32,
+}
+
+struct Pair {
+    now: Instant,
+    client: Stack,
+    server: Stack,
+    number: u32,
+    fate: Fate,
+    logged: Vec<String>,
+    last: Option<Message>,
+}
+
+impl Pair {
+    fn new(listens: bool) -> Pair {
+        let client = StackConfig { overload_control: listens, ..StackConfig::default() };
+        let server = StackConfig { max_transactions: 100, ..StackConfig::default() };
+        Pair {
+            now: Instant::from_unix_micros(1_000_000),
+            client: Stack::new(client, Random::from_u64(1)),
+            server: Stack::new(server, Random::from_u64(2)),
+            number: 0,
+            fate: Fate::default(),
+            logged: Vec::new(),
+            last: None,
+        }
+    }
+
+    fn send(&mut self, uri: &str, to: &str, extra: Option<(HeaderName, &str)>) {
+        self.number += 1;
+        let number = self.number;
+        let mut request = Message::request(Method::Message, uri)
+            .with(HeaderName::From, "<sip:a@x>;tag=1")
+            .with(HeaderName::To, to)
+            .with(HeaderName::CallId, format!("call{number}"))
+            .with(HeaderName::CSeq, "1 MESSAGE")
+            .with(HeaderName::MaxForwards, "70");
+        extra.into_iter().for_each(|(name, value)| request.push(name, value));
+        let Some(Hop::Name(name)) = Stack::hop("sip:server.test") else { panic!("a name") };
+        self.client.request(self.now, request, Hop::Name(name));
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        loop {
+            let mut quiet = true;
+            while let Some(output) = self.client.poll_output() {
+                quiet = false;
+                match output {
+                    Output::Resolve { query, .. } => {
+                        let endpoint =
+                            SERVER.parse::<std::net::SocketAddr>().expect("an address").into();
+                        let target = Target { transport: Transport::Udp, endpoint };
+                        self.client.resolved(self.now, query, vec![target]);
+                    }
+                    Output::Open { open, .. } => self.client.opened(self.now, open, flow(true)),
+                    Output::Transmit { message, .. } => {
+                        self.server.received(self.now, flow(false), message);
+                    }
+                    Output::Log(event) => self.logged.push(event.counter.to_owned()),
+                    _ => {}
+                }
+            }
+            while let Some(event) = self.server.poll_event() {
+                if let Event::Request { server, request, .. } = event {
+                    self.server.reply(self.now, server, &request, 200);
+                }
+            }
+            while let Some(output) = self.server.poll_output() {
+                quiet = false;
+                match output {
+                    Output::Transmit { message, .. } => {
+                        self.last = Message::parse(message.clone()).ok();
+                        self.client.received(self.now, flow(true), message);
+                    }
+                    Output::Log(event) => self.logged.push(event.counter.to_owned()),
+                    _ => {}
+                }
+            }
+            while let Some(event) = self.client.poll_event() {
+                match event {
+                    Event::Response { response, .. } if response.status() == 200 => {
+                        self.fate.accepted += 1;
+                    }
+                    Event::Response { .. } => self.fate.refused += 1,
+                    Event::Failed { failure: Failure::LeftOut, .. } => self.fate.left_out += 1,
+                    other => panic!("{other:?}"),
+                }
+            }
+            if quiet {
+                return;
+            }
+        }
+    }
+
+    fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        let next =
+            |pair: &Pair| [pair.client.deadline(), pair.server.deadline()].into_iter().flatten();
+        while let Some(deadline) = next(self).min_by_key(|d| d.at).filter(|d| d.at <= end) {
+            self.now = deadline.at;
+            self.client.timeout(self.now);
+            self.server.timeout(self.now);
+            self.settle();
+        }
+        self.now = end;
+    }
+
+    fn asked(&self) -> Option<OverloadControl> {
+        let via = self.last.as_ref()?.list(HeaderName::Via).next().and_then(Via::parse)?;
+        OverloadControl::parse(&via)
+    }
+}
+
+/// Ten requests a second, of which three find room.
+fn ten_a_second(listens: bool) -> Pair {
+    let mut pair = Pair::new(listens);
+    for _ in 0..1200 {
+        pair.send("sip:b@x", "<sip:b@x>", None);
+        pair.run(Duration::from_millis(100));
+    }
+    pair
+}
+
+#[test]
+fn a_client_that_listens_is_refused_little() {
+    let deaf = ten_a_second(false).fate;
+    assert_eq!(deaf.left_out, 0);
+    assert!(deaf.refused > 600, "{deaf:?}");
+    let pair = ten_a_second(true);
+    let fate = &pair.fate;
+    assert!(fate.refused * 8 < deaf.refused && fate.left_out > 600, "{fate:?}");
+    // As much is done as before.
+    assert!(fate.accepted * 10 > deaf.accepted * 9, "{fate:?} {deaf:?}");
+    let count = |name| pair.logged.iter().filter(|logged| *logged == name).count();
+    assert!((1..=3).contains(&count("sip.overloaded")), "once a minute: {:?}", pair.logged);
+    assert!((1..=3).contains(&count("sip.asked_for_less")));
+    assert_eq!(count("sip.left_out"), fate.left_out as usize);
+}
+
+/// RFC 7339 §5.10.1: the rest is left out instead.
+#[test]
+fn emergencies_priorities_and_dialogs_are_not_left_out() {
+    for (uri, to, extra) in [
+        ("urn:service:sos.fire", "<urn:service:sos.fire>", None),
+        ("sip:b@x", "<sip:b@x>", Some((HeaderName::ResourcePriority, "ets.0"))),
+        ("sip:b@x", "<sip:b@x>;tag=2", None),
+    ] {
+        let mut pair = Pair::new(true);
+        while pair.asked().is_none_or(|asked| asked.reduction < 50) {
+            pair.send("sip:b@x", "<sip:b@x>", None);
+        }
+        let before = pair.fate.left_out;
+        for _ in 0..5 {
+            pair.send(uri, to, extra);
+        }
+        assert_eq!(pair.fate.left_out, before, "{uri} {to}");
+        let sent = pair.number;
+        (0..60).for_each(|_| pair.send("sip:b@x", "<sip:b@x>", None));
+        assert!(pair.fate.left_out > before + 30, "{:?} of {}", pair.fate, pair.number - sent);
+    }
+}
+
+#[test]
+fn what_was_asked_ends_by_itself() {
+    let mut pair = Pair::new(true);
+    while pair.fate.left_out == 0 {
+        pair.send("sip:b@x", "<sip:b@x>", None);
+    }
+    let until = pair.asked().expect("it is asked").validity;
+    pair.run(until + Duration::from_millis(1));
+    let before = pair.fate.left_out;
+    pair.send("sip:b@x", "<sip:b@x>", None);
+    assert_eq!(pair.fate.left_out, before, "nobody said it again");
+    // There is room again, and the server says so.
+    pair.run(Duration::from_secs(40));
+    (0..50).for_each(|_| pair.send("sip:b@x", "<sip:b@x>", None));
+    assert_eq!(pair.fate.left_out, before);
+    assert_eq!(pair.asked(), None);
+}
+
+/// Whoever drives the stack does not keep up: its timers are late.
+#[test]
+fn a_server_whose_timers_are_late_has_too_much_to_do() {
+    for late in [Duration::from_millis(100), Duration::from_secs(2)] {
+        let mut pair = Pair::new(true);
+        for _ in 0..20 {
+            pair.send("sip:b@x", "<sip:b@x>", None);
+        }
+        let due = pair.server.deadline().expect("Timer J").at;
+        pair.now = due + late;
+        pair.server.timeout(pair.now);
+        pair.send("sip:b@x", "<sip:b@x>", None);
+        assert_eq!(pair.asked().is_some(), late > Duration::from_secs(1), "{late:?}");
+        // It is over when they have been on time for a while.
+        pair.run(Duration::from_secs(2));
+        pair.send("sip:b@x", "<sip:b@x>", None);
+        assert!(pair.asked().is_none());
+    }
+}
+
+/// A 503 to a client that listens does not stop everything (§5.9), to another one it does for a while.
+#[test]
+fn a_503_says_retry_after_to_those_who_do_not_listen() {
+    for listens in [true, false] {
+        let mut pair = Pair::new(listens);
+        while pair.fate.refused == 0 {
+            pair.send("sip:b@x", "<sip:b@x>;tag=2", None);
+        }
+        let last = pair.last.as_ref().expect("a response");
+        assert_eq!(last.status(), 503);
+        assert_eq!(last.has(HeaderName::RetryAfter), !listens);
+        assert_eq!(pair.asked().map(|asked| asked.reduction), listens.then_some(100));
+    }
+}
