@@ -1,22 +1,212 @@
-//! `cargo xtask fuzz [SECONDS]`: every fuzz target for a while.
+//! `cargo xtask fuzz`: every fuzz target over its corpus and for a while longer, and the ledger of how long
+//! each has run since its code last changed.
+//!
+//! The corpus of a target is `fuzz/corpus/TARGET`, the ledger `fuzz/ledger.txt`: a target, the hash of its
+//! code, seconds, and the commit of the last run in a line. Both belong to the repository. The targets are
+//! built with plain cargo: coverage is a flag of the stable compiler.
 
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
-use crate::run::{cargo, step};
+use crate::run::{cargo, root, step};
 
-const TARGETS: [&str; 7] = ["sip", "sdp", "diameter", "ng", "hep", "sms", "config"];
+/// A target, and the folders of the code that it runs.
+type Target = (&'static str, &'static [&'static str]);
 
-/// Runs all targets, each for so many seconds.
-pub(crate) fn all(seconds: u32) -> Result<(), String> {
-    let installed = Command::new("cargo-fuzz").arg("--version").output().is_ok();
-    if !installed {
-        step("install cargo-fuzz", &mut cargo(&["install", "cargo-fuzz", "--locked"]))?;
+const TARGETS: [Target; 8] = [
+    ("sip", &["protocols/sip/src"]),
+    ("sdp", &["protocols/sdp/src"]),
+    ("diameter", &["protocols/diameter"]),
+    ("ng", &["protocols/ng/src"]),
+    ("hep", &["protocols/hep/src"]),
+    ("sms", &["protocols/sms/src"]),
+    ("resp", &["protocols/resp/src"]),
+    ("config", &["strowger/src/config"]),
+];
+
+/// What the compiler adds for libFuzzer to see which way an input takes.
+const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+                        -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+                        -Cllvm-args=-sanitizer-coverage-pc-table \
+                        -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1";
+
+/// How long, and which.
+pub(crate) struct Plan<'a> {
+    /// Seconds for each target.
+    pub(crate) seconds: u64,
+    /// One target alone.
+    pub(crate) only: Option<&'a str>,
+    /// Whether corpus and ledger take what was found and done.
+    pub(crate) keep: bool,
+}
+
+/// What CI runs: all targets but the one that needs the whole program, which takes too long to build.
+pub(crate) fn briefly() -> Result<(), String> {
+    let quick: Vec<&Target> = TARGETS.iter().filter(|(name, _)| *name != "config").collect();
+    build(&quick)?;
+    let plan = Plan { seconds: 30, only: None, keep: false };
+    // Two at a time: a target keeps one processor busy.
+    quick.chunks(2).try_for_each(|pair| {
+        std::thread::scope(|scope| {
+            let running: Vec<_> =
+                pair.iter().map(|target| scope.spawn(|| one(&plan, target))).collect();
+            let ended = running.into_iter().map(|run| run.join());
+            ended.map(|end| end.unwrap_or(Err("a thread panicked".to_owned()))).collect()
+        })
+    })
+}
+
+/// Runs the targets.
+pub(crate) fn run(plan: &Plan<'_>) -> Result<(), String> {
+    let chosen = TARGETS.iter().filter(|(name, _)| plan.only.is_none_or(|only| only == *name));
+    let chosen: Vec<&Target> = chosen.collect();
+    if chosen.is_empty() {
+        let names: Vec<&str> = TARGETS.iter().map(|(name, _)| *name).collect();
+        return Err(format!("there is no such fuzz target: {}", names.join(", ")));
     }
-    for target in TARGETS {
-        let limit = format!("-max_total_time={seconds}");
-        let mut run = cargo(&["fuzz", "run", target, "--", &limit, "-rss_limit_mb=2048"]);
-        // cargo-fuzz needs compiler flags that are not stable; the product does not.
-        step(&format!("fuzz {target}"), run.env("RUSTC_BOOTSTRAP", "1"))?;
+    build(&chosen)?;
+    for target in chosen {
+        one(plan, target)?;
+    }
+    if plan.keep {
+        println!("\nsince its code last changed, in minutes:");
+        for (name, entry) in read_ledger() {
+            let fresh = TARGETS.iter().find(|(known, _)| *known == name);
+            let counts = fresh.is_some_and(|target| code(target) == entry.code);
+            let minutes = if counts { entry.seconds / 60 } else { 0 };
+            println!("  {name:<10} {minutes:>4}");
+        }
     }
     Ok(())
+}
+
+fn build(targets: &[&Target]) -> Result<(), String> {
+    let mut build = cargo(&["build", "--release", "--quiet", "--manifest-path", "fuzz/Cargo.toml"]);
+    // With a target named, build scripts and macros stay as they are.
+    build.args(["--target", HOST]).env("RUSTFLAGS", COVERAGE);
+    for (name, _) in targets {
+        build.args(["--bin", name]);
+    }
+    if targets.iter().any(|(name, _)| *name == "config") {
+        build.args(["--features", "config"]);
+    }
+    step("fuzz targets", &mut build)
+}
+
+const HOST: &str = "x86_64-unknown-linux-gnu";
+
+fn one(plan: &Plan<'_>, target: &Target) -> Result<(), String> {
+    let (name, _) = target;
+    let program = root().join("fuzz/target").join(HOST).join("release").join(name);
+    let kept = root().join("fuzz/corpus").join(name);
+    let found = root().join("fuzz/target/corpus").join(name);
+    for folder in [&kept, &found] {
+        fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    }
+    let limit = format!("-max_total_time={}", plan.seconds);
+    let artifacts = format!("-artifact_prefix={}/", found.with_extension("crashes").display());
+    fs::create_dir_all(found.with_extension("crashes")).map_err(|e| e.to_string())?;
+    let common = ["-max_len=4096", "-timeout=10", "-rss_limit_mb=2048", "-verbosity=0"];
+    let begin = Instant::now();
+    let mut run = Command::new(&program);
+    run.args(common).args([&limit, &artifacts]).args([&found, &kept]);
+    quietly(&format!("fuzz {name}"), &mut run)?;
+    if !plan.keep {
+        return Ok(());
+    }
+    // What adds nothing to the corpus is left out of it.
+    let mut merge = Command::new(&program);
+    merge.args(common).arg("-merge=1").args([&kept, &found]);
+    quietly(&format!("corpus of {name}"), &mut merge)?;
+    let mut ledger = read_ledger();
+    let code = code(target);
+    let entry = ledger.entry((*name).to_owned()).or_default();
+    if entry.code != code {
+        *entry = Entry { code, ..Entry::default() };
+    }
+    entry.seconds += begin.elapsed().as_secs();
+    entry.commit = git(&["rev-parse", "--short", "HEAD"]);
+    write_ledger(&ledger)
+}
+
+/// A step whose words matter only if it fails: the last of them say what was found, and where it is.
+fn quietly(title: &str, command: &mut Command) -> Result<(), String> {
+    let begin = Instant::now();
+    let out = command.current_dir(root()).output().map_err(|e| format!("{title}: {e}"))?;
+    println!("    {title}: {:.1} s", begin.elapsed().as_secs_f32());
+    if out.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    let skip = said.lines().count().saturating_sub(60);
+    let last: Vec<&str> = said.lines().skip(skip).collect();
+    Err(format!("{title} ended with {}:\n{}", out.status, last.join("\n")))
+}
+
+#[derive(Default)]
+struct Entry {
+    code: String,
+    seconds: u64,
+    commit: String,
+}
+
+fn ledger() -> PathBuf {
+    root().join("fuzz/ledger.txt")
+}
+
+fn read_ledger() -> BTreeMap<String, Entry> {
+    let text = fs::read_to_string(ledger()).unwrap_or_default();
+    let entry = |line: &str| {
+        let [name, code, seconds, commit] = line.split_whitespace().collect::<Vec<_>>()[..] else {
+            return None;
+        };
+        let seconds = seconds.parse().ok()?;
+        let entry = Entry { code: code.to_owned(), seconds, commit: commit.to_owned() };
+        Some((name.to_owned(), entry))
+    };
+    text.lines().filter_map(entry).collect()
+}
+
+fn write_ledger(entries: &BTreeMap<String, Entry>) -> Result<(), String> {
+    let line = |(name, entry): (&String, &Entry)| {
+        format!("{name} {} {} {}\n", entry.code, entry.seconds, entry.commit)
+    };
+    let text: String = entries.iter().map(line).collect();
+    fs::write(ledger(), text).map_err(|e| format!("{}: {e}", ledger().display()))
+}
+
+/// A hash of the code of a target, as it stands in the folders, tests left out.
+fn code((name, folders): &Target) -> String {
+    let mut files = vec![root().join(format!("fuzz/fuzz_targets/{name}.rs"))];
+    folders.iter().for_each(|folder| collect(&root().join(folder), &mut files));
+    files.retain(|file| !file.ends_with("tests.rs"));
+    files.sort();
+    let mut hash = 0xcbf2_9ce4_8422_2325u64;
+    for file in files {
+        for byte in fs::read(file).unwrap_or_default() {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+    format!("{hash:016x}")
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            if !path.ends_with("tests") {
+                collect(&path, files);
+            }
+        } else {
+            files.push(path);
+        }
+    }
+}
+
+fn git(args: &[&str]) -> String {
+    let out = Command::new("git").args(args).current_dir(root()).output();
+    out.map_or("unknown".to_owned(), |out| String::from_utf8_lossy(&out.stdout).trim().to_owned())
 }

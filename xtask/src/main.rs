@@ -22,7 +22,9 @@ The project's own commands.
                          server CPU per unit of work, ours and Kamailio's, N runs of each (3);
                          start, memory and size of the shipped binary, unless rows are chosen
     cargo xtask deny         licences, bans and sources of the dependencies
-    cargo xtask fuzz [S] every fuzz target for S seconds (30)
+    cargo xtask fuzz [--minutes N] [TARGET]
+                         every fuzz target over its corpus and for 30 s more; with --minutes N for so
+                         long each, and corpus and ledger (fuzz/) take what was found and done
     cargo xtask dist     the binary that is shipped: static, stripped, checked
 ";
 
@@ -34,10 +36,7 @@ fn main() -> ExitCode {
         Some("bench") => measure(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("deny") => deny::check(),
         Some("dist") => dist::build(),
-        Some("fuzz") => match std::env::args().nth(2).unwrap_or("30".to_owned()).parse() {
-            Ok(seconds) => fuzz::all(seconds),
-            Err(_) => Err("fuzz takes a number of seconds for each target".to_owned()),
-        },
+        Some("fuzz") => fuzz(&std::env::args().skip(2).collect::<Vec<_>>()),
         _ => {
             print!("{HELP}");
             return ExitCode::from(2);
@@ -50,6 +49,21 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn fuzz(arguments: &[String]) -> Result<(), String> {
+    let (mut minutes, mut only) = (None, None);
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        if argument == "--minutes" {
+            let number = rest.next().and_then(|number| number.parse::<u64>().ok());
+            minutes = Some(number.ok_or("--minutes takes a number")?);
+        } else {
+            only = Some(argument.as_str());
+        }
+    }
+    let seconds = minutes.map_or(30, |minutes| minutes * 60);
+    fuzz::run(&fuzz::Plan { seconds, only, keep: minutes.is_some() })
 }
 
 fn measure(arguments: &[String]) -> Result<(), String> {

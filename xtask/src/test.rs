@@ -1,7 +1,7 @@
 //! `cargo xtask test`.
 
 use crate::run::{cargo, step};
-use crate::{deny, dist, limits, peers};
+use crate::{deny, dist, fuzz, limits, peers};
 
 /// Everything that CI runs.
 pub(crate) fn all() -> Result<(), String> {
@@ -19,6 +19,7 @@ pub(crate) fn all() -> Result<(), String> {
     step("tests", &mut tests)?;
     let documentation = ["doc", "--workspace", "--no-deps", "--quiet"];
     step("documentation", cargo(&documentation).env("RUSTDOCFLAGS", "-D warnings"))?;
+    fuzz::briefly()?;
     dist::build()?;
     dist::demonstrate()?;
     limits::assert_memory()?;
