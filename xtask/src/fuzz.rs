@@ -53,8 +53,8 @@ pub(crate) fn briefly() -> Result<(), String> {
         std::thread::scope(|scope| {
             let running: Vec<_> =
                 pair.iter().map(|target| scope.spawn(|| one(&plan, target))).collect();
-            let ended = running.into_iter().map(|run| run.join());
-            ended.map(|end| end.unwrap_or(Err("a thread panicked".to_owned()))).collect()
+            let mut ended = running.into_iter().map(|run| run.join());
+            ended.try_for_each(|end| end.unwrap_or(Err("a thread panicked".to_owned())))
         })
     })
 }
