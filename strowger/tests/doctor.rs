@@ -223,6 +223,30 @@ fn listeners() {
 }
 
 #[test]
+fn what_nodes_share() {
+    let folder = Folder::new();
+    let with = |at: SocketAddr| format!("{ALL}[shared]\nnode = \"a\"\nservers = \"{at}\"\n");
+    let none: [&str; 0] = [];
+    let says = |text: &'static str| {
+        tcp(local(), move |bytes| {
+            assert!(bytes.is_empty() || bytes == b"*1\r\n$4\r\nPING\r\n");
+            text.into()
+        })
+    };
+    assert_eq!(folder.finds(&with(says("+PONG\r\n"))), none);
+    let evidence = folder.evidence(&with(free()), "shared-away");
+    assert!(evidence.contains("refused"), "{evidence}");
+    folder.evidence(&with(says("-LOADING it reads its file\r\n")), "shared-away");
+    let evidence =
+        folder.evidence(&with(says("-NOAUTH Authentication required.\r\n")), "shared-denies");
+    assert!(evidence.contains("NOAUTH"), "{evidence}");
+    folder.evidence(&with(says("HTTP/1.1 400 Bad Request\r\n\r\n")), "shared-other-protocol");
+    let wrong = format!("{}password = \"nowhere\"\n", with(free()));
+    let evidence = folder.evidence(&wrong, "shared-denies");
+    assert!(evidence.contains("nowhere"), "{evidence}");
+}
+
+#[test]
 fn media() {
     let folder = Folder::new();
     let with = |line: &str| format!("{ALL}{line}\n");

@@ -12,6 +12,7 @@ mod peers;
 mod ports;
 mod realms;
 mod roles;
+mod shared;
 mod store;
 mod subscribers;
 #[cfg(test)]
@@ -44,5 +45,6 @@ pub const ALL: &[Check] = &[
     outside::check,
     trust::check,
     tls::check,
+    shared::check,
     roles::check,
 ];

@@ -34,8 +34,32 @@ pub struct Facts {
     pub subscribers: Option<Subscribers>,
     /// Who was asked, and what came back.
     pub peers: Vec<Peer>,
+    /// The servers that nodes share registrations by.
+    pub shared: Vec<SharedServer>,
     /// Names that had to be looked up.
     pub names: Names,
+}
+
+/// A server that nodes share registrations by.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SharedServer {
+    /// Its name and port.
+    pub name: String,
+    /// What it says.
+    pub answer: SharedAnswer,
+}
+
+/// What it says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SharedAnswer {
+    /// It serves us.
+    Well,
+    /// It is not there, or cannot serve now.
+    Away(String),
+    /// It wants another password.
+    Denied(String),
+    /// It is something else.
+    Foreign,
 }
 
 /// Certificates for TLS, as far as the plan needs them.

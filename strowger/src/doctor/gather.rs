@@ -3,6 +3,7 @@
 mod machine;
 mod names;
 mod peers;
+mod shared;
 mod store;
 mod tls;
 
@@ -50,6 +51,7 @@ pub fn gather(place: &Where, progress: &(dyn Fn(&str) + Sync)) -> Facts {
         store: Store::default(),
         subscribers: None,
         peers: Vec::new(),
+        shared: Vec::new(),
         names: Names::default(),
         plan,
     };
@@ -78,6 +80,7 @@ pub fn gather(place: &Where, progress: &(dyn Fn(&str) + Sync)) -> Facts {
         progress(&format!("asks {asked} address{} of others", if asked == 1 { "" } else { "es" }));
     }
     facts.peers = peers::ask(questions, facts.running);
+    facts.shared = shared::ask(&facts.plan);
     facts
 }
 

@@ -139,6 +139,10 @@ identifiers! {
     TLS_NOT_YET_VALID "tls-not-yet-valid" StopsCalls "the certificate is not valid yet";
     TLS_NAME_OTHER "tls-name-other" StopsCalls "the certificate names neither the domain nor our functions";
 
+    SHARED_AWAY "shared-away" Loses "other nodes hear of no registration: what they share them by is not there";
+    SHARED_DENIES "shared-denies" Loses "other nodes hear of no registration: what they share them by lets us not in";
+    SHARED_OTHER_PROTOCOL "shared-other-protocol" Loses "nodes share registrations by something that is no Redis";
+
     SEAM_CIRCLE "seam-circle" StopsCalls "a function is said to be elsewhere, at our own listener";
     FUNCTION_UNREACHABLE "function-unreachable" StopsCalls "others need a function that listens nowhere";
     SEAM_LOOPBACK "seam-loopback" StopsCalls "a function on another host cannot reach one that listens on loopback";

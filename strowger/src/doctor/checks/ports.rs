@@ -17,6 +17,11 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
         BTreeMap::new();
     for listening in &facts.listeners {
         let Some(refused) = &listening.refused else { continue };
+        let floating = facts.plan.shared.as_ref().map_or(&[][..], |shared| &shared.floating);
+        // It may be at another node now.
+        if refused.kind == ErrorKind::AddrNotAvailable && floating.contains(&listening.addr.ip()) {
+            continue;
+        }
         let key = (listening.role, listening.addr, of(facts, listening, refused).name);
         found.entry(key).or_insert((Vec::new(), refused)).0.push(listening);
     }

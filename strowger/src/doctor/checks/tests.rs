@@ -14,6 +14,7 @@ use crate::doctor::facts::*;
 use crate::doctor::identifiers::*;
 use crate::doctor::{Identifier, examine, report};
 use crate::plan::{Plan, Role, Seam};
+use crate::shared::SharedPlan;
 
 const DOMAIN: &str = "ims.mnc001.mcc001.3gppnetwork.org";
 
@@ -78,6 +79,7 @@ fn good() -> Facts {
         },
         subscribers: Some(Subscribers { first: vec![row], more: false, damaged: None }),
         peers: Vec::new(),
+        shared: Vec::new(),
         names: Names::default(),
         plan,
     }
@@ -413,10 +415,39 @@ fn nothing_is_wrong_with_what_is_good() {
     }
 }
 
+/// A node whose server answers so.
+fn sharing(answer: SharedAnswer) -> Facts {
+    let mut facts = good();
+    let servers = vec![("valkey.test".to_owned(), None)];
+    let shared = SharedPlan { servers, node: "a".into(), ..SharedPlan::default() };
+    facts.plan.shared = Some(shared);
+    facts.shared = vec![SharedServer { name: "valkey.test:6379".into(), answer }];
+    facts
+}
+
+fn nodes() -> Vec<Broken> {
+    vec![
+        (SHARED_AWAY, sharing(SharedAnswer::Away("connection refused".into()))),
+        (SHARED_DENIES, sharing(SharedAnswer::Denied("NOAUTH".into()))),
+        (SHARED_OTHER_PROTOCOL, sharing(SharedAnswer::Foreign)),
+    ]
+}
+
+#[test]
+fn a_floating_address_may_be_elsewhere() {
+    let mut facts = sharing(SharedAnswer::Well);
+    assert_eq!(examine(&facts), []);
+    facts.listeners[0].refused = refused(ErrorKind::AddrNotAvailable);
+    assert_eq!(examine(&facts)[0].identifier, ADDRESS_NOT_HERE);
+    let address = facts.listeners[0].addr.ip();
+    facts.plan.shared.as_mut().expect("it shares").floating.push(address);
+    assert_eq!(examine(&facts), []);
+}
+
 #[test]
 fn each_fault_has_its_identifier_and_no_other() {
     let mut seen = BTreeSet::new();
-    for (identifier, facts) in machine().into_iter().chain(network()) {
+    for (identifier, facts) in machine().into_iter().chain(network()).chain(nodes()) {
         let found = examine(&facts);
         let names: Vec<&str> = found.iter().map(|finding| finding.identifier.name).collect();
         assert_eq!(names, [identifier.name], "{}", report::text(&facts, &found));
