@@ -27,6 +27,8 @@ pub(crate) struct Fabric {
     pub(crate) max_message: usize,
     pub(crate) trace: Trace,
     pub(crate) names: Topology,
+    /// Names that the test gave places.
+    pub(crate) told: BTreeSet<(String, Option<Service>)>,
     pub(crate) hosts: Vec<Vec<IpAddr>>,
     /// How often each host's process was started.
     pub(crate) incarnations: Vec<u64>,
@@ -133,6 +135,7 @@ impl Fabric {
             max_message: 256 * 1024,
             trace: Trace::default(),
             names: Topology::default(),
+            told: BTreeSet::new(),
             hosts: Vec::new(),
             incarnations: Vec::new(),
             partitions: BTreeSet::new(),

@@ -111,7 +111,9 @@ impl Simulation {
                     by_service.entry(*service).or_default().push(place.clone());
                 }
                 for (service, places) in by_service {
-                    fabric.names.place(&name, Some(service), places);
+                    if !fabric.told.contains(&(name.clone(), Some(service))) {
+                        fabric.names.place(&name, Some(service), places);
+                    }
                 }
             }
         }

@@ -180,8 +180,10 @@ impl Simulation {
         id
     }
 
-    /// A name that stands for places, for one service or all. Every host knows it.
+    /// A name that stands for places, for one service or all. Every host knows it, also if a function of
+    /// that name starts anywhere.
     pub fn name(&mut self, name: &str, service: Option<Service>, places: Vec<Place>) {
+        self.fabric.told.insert((name.to_owned(), service));
         self.fabric.names.place(name, service, places);
     }
 

@@ -1,0 +1,148 @@
+//! Nodes that share registrations over many seeds: nodes and the server die, start, are slow, full, cut off,
+//! in any order, while phones register, call and leave. When all is well again, all nodes know the same,
+//! and everybody can be called through either of them.
+//!
+//! `STROWGER_SEED=17` runs that seed alone, `STROWGER_SEEDS=1000` so many.
+
+use base::Random;
+use base::time::Duration;
+use engine::sim::Weather;
+use strowger_tests::Phone;
+use strowger_tests::nodes::Nodes;
+use strowger_tests::scenario::WEATHER;
+use strowger_tests::valkey::Day;
+use ue::{UeOrder, What};
+
+/// How many seeds are run.
+const SEEDS: u64 = 40;
+/// What happens in each.
+const TROUBLES: u32 = 12;
+const PHONES: u32 = 3;
+
+fn variable(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// Something bad, or the end of something bad.
+fn trouble(nodes: &mut Nodes, random: &mut Random) {
+    let [a, b] = nodes.scscf;
+    let hosts = [a, b, nodes.pcscf, nodes.valkey];
+    let host = hosts[random.below(4) as usize];
+    let sim = &mut nodes.network.sim;
+    match random.below(6) {
+        0 => sim.crash(host),
+        1 => sim.restart(host),
+        2 => sim.partition(host, hosts[random.below(4) as usize]),
+        3 => {
+            let days = [Day::Slow(Duration::from_millis(900)), Day::Silent, Day::Full];
+            if sim.is_up(nodes.valkey) {
+                nodes.server(days[random.below(3) as usize]);
+            }
+        }
+        4 if sim.is_up(nodes.valkey) => nodes.server(Day::Forgetful),
+        _ => {
+            for other in hosts {
+                sim.heal(host, other);
+            }
+            if sim.is_up(nodes.valkey) {
+                nodes.server(Day::Good);
+            }
+        }
+    }
+}
+
+fn act(nodes: &mut Nodes, phones: &[Phone], random: &mut Random) {
+    let one = phones[random.below(phones.len() as u64) as usize];
+    let other = phones[random.below(phones.len() as u64) as usize];
+    let order = match random.below(3) {
+        0 => UeOrder::Register,
+        1 => UeOrder::Deregister,
+        _ => UeOrder::Call { to: other.tel(), token: 1 },
+    };
+    nodes.network.order(one, order);
+}
+
+/// All is well from now on.
+fn mend(nodes: &mut Nodes) {
+    let [a, b] = nodes.scscf;
+    let hosts = [a, b, nodes.pcscf, nodes.valkey];
+    for host in hosts {
+        hosts.into_iter().for_each(|other| nodes.network.sim.heal(host, other));
+        if !nodes.network.sim.is_up(host) {
+            nodes.network.sim.restart(host);
+        }
+    }
+    nodes.server(Day::Good);
+}
+
+fn call(nodes: &mut Nodes, from: Phone, to: Phone) -> Result<(), String> {
+    nodes.network.order(from, UeOrder::Call { to: to.tel(), token: 7 });
+    let mut id = None;
+    let answered =
+        nodes.network.until(Duration::from_secs(100), |host, report| match &report.what {
+            What::Calling { call, token: 7 } if host == from.host => {
+                id = Some(*call);
+                None
+            }
+            What::Answered { call, .. } if Some(*call) == id => Some(Ok(())),
+            What::Ended { call, status, reason, .. } if host == from.host && Some(*call) == id => {
+                Some(Err(format!("{status} {reason}")))
+            }
+            _ => None,
+        });
+    answered.unwrap_or(Err("nobody answers".to_owned()))?;
+    nodes.network.run(Duration::from_secs(8));
+    nodes.network.order(from, UeOrder::Hangup(id.expect("it was answered")));
+    nodes.network.run(Duration::from_secs(8));
+    Ok(())
+}
+
+fn one(seed: u64) -> Result<(), String> {
+    let mut random = Random::from_u64(seed);
+    let weather = if seed.is_multiple_of(2) { Weather::CALM } else { WEATHER };
+    let mut nodes = Nodes::new(seed, weather);
+    let phones: Vec<Phone> = (1..=PHONES).map(|n| nodes.network.sim_phone(n, |_| {})).collect();
+    for phone in &phones {
+        nodes.network.register(*phone);
+    }
+    for _ in 0..TROUBLES {
+        trouble(&mut nodes, &mut random);
+        act(&mut nodes, &phones, &mut random);
+        nodes.network.run(Duration::from_millis(200 + random.below(6000)));
+    }
+    mend(&mut nodes);
+    // Whatever was under way has failed by now, and who has to register again did.
+    nodes.network.run(Duration::from_secs(400));
+    for phone in &phones {
+        nodes.network.order(*phone, UeOrder::Register);
+        nodes.network.run(Duration::from_secs(40));
+    }
+    let [a, b] = nodes.scscf;
+    let (here, there) = (nodes.shares(a), nodes.shares(b));
+    if here != there || here.1 > 0 || here.2 {
+        return Err(format!("records, changes that wait, away: {here:?} and {there:?}"));
+    }
+    for (dead, [from, to]) in [(a, [0, 1]), (b, [2, 0])] {
+        nodes.network.sim.crash(dead);
+        nodes.network.heard();
+        call(&mut nodes, phones[from], phones[to])
+            .map_err(|why| format!("{dead:?} dead: {why}"))?;
+        nodes.network.sim.restart(dead);
+        nodes.network.run(Duration::from_secs(40));
+    }
+    Ok(())
+}
+
+#[test]
+fn nodes_agree_after_all_troubles() {
+    let last = variable("STROWGER_SEEDS").unwrap_or(SEEDS);
+    let seeds = variable("STROWGER_SEED").map_or(1..=last, |seed| seed..=seed);
+    for seed in seeds {
+        if let Err(why) = one(seed) {
+            panic!(
+                "seed {seed}: {why}\nTo see it again: STROWGER_SEED={seed} cargo test -p \
+                 strowger-tests --test nodes_seeds"
+            );
+        }
+    }
+}
