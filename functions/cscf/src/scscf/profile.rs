@@ -5,6 +5,7 @@ use quick_xml::Reader;
 use quick_xml::events::Event as Xml;
 
 use super::ifc::{ApplicationServer, Criterion, Trigger, TriggerKind};
+use super::pattern::Pattern;
 
 /// An IMS subscription as one S-CSCF needs it.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -157,18 +158,18 @@ fn trigger_kind(spt: &Element) -> TriggerKind {
         return TriggerKind::SessionCase(case.parse().unwrap_or(u32::MAX));
     }
     if let Some(uri) = spt.text("RequestURI") {
-        return TriggerKind::RequestUri(uri);
+        return TriggerKind::RequestUri(uri.into());
     }
     if let Some(header) = spt.child("SIPHeader") {
         return TriggerKind::Header {
             name: header.text("Header").unwrap_or_default(),
-            content: header.text("Content"),
+            content: header.text("Content").map(Pattern::from),
         };
     }
     if let Some(line) = spt.child("SessionDescription") {
         return TriggerKind::Sdp {
             line: line.text("Line").unwrap_or_default(),
-            content: line.text("Content"),
+            content: line.text("Content").map(Pattern::from),
         };
     }
     TriggerKind::Unknown
