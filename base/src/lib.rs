@@ -21,6 +21,7 @@ pub mod store;
 pub mod time;
 pub mod timer;
 pub mod trust;
+pub mod wildcard;
 
 pub use bytes::Bytes;
 pub use flow::{Endpoint, Flow, FlowError, FlowId, Service, Transport, WireId};

@@ -51,6 +51,7 @@ impl Setup {
                 node: node(plan, role),
                 scscfs: vec![scscf_uri(plan)],
                 criteria: plan.shared_criteria(),
+                psis: plan.psis.clone(),
             }),
             Role::Media => Setup::Media(media::MediaConfig {
                 trusted: neighbours(plan),

@@ -21,6 +21,7 @@ use change::Said;
 use cscf::bgcf::config::Route;
 use cscf::ecscf::config::Centre;
 use cscf::emergency::EmergencyNumber;
+use hss::Psi;
 use hss::profile::FilterCriteria;
 pub use problem::{Problem, nearest};
 pub(crate) use read::role_help;
@@ -63,6 +64,8 @@ pub struct Config {
     pub connections: Option<u32>,
     /// Filter criteria that all subscribers share, those for SMS over IP last.
     pub criteria: Vec<FilterCriteria>,
+    /// Public service identities.
+    pub psis: Vec<Psi>,
     /// The number of the service centre.
     pub service_centre: Option<String>,
     /// What a person dials in an emergency.
@@ -194,6 +197,7 @@ impl Config {
         plan.limits.burst = burst.unwrap_or(plan.limits.burst);
         plan.connections = self.connections.map_or(plan.connections, |number| number as usize);
         plan.criteria.clone_from(&self.criteria);
+        plan.psis.clone_from(&self.psis);
         if let Some(number) = &self.service_centre {
             plan.service_centre.clone_from(number);
         }

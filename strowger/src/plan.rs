@@ -11,6 +11,7 @@ use cscf::LimitsConfig;
 use cscf::bgcf::config::Route;
 use cscf::ecscf::config::Centre;
 use cscf::emergency::EmergencyNumbers;
+use hss::Psi;
 use hss::profile::FilterCriteria;
 
 use crate::resp_door::RespPlan;
@@ -156,6 +157,8 @@ pub struct Plan {
     pub connections: usize,
     /// Filter criteria that all subscribers share.
     pub criteria: Vec<FilterCriteria>,
+    /// Public service identities.
+    pub psis: Vec<Psi>,
     /// The number of the service centre, E.164 digits.
     pub service_centre: String,
     /// What a person dials in an emergency.
@@ -202,6 +205,7 @@ impl Plan {
             limits: LimitsConfig::default(),
             connections: 1024,
             criteria: Vec::new(),
+            psis: Vec::new(),
             service_centre: SERVICE_CENTRE.to_owned(),
             emergency_numbers: EmergencyNumbers::default(),
             centres: Vec::new(),

@@ -187,6 +187,21 @@ fn a_failure_further_on_is_not_the_servers() {
     assert_eq!(saw.len(), 1, "{saw:?}");
 }
 
+/// TS 29.228 Annex F: content is an expression; what is none is text.
+#[test]
+fn criteria_look_for_expressions() {
+    let mut network = network(&[]);
+    let server = network.server("server", FIRST, Manner::Answer(486));
+    let ifc = "sip:10.254.0.1 when method=INVITE and uri=\"^(tel|sip):\\\\+49300000000[3-5]$\"";
+    let (alice, bob) = two(&mut network, [&[ifc], &[]]);
+    let (caller, _) = answered(&mut network, alice, &bob.tel(), bob);
+    ends(&mut network, alice, caller);
+    assert_eq!(seen(&mut network), []);
+    let nobody = format!("tel:+{}", strowger_tests::network::msisdn(4));
+    assert_eq!(refused(&mut network, alice, &nobody), 486);
+    assert_eq!(methods(&seen(&mut network), server), ["INVITE"]);
+}
+
 #[test]
 fn somebody_who_is_not_registered_has_services() {
     let mut network = network(&[]);

@@ -169,6 +169,22 @@ fn rfc_3323_what_is_private_stays_behind() {
     assert_eq!(arrives("header;id"), (Some((false, true)), 200));
 }
 
+/// RFC 4412 §8: what nobody authorised is taken away.
+#[test]
+fn rfc_4412_phones_cannot_claim_a_priority() {
+    let mut network = Network::new(1, Weather::CALM);
+    let ear = Ear::at(&mut network);
+    let (alice, bob) = (network.sim_phone(1, |_| {}), network.sim_phone(2, |_| {}));
+    network.register(alice);
+    network.register(bob);
+    let priority = [(HeaderName::ResourcePriority, "ets.0, wps.1")];
+    let message = request(alice, Method::Message, &bob.tel(), &priority);
+    network.send(alice, message.to_bytes());
+    network.run(Duration::from_secs(1));
+    let arrived = ear.reached(bob.host, "MESSAGE").pop().expect("it arrives");
+    assert!(!arrived.has(HeaderName::ResourcePriority));
+}
+
 /// A phone's state is kept by the server that a filter criterion leads to.
 #[test]
 fn rfc_3903_publications_reach_the_presence_server() {

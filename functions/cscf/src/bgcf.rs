@@ -177,6 +177,8 @@ impl Bgcf {
         request.set_uri(format!("tel:{number}"));
         request.remove(HeaderName::Route);
         strip_internal(&mut request);
+        // RFC 4412 §8: nobody here authorised it.
+        request.remove(HeaderName::ResourcePriority);
         if makes_dialog(&request) {
             let from = format!("sip:{}", flow.remote);
             door.record_route(&mut request, TOKEN, &from, false);

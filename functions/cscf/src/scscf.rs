@@ -6,7 +6,7 @@
 //! - `third_party`: REGISTER to application servers, §5.4.1.7.
 //! - `gruu`: URIs that reach one instance of a phone, §5.4.7A, RFC 5627.
 //! - `reg_event`: the notifier, §5.4.2, RFC 3680; `watchers`: its subscriptions, kept in the store.
-//! - [`profile`]: Cx-User-Data; [`ifc`]: initial filter criteria.
+//! - [`profile`]: Cx-User-Data; [`ifc`]: initial filter criteria; [`pattern`]: what they look for.
 //! - `session`: initial requests, §5.4.3.2 (`originating`) and §5.4.3.3 (`terminating`), through the
 //!   criteria (`application_server`), and requests within dialogs.
 //! - `preferences`: which contacts a caller wants, RFC 3841.
@@ -26,6 +26,7 @@ pub(crate) mod gruu;
 pub mod ifc;
 mod network_initiated;
 mod originating;
+pub mod pattern;
 mod preferences;
 pub mod profile;
 mod reg_event;

@@ -16,7 +16,7 @@
 //! write while the HSS runs. Only registration state and reserved blocks of sequence numbers are
 //! kept in memory.
 //!
-//! Not done: wildcarded and service identities (PSI), several private identities that share a public
+//! Not done: wildcarded identities of subscribers, several private identities that share a public
 //! one, an RTR to the S-CSCF that another took over from (NEW_SERVER_ASSIGNED), new SIP Digest data in
 //! a PPR, Sh, S6a and SWx.
 
@@ -26,6 +26,7 @@ pub mod import;
 pub mod machine;
 pub mod password;
 pub mod profile;
+pub mod psi;
 pub mod records;
 pub mod registration;
 pub mod subscriber;
@@ -34,5 +35,6 @@ pub mod user_data;
 mod authentication;
 
 pub use machine::{Hss, HssConfig, Operation, OperationKind};
+pub use psi::Psi;
 pub use records::{records, removal, replacement};
 pub use subscriber::{Credential, ImplicitSet, PublicIdentity, Subscriber, SubscriberError};

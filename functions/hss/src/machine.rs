@@ -25,6 +25,7 @@ use refresh::Refresh;
 
 use crate::authentication::{self, Refusal, Wanted};
 use crate::profile::FilterCriteria;
+use crate::psi::Psi;
 use crate::records;
 use crate::registration::{Known, Registration, check_sar};
 use crate::subscriber::{Subscriber, canonical};
@@ -44,6 +45,8 @@ pub struct HssConfig {
     pub scscfs: Vec<String>,
     /// Filter criteria that every subscriber has beside his own.
     pub criteria: Vec<FilterCriteria>,
+    /// Public service identities.
+    pub psis: Vec<Psi>,
 }
 
 /// Home Subscriber Server.
@@ -53,6 +56,7 @@ pub struct Hss {
     random: Random,
     scscfs: Vec<String>,
     criteria: Vec<FilterCriteria>,
+    psis: Vec<Psi>,
     jobs: BTreeMap<u64, Job>,
     next_job: u64,
     /// Jobs that wait for another of the same private identity; the key is there while one runs.
@@ -135,6 +139,7 @@ impl Hss {
             random,
             scscfs: config.scscfs,
             criteria: config.criteria,
+            psis: config.psis,
             jobs: BTreeMap::new(),
             next_job: 0,
             busy: BTreeMap::new(),
@@ -233,7 +238,7 @@ impl Hss {
                     job.impi = Some(impi);
                     return self.lock(id);
                 }
-                Ok(None) => return self.finish_error(now, id, unknown()),
+                Ok(None) => return self.nobodys(now, id),
                 Err(error) => Err(error),
             },
             Step::Subscriber => match value.as_deref().map(records::parse_subscriber).transpose() {
@@ -274,6 +279,23 @@ impl Hss {
         match result {
             Ok(()) => self.decide(now, id),
             Err(error) => self.store_failed(now, id, &error.to_string()),
+        }
+    }
+
+    /// A public identity that no subscriber has: it may be that of a service.
+    fn nobodys(&mut self, now: Instant, id: u64) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let psi = job.impus.first().and_then(|impu| Psi::find(&self.psis, impu));
+        let decided = match (psi, &job.command) {
+            (Some(psi), Command::Lir(_)) => Ok(psi.locate(&self.scscfs)),
+            (Some(psi), Command::Sar(sar)) => {
+                psi.assign(sar).map(|avps| (ResultCode::SUCCESS.into(), avps))
+            }
+            _ => Err(unknown()),
+        };
+        match decided {
+            Ok((outcome, avps)) => self.finish(now, id, outcome, avps),
+            Err(outcome) => self.finish_error(now, id, outcome),
         }
     }
 

@@ -5,6 +5,7 @@ use core::fmt::Write;
 
 use crate::profile::{Condition, FilterCriteria, Spt};
 use crate::subscriber::{ImplicitSet, Subscriber};
+use base::wildcard::Wildcard;
 
 /// The document for the implicit registration sets that `sets` picks, one ServiceProfile each.
 pub fn user_data<'a>(
@@ -17,6 +18,35 @@ pub fn user_data<'a>(
         for set in sets {
             xml.element("ServiceProfile", |xml| service_profile(xml, set));
         }
+    });
+    xml.0
+}
+
+/// The document for a public service identity: `IdentityType` 1 is DISTINCT_PSI, 2 WILDCARDED_PSI, TS
+/// 29.228 Table B.2.1A.
+pub(crate) fn service_user_data(
+    private_identity: &str,
+    identity: &Wildcard,
+    criteria: &[FilterCriteria],
+) -> String {
+    let mut xml = Xml(String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>"));
+    xml.element("IMSSubscription", |xml| {
+        xml.text("PrivateID", private_identity);
+        xml.element("ServiceProfile", |xml| {
+            xml.element("PublicIdentity", |xml| {
+                xml.number("BarringIndication", 0);
+                xml.text("Identity", identity.as_str());
+                xml.element("Extension", |xml| {
+                    xml.number("IdentityType", if identity.is_wildcard() { 2 } else { 1 });
+                    if identity.is_wildcard() {
+                        xml.text("WildcardedPSI", identity.as_str());
+                    }
+                });
+            });
+            for criteria in criteria {
+                xml.element("InitialFilterCriteria", |xml| filter_criteria(xml, criteria));
+            }
+        });
     });
     xml.0
 }

@@ -176,6 +176,7 @@ mod tests {
             keys::Kind::Msisdn => "\"4930\"",
             keys::Kind::EmergencyNumbers => "\"113\"",
             keys::Kind::Centres => "\"sip:psap@192.0.2.1\"",
+            keys::Kind::Services => "\"sip:a@b.test at sip:as.test\"",
             keys::Kind::Routes => "\"+49=sip:192.0.2.1\"",
             keys::Kind::Digits => "\"49\"",
             keys::Kind::Domains => "[\"x.test\"]",

@@ -32,6 +32,8 @@ pub enum Kind {
     Switch,
     /// Filter criteria as text, or a list of them.
     Criteria,
+    /// Public service identities, each with its server or criteria.
+    Services,
     /// A SIP URI.
     SipUri,
     /// A telephone number with its country code.
@@ -120,6 +122,11 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
             LISTEN,
             AT,
             key("ifc", Kind::Criteria, "Initial filter criteria that every subscriber has."),
+            key(
+                "psi",
+                Kind::Services,
+                "Public service identities, which may be wildcarded: with the application server that the I-CSCF sends to, or with filter criteria for an S-CSCF.",
+            ),
             key("sms_over_ims", Kind::SipUri, "The IP-SM-GW that phones' SMS over IP goes to."),
         ],
     ),
@@ -396,6 +403,7 @@ fn of_kind(key: &Key) -> Value {
         Kind::Centres => some(
             json!({ "type": "string", "pattern": "^(urn:service:sos(\\.[a-z0-9-]+)*=)?(sip|tel):" }),
         ),
+        Kind::Services => some(json!({ "type": "string", "pattern": "^(sip|tel):[^ ]+ (at|by) " })),
         Kind::Routes => some(json!({ "type": "string", "pattern": "^(\\+?[0-9]+|default)=sip:" })),
         Kind::Digits => json!({ "type": "string", "pattern": "^[0-9]{1,8}$" }),
         Kind::Ports => json!({ "type": "string", "pattern": "^[0-9]{1,5}-[0-9]{1,5}$" }),

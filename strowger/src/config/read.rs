@@ -10,6 +10,7 @@ use base::{Service, Transport};
 use cscf::bgcf::config::Route;
 use cscf::ecscf::config::Centre;
 use cscf::emergency::EmergencyNumber;
+use hss::Psi;
 use hss::profile::FilterCriteria;
 use hss::subscriber::validate_criteria;
 use toml::Spanned;
@@ -96,6 +97,7 @@ impl Reader {
                 _ => self.kind(value, "true or false", "write `anchor = true`"),
             },
             ("hss", "ifc") => self.criteria(value),
+            ("hss", "psi") => self.services(value),
             ("hss", "sms_over_ims") => {
                 self.sms =
                     self.text(value).map(|uri| (FilterCriteria::sms_over_ip(&uri), value.span()));
@@ -478,6 +480,13 @@ impl Reader {
                     \"urn:service:sos.police=sip:police@192.0.2.7\"";
         let found = self.parsed::<Centre>(value, "an emergency centre", help);
         self.config.centres = found.into_iter().map(|(centre, _)| centre).collect();
+    }
+
+    fn services(&mut self, value: &Value<'_>) {
+        let help = "an identity and its server, \"sip:weather@ims.example at sip:as.example\", or its filter \
+                    criteria, \"sip:room-!.*!@ims.example by sip:as.example when method=INVITE\"";
+        let found = self.parsed::<Psi>(value, "a public service identity", help);
+        self.config.psis = found.into_iter().map(|(psi, _)| psi).collect();
     }
 
     fn routes(&mut self, value: &Value<'_>) {

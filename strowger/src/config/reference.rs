@@ -96,6 +96,9 @@ fn words(kind: Kind) -> &'static str {
         Kind::Centres => {
             "a list such as `sip:psap@192.0.2.7`, `tel:+49301122` or `urn:service:sos.police=sip:…`"
         }
+        Kind::Services => {
+            "a list such as `sip:weather@ims.example at sip:as.example` or `sip:room-!.*!@ims.example by sip:as.example when method=INVITE`"
+        }
         Kind::Routes => "a list such as `+49=sip:trunk.example` or `default=sip:192.0.2.9`",
         Kind::Digits => "digits, as text",
         Kind::Collector => "`udp:address:port`",

@@ -6,6 +6,8 @@ use core::fmt;
 use sip::Message;
 use sip::header::HeaderName;
 
+use super::pattern::Pattern;
+
 /// The session cases of a service point trigger, TS 29.228 §B.2.3.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Case {
@@ -75,21 +77,21 @@ pub enum TriggerKind {
     Method(String, Vec<u32>),
     /// The session case, by its number.
     SessionCase(u32),
-    /// Text within the Request-URI.
-    RequestUri(String),
+    /// What stands in the Request-URI.
+    RequestUri(Pattern),
     /// A header field that is there and, if `content` is set, holds it.
     Header {
         /// The header field's name.
         name: String,
-        /// Text within its value.
-        content: Option<String>,
+        /// What stands in its value.
+        content: Option<Pattern>,
     },
     /// A line of the SDP that is there and, if `content` is set, holds it.
     Sdp {
         /// The line's letter, or its beginning.
         line: String,
-        /// Text within its value.
-        content: Option<String>,
+        /// What stands in its value.
+        content: Option<Pattern>,
     },
     /// A condition that this S-CSCF does not know: never true.
     Unknown,
@@ -109,8 +111,6 @@ pub enum Miss<'a> {
 impl Criterion {
     /// Why it does not fire for this request; `None` if it fires.
     ///
-    /// TS 29.228 Annex F lets header and SDP content be regular expressions; as most deployed
-    /// profiles do, content is matched here as plain text anywhere in the value, without case.
     /// `registration` is what a REGISTER is about.
     pub fn miss(
         &self,
@@ -171,7 +171,7 @@ impl fmt::Display for Miss<'_> {
 /// As `--ifc` and `ifc` of the configuration spell it.
 impl fmt::Display for TriggerKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let within = |f: &mut fmt::Formatter<'_>, content: &Option<String>| match content {
+        let within = |f: &mut fmt::Formatter<'_>, content: &Option<Pattern>| match content {
             Some(content) => write!(f, "={content:?}"),
             None => Ok(()),
         };
@@ -214,14 +214,14 @@ impl TriggerKind {
                         || registration.is_none_or(|kind| types.contains(&(kind as u32))))
             }
             TriggerKind::SessionCase(number) => *number == case as u32,
-            TriggerKind::RequestUri(text) => contains(request.uri(), text),
+            TriggerKind::RequestUri(text) => text.is_in(request.uri()),
             TriggerKind::Header { name, content } => {
                 let known = HeaderName::parse(name.as_bytes());
                 let mut values: Box<dyn Iterator<Item = &str>> = match known {
                     HeaderName::Other => Box::new(request.get_other(name).into_iter()),
                     known => Box::new(request.lines(known)),
                 };
-                values.any(|value| content.as_ref().is_none_or(|text| contains(value, text)))
+                values.any(|value| content.as_ref().is_none_or(|text| text.is_in(value)))
             }
             TriggerKind::Sdp { line, content } => {
                 if request.content_type() != "application/sdp" {
@@ -230,16 +230,12 @@ impl TriggerKind {
                 let body = String::from_utf8_lossy(request.body());
                 body.lines().filter_map(|l| l.split_once('=')).any(|(letter, value)| {
                     letter.eq_ignore_ascii_case(line)
-                        && content.as_ref().is_none_or(|text| contains(value, text))
+                        && content.as_ref().is_none_or(|text| text.is_in(value))
                 })
             }
             TriggerKind::Unknown => false,
         }
     }
-}
-
-fn contains(value: &str, text: &str) -> bool {
-    value.to_ascii_lowercase().contains(&text.to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -315,7 +311,7 @@ mod tests {
     fn every_kind_of_trigger_holds() {
         let header = |name: &str, content: Option<&str>| TriggerKind::Header {
             name: name.into(),
-            content: content.map(str::to_owned),
+            content: content.map(Pattern::from),
         };
         let sdp = |line: &str, content: &str| TriggerKind::Sdp {
             line: line.into(),

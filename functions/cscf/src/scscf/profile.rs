@@ -1,9 +1,11 @@
 //! The user profile that the HSS sends, Cx-User-Data: TS 29.228 Annex B and Annex E.
 
+use base::wildcard::Wildcard;
 use quick_xml::Reader;
 use quick_xml::events::Event as Xml;
 
 use super::ifc::{ApplicationServer, Criterion, Trigger, TriggerKind};
+use super::pattern::Pattern;
 
 /// An IMS subscription as one S-CSCF needs it.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -28,6 +30,10 @@ pub struct ServiceProfile {
 pub struct PublicIdentity {
     /// The URI.
     pub uri: String,
+    /// Whether it is that of a service.
+    pub service: bool,
+    /// The identities that it stands for, if they are several.
+    pub wildcard: Option<Wildcard>,
     /// Whether it may only be registered, and neither call nor be called.
     pub barred: bool,
 }
@@ -58,18 +64,50 @@ impl Profile {
 
     /// The service profile and identity of an address of record.
     pub fn find(&self, aor: &str) -> Option<(&ServiceProfile, &PublicIdentity)> {
+        let named = |i: &PublicIdentity| sip::Uri::parse(&i.uri).is_some_and(|u| u.aor() == aor);
+        let meant = |i: &PublicIdentity| i.wildcard.as_ref().is_some_and(|w| w.matches(aor));
+        self.first(named).or_else(|| self.first(meant))
+    }
+
+    fn first(
+        &self,
+        wanted: impl Fn(&PublicIdentity) -> bool,
+    ) -> Option<(&ServiceProfile, &PublicIdentity)> {
         self.services.iter().find_map(|service| {
-            let same =
-                |i: &&PublicIdentity| sip::Uri::parse(&i.uri).is_some_and(|uri| uri.aor() == aor);
-            service.identities.iter().find(same).map(|identity| (service, identity))
+            let mut identities = service.identities.iter();
+            identities.find(|identity| wanted(identity)).map(|identity| (service, identity))
         })
+    }
+
+    /// Whether it is the profile of a service, which nobody registers: TS 23.228 §5.4.12.
+    pub fn is_service(&self) -> bool {
+        self.identities().any(|identity| identity.service)
+    }
+
+    /// Whether it is for more identities than it names.
+    pub fn is_wildcarded(&self) -> bool {
+        self.identities().any(|identity| identity.wildcard.is_some())
     }
 }
 
 fn service_profile(element: &Element) -> ServiceProfile {
     let identity = |e: &Element| {
-        let uri = e.text("Identity").filter(|uri| sip::Uri::parse(uri).is_some())?;
-        Some(PublicIdentity { uri, barred: e.flag("BarringIndication") })
+        let uri = e.text("Identity")?;
+        let extension = e.child("Extension");
+        let kind = extension.and_then(|e| e.text("IdentityType"));
+        let wildcard = ["WildcardedPSI", "WildcardedIMPU"]
+            .iter()
+            .find_map(|name| extension.and_then(|e| e.text(name)));
+        // An expression need not look like a URI.
+        let legal = sip::Uri::parse(&uri).is_some() || wildcard.is_some();
+        legal.then_some(())?;
+        Some(PublicIdentity {
+            uri,
+            // TS 29.228 Table B.2.1A: DISTINCT_PSI and WILDCARDED_PSI.
+            service: matches!(kind.as_deref(), Some("1" | "2")),
+            wildcard: wildcard.and_then(|text| Wildcard::parse(&text)),
+            barred: e.flag("BarringIndication"),
+        })
     };
     let mut criteria: Vec<Criterion> =
         element.children("InitialFilterCriteria").filter_map(criterion).collect();
@@ -120,18 +158,18 @@ fn trigger_kind(spt: &Element) -> TriggerKind {
         return TriggerKind::SessionCase(case.parse().unwrap_or(u32::MAX));
     }
     if let Some(uri) = spt.text("RequestURI") {
-        return TriggerKind::RequestUri(uri);
+        return TriggerKind::RequestUri(uri.into());
     }
     if let Some(header) = spt.child("SIPHeader") {
         return TriggerKind::Header {
             name: header.text("Header").unwrap_or_default(),
-            content: header.text("Content"),
+            content: header.text("Content").map(Pattern::from),
         };
     }
     if let Some(line) = spt.child("SessionDescription") {
         return TriggerKind::Sdp {
             line: line.text("Line").unwrap_or_default(),
-            content: line.text("Content"),
+            content: line.text("Content").map(Pattern::from),
         };
     }
     TriggerKind::Unknown

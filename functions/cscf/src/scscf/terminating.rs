@@ -40,7 +40,9 @@ impl Scscf {
         }
         let side = Side::Terminating;
         let pending = Pending::new(upstream.clone(), request, served, side);
-        let Some(user) = self.users.of(&pending.served) else {
+        // The profile of a service is asked for each time: nobody tells when it changes.
+        let user = self.users.of(&pending.served).filter(|user| !user.profile.is_service());
+        let Some(user) = user else {
             self.ask_profile(now, pending);
             return Ok(());
         };
@@ -82,7 +84,9 @@ impl Scscf {
         let result = match (user, answer) {
             (Some(user), _) => {
                 let barred = user.profile.find(&pending.served).is_some_and(|(_, i)| i.barred);
-                if self.users.get(&user.impi).is_none() {
+                if user.profile.is_service() {
+                    let _ = self.users.save(now, user);
+                } else if self.users.get(&user.impi).is_none() {
                     let save = self.users.save(now, user);
                     self.outputs.extend(save);
                 }

@@ -1,6 +1,6 @@
 //! The users that this S-CSCF serves and their contacts: TS 24.229 §5.4.1, RFC 3261 §10.3.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base::store::{Change, Durability};
 use base::timer::Expiries;
@@ -118,6 +118,8 @@ impl User {
 pub(super) struct Users {
     by_impi: BTreeMap<String, User>,
     by_aor: BTreeMap<String, String>,
+    /// Those with identities that stand for several.
+    wildcarded: BTreeSet<String>,
     expiries: Expiries<String>,
     /// Contacts of all users: asked for by every scrape, so they are not counted anew.
     contacts: usize,
@@ -139,7 +141,12 @@ impl Users {
 
     /// The user of an address of record.
     pub(super) fn of(&self, aor: &str) -> Option<&User> {
-        self.by_impi.get(self.by_aor.get(aor)?)
+        let wildcarded = || {
+            let meant = |user: &&User| user.profile.find(aor).is_some();
+            self.wildcarded.iter().filter_map(|impi| self.by_impi.get(impi)).find(meant)
+        };
+        let named = self.by_aor.get(aor).and_then(|impi| self.by_impi.get(impi));
+        named.or_else(wildcarded)
     }
 
     /// Puts a user in, or replaces it. The store hears of it unless only expiries moved and more
@@ -174,6 +181,11 @@ impl Users {
         for aor in user.aors() {
             self.by_aor.insert(aor, user.impi.clone());
         }
+        if user.profile.is_wildcarded() {
+            self.wildcarded.insert(user.impi.clone());
+        } else {
+            self.wildcarded.remove(&user.impi);
+        }
     }
 
     fn insert(&mut self, user: User) {
@@ -191,6 +203,7 @@ impl Users {
         let user = self.by_impi.remove(impi)?;
         self.contacts -= user.contacts.len();
         self.expiries.remove(&user.impi);
+        self.wildcarded.remove(&user.impi);
         for aor in user.aors() {
             self.by_aor.remove(&aor);
         }

@@ -34,6 +34,7 @@ impl Hss {
     pub fn configure(&mut self, config: HssConfig) {
         self.node.trust(config.node.trusted);
         self.scscfs = config.scscfs;
+        self.psis = config.psis;
         if self.criteria != config.criteria {
             self.criteria = config.criteria;
             self.refresh.open.clear();

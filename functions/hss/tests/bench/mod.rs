@@ -65,6 +65,7 @@ pub(crate) fn config(criteria: Vec<FilterCriteria>) -> HssConfig {
         node: NodeConfig::new("hss.example", "example"),
         scscfs: vec![SCSCF.to_owned()],
         criteria,
+        psis: Vec::new(),
     }
 }
 
