@@ -8,6 +8,7 @@ mod checks;
 mod context;
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use base::machine::Input;
 use base::slots::{Slot, Slots};
@@ -29,7 +30,7 @@ const TIMER_C: Duration = Duration::from_secs(190);
 pub struct Upstream {
     server: ServerId,
     /// A response with Via, From, To, Call-ID and CSeq, RFC 3261 §8.2.6.2.
-    repeats: Message,
+    repeats: Arc<Message>,
     /// What the request is recognised by if it comes back as it was, RFC 5393 §4.2.
     mark: u64,
     /// So many branches it may have at a time, here and further on, RFC 5393 §5.3.
@@ -56,7 +57,7 @@ impl Upstream {
     fn of(server: ServerId, request: &Message, mark: u64) -> Upstream {
         let breadth = request.get(HeaderName::MaxBreadth).and_then(delta_seconds);
         let breadth = breadth.unwrap_or(MAX_BREADTH).min(MAX_BREADTH);
-        let repeats = Message::answer(request, 100);
+        let repeats = Arc::new(Message::answer(request, 100));
         Upstream { server, repeats, mark, breadth, ways: Vec::new() }
     }
 
@@ -234,8 +235,8 @@ impl<T> Proxy<T> {
             // The branches share what there is.
             let share = breadth / count + u32::from((number as u32) < breadth % count);
             copy.set(HeaderName::MaxBreadth, share.to_string());
-            let place = place_of(&copy);
-            let spare = ways.iter().find(|(of, _)| *of == place);
+            let spare = (!ways.is_empty()).then(|| place_of(&copy));
+            let spare = spare.and_then(|place| ways.iter().find(|(of, _)| *of == place));
             let spare = spare.map(|(_, ways)| Spare { request: copy.clone(), ways: ways.clone() });
             checks::meet_strict_router(&mut copy);
             let client = self.stack.forward(now, copy, hop, mark);
@@ -429,7 +430,7 @@ impl<T> Proxy<T> {
             && self.is_unanswered(&upstream)
         {
             // §17.2.1: nobody knows whether an answer comes within 200 ms.
-            self.respond(now, &upstream, upstream.repeats.clone());
+            self.respond(now, &upstream, upstream.repeats.as_ref().clone());
         }
         let event = self.events.pop_front()?;
         if let Event::Request { upstream, request, .. } = &event

@@ -36,7 +36,8 @@ pub(super) fn strip_claims(request: &mut Message) {
 pub(super) fn asserted(request: &Message, binding: &Binding) -> String {
     let known = |element: &str| {
         let wanted = Uri::parse(NameAddr::parse(element)?.uri)?.aor();
-        let same = |uri: &&String| Uri::parse(uri).is_some_and(|u| u.aor() == wanted);
+        let same =
+            |uri: &&String| **uri == wanted || Uri::parse(uri).is_some_and(|u| u.aor() == wanted);
         binding.identities.iter().find(same).cloned()
     };
     let preferred = request.list(HeaderName::PPreferredIdentity).find_map(known);
@@ -67,8 +68,9 @@ impl Pcscf {
     pub(super) fn add_charging_vector(&mut self, message: &mut Message) {
         let icid = new_icid(&mut self.random);
         let host = &self.config.host;
+        let network = &self.config.network;
         let value =
-            format!("icid-value={icid};icid-generated-at={host};orig-ioi={}", self.config.network);
+            ["icid-value=", &icid, ";icid-generated-at=", host, ";orig-ioi=", network].concat();
         message.push(HeaderName::PChargingVector, value);
     }
 }

@@ -59,8 +59,9 @@ impl Profile {
     /// The service profile and identity of an address of record.
     pub fn find(&self, aor: &str) -> Option<(&ServiceProfile, &PublicIdentity)> {
         self.services.iter().find_map(|service| {
-            let same =
-                |i: &&PublicIdentity| sip::Uri::parse(&i.uri).is_some_and(|uri| uri.aor() == aor);
+            let same = |i: &&PublicIdentity| {
+                i.uri == aor || sip::Uri::parse(&i.uri).is_some_and(|uri| uri.aor() == aor)
+            };
             service.identities.iter().find(same).map(|identity| (service, identity))
         })
     }

@@ -68,6 +68,11 @@ impl Watchers {
         }
     }
 
+    /// Whether anybody watches a private identity.
+    pub(super) fn has(&self, impi: &str) -> bool {
+        self.by_impi.contains_key(impi)
+    }
+
     fn of(&self, impi: &str) -> Vec<(String, String)> {
         self.by_impi.get(impi).cloned().unwrap_or_default()
     }

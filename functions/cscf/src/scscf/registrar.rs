@@ -165,7 +165,7 @@ impl Scscf {
     fn send_challenges(&mut self, now: Instant, register: &Register, challenges: &[Challenge]) {
         let mut response = self.proxy.answer(&register.upstream, 401);
         for challenge in challenges {
-            response.push(HeaderName::WwwAuthenticate, challenge.to_string());
+            response.push(HeaderName::WwwAuthenticate, challenge.to_value());
         }
         self.proxy.respond(now, &register.upstream, response);
     }
@@ -299,7 +299,9 @@ impl Scscf {
         let was = user.is_registered();
         let has_criteria = user.profile.services.iter().any(|s| !s.criteria.is_empty());
         let before = std::mem::replace(&mut user.contacts, contacts);
-        let after = user.contacts.clone();
+        // Only a P-CSCF that subscribed hears of it.
+        let watched = self.watchers.has(&register.impi);
+        let after = if watched { user.contacts.clone() } else { Vec::new() };
         let is = user.is_registered();
         let save = self.users.save(now, user);
         self.outputs.extend(save);
@@ -310,7 +312,10 @@ impl Scscf {
         let response = self.register_response(now, register);
         let for_servers = has_criteria.then(|| response.clone());
         self.proxy.respond(now, &register.upstream, response);
-        self.contacts_changed(now, &register.impi, &before, &after, ContactEvent::Unregistered);
+        if watched {
+            let gone = ContactEvent::Unregistered;
+            self.contacts_changed(now, &register.impi, &before, &after, gone);
+        }
         // §5.4.1.7: application servers hear nothing of emergency registrations.
         let ordinary = !is_emergency_registration(&register.request);
         if let Some(response) = for_servers.filter(|_| ordinary) {
@@ -354,14 +359,19 @@ impl Scscf {
         if let Some(user) = self.users.get(&register.impi) {
             let emergency = is_emergency_registration(&register.request);
             for contact in user.contacts.iter().filter(|c| c.emergency == emergency) {
-                let value = format!("{};expires={}", contact.element, contact.lifetime.left(now));
+                let left = contact.lifetime.left(now).to_string();
+                let value = [contact.element.as_str(), ";expires=", &left].concat();
                 response.push(HeaderName::Contact, value);
             }
-            let identities: Vec<_> = user.profile.usable().map(|uri| format!("<{uri}>")).collect();
-            if !identities.is_empty() {
-                response.push(HeaderName::PAssociatedUri, identities.join(", "));
+            let mut identities = String::with_capacity(64);
+            for uri in user.profile.usable() {
+                let comma = if identities.is_empty() { "" } else { ", " };
+                [comma, "<", uri, ">"].into_iter().for_each(|part| identities.push_str(part));
             }
-            let route = format!("<sip:orig@{};lr>", self.config.sent_by());
+            if !identities.is_empty() {
+                response.push(HeaderName::PAssociatedUri, identities);
+            }
+            let route = ["<sip:orig@", &self.config.sent_by(), ";lr>"].concat();
             response.push(HeaderName::ServiceRoute, route);
         }
         let contact = register.request.list(HeaderName::Contact).filter_map(NameAddr::parse);
@@ -427,7 +437,7 @@ fn without_expires(address: &NameAddr<'_>) -> String {
         out.push_str(address.display);
         out.push(' ');
     }
-    out.push_str(&format!("<{}>", address.uri));
+    ["<", address.uri, ">"].into_iter().for_each(|part| out.push_str(part));
     for (name, value) in address.params.iter() {
         if name.eq_ignore_ascii_case("expires") {
             continue;

@@ -1,6 +1,7 @@
 //! The users that this S-CSCF serves and their contacts: TS 24.229 §5.4.1, RFC 3261 §10.3.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use base::store::{Change, Durability};
 use base::timer::Expiries;
@@ -17,10 +18,10 @@ use crate::lifetime::Lifetime;
 pub(super) struct User {
     /// The private identity.
     pub(super) impi: String,
-    /// The document that the HSS sent; `profile` is read from it.
-    user_data: String,
+    /// The document that the HSS sent; `profile` is read from it. Both are shared by copies.
+    user_data: Arc<str>,
     #[serde(skip)]
-    pub(super) profile: Profile,
+    pub(super) profile: Arc<Profile>,
     pub(super) contacts: Vec<Contact>,
 }
 
@@ -89,6 +90,7 @@ impl Contact {
 impl User {
     pub(super) fn new(impi: String, user_data: String) -> Option<User> {
         let profile = Profile::parse(&user_data)?;
+        let (user_data, profile) = (user_data.into(), Arc::new(profile));
         Some(User { impi, user_data, profile, contacts: Vec::new() })
     }
 
@@ -228,7 +230,7 @@ pub(super) fn is_record(key: &[u8], value: &[u8]) -> bool {
 
 fn read(value: &[u8]) -> Option<User> {
     let mut user: User = serde_json::from_slice(value).ok()?;
-    user.profile = Profile::parse(&user.user_data)?;
+    user.profile = Arc::new(Profile::parse(&user.user_data)?);
     Some(user)
 }
 
