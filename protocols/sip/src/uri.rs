@@ -119,9 +119,14 @@ impl<'a> Uri<'a> {
 
 impl<'a> SipUri<'a> {
     fn parse(rest: &'a str, secure: bool) -> Option<SipUri<'a>> {
-        let (rest, headers) = split_headers(rest);
         // The user part may hold `;` and `?`: the last `@` before the host decides.
-        let (user_info, host_part) = match last_at(rest) {
+        let at = memchr::memrchr(b'@', rest.as_bytes());
+        let host = at.map_or(0, |at| at + 1);
+        let (rest, headers) = match lex::find(&rest[host..], b'?') {
+            Some(end) => (&rest[..host + end], Some(&rest[host + end + 1..])),
+            None => (rest, None),
+        };
+        let (user_info, host_part) = match at {
             Some(at) => (Some(&rest[..at]), &rest[at + 1..]),
             None => (None, rest),
         };
@@ -225,13 +230,11 @@ pub fn split_host_port(text: &str) -> Option<(&str, Option<u16>)> {
         literal(&text[..=end]).filter(IpAddr::is_ipv6)?;
         (&text[..=end], &text[end + 1..])
     } else {
-        let end = lex::find(text, b':').unwrap_or(text.len());
-        let host = &text[..end];
-        let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
-        if host.is_empty() || !host.bytes().all(legal) {
+        let end = text.bytes().position(|b| !HOST_BYTES[usize::from(b)]).unwrap_or(text.len());
+        if end == 0 {
             return None;
         }
-        (host, &text[end..])
+        text.split_at(end)
     };
     let port = match port.strip_prefix(':') {
         Some(digits) => Some(digits.trim_ascii().parse().ok()?),
@@ -241,18 +244,17 @@ pub fn split_host_port(text: &str) -> Option<(&str, Option<u16>)> {
     Some((host, port))
 }
 
-/// The position of the last `@`.
-fn last_at(text: &str) -> Option<usize> {
-    text.bytes().rposition(|byte| byte == b'@')
-}
-
-fn split_headers(rest: &str) -> (&str, Option<&str>) {
-    let host_at = last_at(rest).map_or(0, |at| at + 1);
-    match lex::find(&rest[host_at..], b'?') {
-        Some(at) => (&rest[..host_at + at], Some(&rest[host_at + at + 1..])),
-        None => (rest, None),
+/// What a host name may be made of.
+static HOST_BYTES: [bool; 256] = {
+    let mut legal = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        legal[byte] = b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+        byte += 1;
     }
-}
+    legal
+};
 
 /// Text without `%HH` escapes, RFC 3261 §19.1.2; what is no escape, or gives no UTF-8, stays.
 pub fn unescape(text: &str) -> String {
