@@ -13,7 +13,7 @@ use std::sync::Arc;
 use base::machine::Input;
 use base::slots::{Slot, Slots};
 use base::time::Duration;
-use base::timer::Timers;
+use base::timer::{Timers, coarse};
 use base::{Deadline, Event as LogEvent, Flow, Instant, Output, Random};
 use sip::header::{CSeq, HeaderName, NameAddr, delta_seconds};
 use sip::{ClientId, Hop, Message, Method, ServerId, Stack, StackConfig};
@@ -333,7 +333,8 @@ impl<T> Proxy<T> {
         record.timer_c = None;
         if invite && status < 300 {
             // Further 2xx, from forks or repeated, still have to find their way for 64*T1.
-            self.timers.arm(now + Duration::from_secs(32), TimerKey::Forget(context.0));
+            let at = coarse(now + Duration::from_secs(32));
+            self.timers.arm(at, TimerKey::Forget(context.0));
         } else {
             self.forget(context.0);
         }
@@ -444,7 +445,21 @@ impl<T> Proxy<T> {
     /// The next output for the engine.
     pub fn poll_output(&mut self) -> Option<Output> {
         let said = || self.limits.poll_event().map(Output::Log);
-        self.stack.poll_output().or_else(said)
+        let output = self.stack.poll_output().or_else(said);
+        if output.is_none() {
+            while self.timers.peek().is_some_and(|(at, key)| !self.is_armed(at, *key)) {
+                self.timers.pop();
+            }
+        }
+        output
+    }
+
+    /// Whether anybody still waits for a timer.
+    fn is_armed(&self, at: Instant, key: TimerKey) -> bool {
+        match key {
+            TimerKey::C(slot) => self.contexts.get(slot).is_some_and(|c| c.timer_c == Some(at)),
+            TimerKey::Forget(slot) => self.contexts.get(slot).is_some(),
+        }
     }
 
     /// When a timer is due.

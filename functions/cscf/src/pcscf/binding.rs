@@ -184,7 +184,7 @@ impl Bindings {
 
     fn insert(&mut self, binding: Binding) {
         self.unlink(binding.id);
-        self.expiries.set(binding.lifetime.end(), binding.id);
+        self.expiries.refresh(binding.lifetime.end(), &binding.id);
         if let Some(flow_key) = binding.access.key() {
             self.by_flow.entry(flow_key).or_default().insert(binding.id);
         }

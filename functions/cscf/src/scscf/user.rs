@@ -1,11 +1,12 @@
 //! The users that this S-CSCF serves and their contacts: TS 24.229 §5.4.1, RFC 3261 §10.3.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use base::store::{Change, Durability};
 use base::timer::Expiries;
 use base::{Instant, Output};
+use foldhash::fast::FixedState;
 use serde::{Deserialize, Serialize};
 
 use super::TABLE;
@@ -109,8 +110,9 @@ impl User {
 /// All users.
 #[derive(Debug, Default)]
 pub(super) struct Users {
-    by_impi: BTreeMap<String, User>,
-    by_aor: BTreeMap<String, String>,
+    /// Hashed with no seed: identities are the HSS's, no stranger chooses them. The same below.
+    by_impi: HashMap<String, User, FixedState>,
+    by_aor: HashMap<String, String, FixedState>,
     expiries: Expiries<String>,
     /// Contacts of all users: asked for by every scrape, so they are not counted anew.
     contacts: usize,
@@ -171,7 +173,7 @@ impl Users {
 
     fn insert(&mut self, user: User) {
         match user.contacts.iter().map(Contact::expires).min() {
-            Some(at) => self.expiries.set(at, user.impi.clone()),
+            Some(at) => self.expiries.refresh(at, user.impi.as_str()),
             None => self.expiries.remove(&user.impi),
         }
         self.contacts += user.contacts.len();

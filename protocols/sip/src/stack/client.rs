@@ -83,6 +83,11 @@ impl Client {
         Client { silent: true, ..Client::new(message) }
     }
 
+    /// Its timers.
+    pub(super) fn armed(&self) -> [Armed; 2] {
+        [self.retransmit, self.expire]
+    }
+
     pub(super) fn is_ack(&self) -> bool {
         self.method == Method::Ack
     }

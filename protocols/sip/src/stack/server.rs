@@ -72,6 +72,13 @@ pub(super) struct Server {
     expire: Armed,
 }
 
+impl Server {
+    /// Its timers.
+    pub(super) fn armed(&self) -> [Armed; 2] {
+        [self.retransmit, self.expire]
+    }
+}
+
 #[derive(Debug)]
 enum Machine {
     Invite(ServerInvite),
