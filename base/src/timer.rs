@@ -1,6 +1,7 @@
 //! The timer table: one enum of timers for each machine, and one place that knows which is next; and
 //! the table of what runs out, one entry for each key.
 
+use std::borrow::Borrow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
@@ -62,14 +63,28 @@ impl<K: Ord> Timers<K> {
     }
 }
 
+/// A little later: the same time for all that is due within a tenth of a second, so that the loop wakes
+/// once for all of them. For what only tidies up.
+pub fn coarse(at: Instant) -> Instant {
+    const TICK: u64 = 100_000;
+    Instant::from_unix_micros(at.unix_micros().div_ceil(TICK).saturating_mul(TICK))
+}
+
 /// When each key runs out: one time for each, which may be moved.
 ///
 /// For what lives long and is refreshed often, such as a registration: a stale entry of [`Timers`]
 /// would stay for days.
 #[derive(Debug)]
 pub struct Expiries<K: Ord> {
-    at: BTreeMap<K, Instant>,
+    at: BTreeMap<K, Expiry>,
     order: BTreeSet<(Instant, K)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Expiry {
+    at: Instant,
+    /// Its place in the order: never later.
+    place: Instant,
 }
 
 impl<K: Ord> Default for Expiries<K> {
@@ -81,33 +96,54 @@ impl<K: Ord> Default for Expiries<K> {
 impl<K: Ord + Clone> Expiries<K> {
     /// `key` runs out at `at`, and no longer when it was to before.
     pub fn set(&mut self, at: Instant, key: K) {
-        if let Some(before) = self.at.insert(key.clone(), at) {
-            if before == at {
+        if let Some(before) = self.at.insert(key.clone(), Expiry { at, place: at }) {
+            if before.place == at {
                 return;
             }
-            self.order.remove(&(before, key.clone()));
+            self.order.remove(&(before.place, key.clone()));
         }
         self.order.insert((at, key));
     }
 
+    /// The same for what is refreshed all the time: a key that is to run out later keeps its place in the
+    /// order until that comes, so that this costs one look-up.
+    pub fn refresh<Q>(&mut self, at: Instant, key: &Q)
+    where
+        K: Borrow<Q>,
+        Q: Ord + ToOwned<Owned = K> + ?Sized,
+    {
+        match self.at.get_mut(key) {
+            Some(expiry) if expiry.place <= at => expiry.at = at,
+            _ => self.set(at, key.to_owned()),
+        }
+    }
+
     /// `key` does not run out any more.
     pub fn remove(&mut self, key: &K) {
-        if let Some((key, at)) = self.at.remove_entry(key) {
-            self.order.remove(&(at, key));
+        if let Some((key, expiry)) = self.at.remove_entry(key) {
+            self.order.remove(&(expiry.place, key));
         }
     }
 
     /// Takes the next key that has run out at `now`.
     pub fn due(&mut self, now: Instant) -> Option<K> {
-        if self.order.first()?.0 > now {
-            return None;
+        while self.order.first()?.0 <= now {
+            let (_, key) = self.order.pop_first()?;
+            match self.at.get_mut(&key) {
+                Some(expiry) if expiry.at > now => {
+                    expiry.place = expiry.at;
+                    self.order.insert((expiry.at, key));
+                }
+                _ => {
+                    self.at.remove(&key);
+                    return Some(key);
+                }
+            }
         }
-        let (_, key) = self.order.pop_first()?;
-        self.at.remove(&key);
-        Some(key)
+        None
     }
 
-    /// When the next key runs out.
+    /// When the next key runs out, or would have if it had not been refreshed.
     pub fn next(&self) -> Option<Instant> {
         self.order.first().map(|(at, _)| *at)
     }
@@ -147,5 +183,23 @@ mod tests {
         assert_eq!(expiries.due(at(9)), Some("b"));
         assert_eq!(expiries.due(at(9)), Some("a"));
         assert_eq!((expiries.due(at(9)), expiries.next()), (None, None));
+    }
+
+    #[test]
+    fn a_refreshed_key_runs_out_at_its_last_time() {
+        let at = |seconds: u64| Instant::from_unix_micros(seconds * 1_000_000);
+        let mut expiries = Expiries::default();
+        expiries.refresh::<&str>(at(2), &"a");
+        expiries.set(at(5), "b");
+        expiries.refresh::<&str>(at(7), &"a");
+        expiries.refresh::<&str>(at(6), &"a");
+        assert_eq!((expiries.next(), expiries.due(at(4))), (Some(at(2)), None));
+        assert_eq!((expiries.next(), expiries.due(at(5))), (Some(at(5)), Some("b")));
+        expiries.refresh::<&str>(at(3), &"a");
+        assert_eq!((expiries.next(), expiries.due(at(3))), (Some(at(3)), Some("a")));
+        expiries.refresh::<&str>(at(9), &"c");
+        expiries.refresh::<&str>(at(10), &"c");
+        expiries.remove(&"c");
+        assert_eq!((expiries.due(at(99)), expiries.next()), (None, None));
     }
 }

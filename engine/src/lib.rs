@@ -6,6 +6,7 @@
 //! - [`net`]: the live loop: sockets, timers, orders from other threads, and the DNS client.
 //! - [`store`]: what outlives a crash, in one file, and the disk of the simulator.
 //! - [`relay`]: the media relay's packet path, a thread of its own.
+//! - [`heap`]: the allocator, for a thread that allocates and frees small blocks all the time.
 //! - [`host`]: what the system says of itself and the standard library does not pass on.
 //! - [`sim`]: the same machines in virtual time on a virtual network, all from one seed.
 //!
@@ -20,6 +21,7 @@
 //! and XDP.
 
 pub mod framing;
+pub mod heap;
 pub mod host;
 pub mod net;
 pub mod relay;

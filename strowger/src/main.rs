@@ -2,6 +2,11 @@
 
 use std::process::ExitCode;
 
+use engine::heap::Heap;
+
+#[global_allocator]
+static HEAP: Heap = Heap;
+
 fn main() -> ExitCode {
     strowger::cli::main()
 }

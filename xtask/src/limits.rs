@@ -12,11 +12,14 @@ use crate::server::{Kind, Part, Server, tool};
 /// Largest size of the stripped binary, in bytes.
 pub(crate) const MAX_SIZE: u64 = 20_000_000;
 
+/// The size that is aimed at.
+const GOAL_SIZE: u64 = 15 << 20;
+
 /// Largest memory (PSS) of all functions with nothing to do, in MiB.
-const MAX_IDLE_MEMORY: f64 = 40.0;
+const MAX_IDLE_MEMORY: f64 = 25.0;
 
 /// Longest time from exec to the first SIP answer, in milliseconds.
-const MAX_START: f64 = 50.0;
+const MAX_START: f64 = 20.0;
 
 /// An empty store, and one with many subscribers.
 const SUBSCRIBERS: [usize; 2] = [0, 10_000];
@@ -45,23 +48,23 @@ pub(crate) fn assert_memory() -> Result<(), String> {
 }
 
 fn verdict(kept: bool) -> &'static str {
-    if kept { "kept" } else { "MISSED" }
+    if kept { "met" } else { "MISSED" }
 }
 
 /// Measures all three and prints whether they are kept.
 pub(crate) fn measure() -> Result<(), String> {
     let size = dist::size()?;
-    println!("size: {size} bytes; limit {MAX_SIZE}: {}", verdict(size <= MAX_SIZE));
-    for kind in SUBSCRIBERS.map(ours).into_iter().chain([Kind::Kamailio]) {
+    println!("size: {size} bytes; goal {GOAL_SIZE}: {}", verdict(size <= GOAL_SIZE));
+    for kind in SUBSCRIBERS.map(ours).into_iter().chain([Kind::Kamailio { dialogs: false }]) {
         let what = match kind {
             Kind::Strowger { subscribers, .. } => format!("strowger, {subscribers} subscribers"),
-            Kind::Kamailio => "kamailio".to_owned(),
+            Kind::Kamailio { .. } => "kamailio".to_owned(),
         };
         let start = start_time(kind)?;
         let [least, median, most] = start;
         print!("start, {what}: {least:.1} / {median:.1} / {most:.1} ms (min / median / max of 10)");
         match kind {
-            Kind::Kamailio => println!(),
+            Kind::Kamailio { .. } => println!(),
             Kind::Strowger { .. } => {
                 println!("; limit {MAX_START} ms: {}", verdict(median < MAX_START));
             }
@@ -69,7 +72,7 @@ pub(crate) fn measure() -> Result<(), String> {
         let (memory, percent) = idle(kind)?;
         print!("idle, {what}: {memory:.1} MiB, {percent:.2} % of a CPU");
         match kind {
-            Kind::Kamailio => println!(),
+            Kind::Kamailio { .. } => println!(),
             Kind::Strowger { .. } => {
                 println!("; limit {MAX_IDLE_MEMORY} MiB: {}", verdict(memory < MAX_IDLE_MEMORY));
             }

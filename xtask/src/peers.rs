@@ -30,13 +30,23 @@ const PYPI: &[&str] =
 
 /// Installs what is missing; without root it says what is missing and fails.
 pub(crate) fn install() -> Result<(), String> {
+    packages(|_| true)?;
+    python()
+}
+
+/// Installs what is measured beside us, if it is missing.
+pub(crate) fn install_kamailio() -> Result<(), String> {
+    packages(|package| package == "kamailio")
+}
+
+fn packages(wanted: impl Fn(&str) -> bool) -> Result<(), String> {
     let missing: Vec<&str> = PACKAGES
         .iter()
-        .filter(|(_, program)| !Path::new(program).exists())
+        .filter(|(package, program)| wanted(package) && !Path::new(program).exists())
         .map(|(package, _)| *package)
         .collect();
     if missing.is_empty() {
-        return python();
+        return Ok(());
     }
     let list = missing.join(" ");
     let root = Command::new("id").arg("-u").output().is_ok_and(|out| out.stdout == b"0\n");
@@ -46,8 +56,7 @@ pub(crate) fn install() -> Result<(), String> {
     step("package lists", Command::new("apt-get").args(["update", "-qq"]))?;
     let mut install = Command::new("apt-get");
     install.env("DEBIAN_FRONTEND", "noninteractive");
-    step("peers", install.args(["install", "-y", "-qq", "--no-install-recommends"]).args(missing))?;
-    python()
+    step("peers", install.args(["install", "-y", "-qq", "--no-install-recommends"]).args(missing))
 }
 
 /// Installs the PyPI packages, unless these very ones are there.

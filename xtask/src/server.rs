@@ -22,7 +22,7 @@ pub(crate) fn place() -> Result<PathBuf, String> {
 /// Which functions of ours run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Part {
-    /// All, and phones at the P-CSCF; calls without the media relay.
+    /// The IMS, and phones at the P-CSCF; calls without the media relay.
     Whole,
     /// All, and calls go through the media relay.
     Relay,
@@ -41,21 +41,24 @@ pub(crate) enum Kind {
         part: Part,
     },
     /// Kamailio with two workers and its fast allocator.
-    Kamailio,
+    Kamailio {
+        /// Whether it keeps the state of dialogs.
+        dialogs: bool,
+    },
 }
 
 impl Kind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::Strowger { .. } => "strowger",
-            Kind::Kamailio => "kamailio",
+            Kind::Kamailio { .. } => "kamailio",
         }
     }
 
     fn port(self) -> u16 {
         match self {
             Kind::Strowger { .. } => 15_060,
-            Kind::Kamailio => 15_061,
+            Kind::Kamailio { .. } => 15_061,
         }
     }
 
@@ -67,10 +70,13 @@ impl Kind {
     pub(crate) fn command(self) -> Result<Command, String> {
         match self {
             Kind::Strowger { subscribers, part } => strowger(self.port(), subscribers, part),
-            Kind::Kamailio => {
+            Kind::Kamailio { dialogs } => {
                 let mut command = Command::new(root().join("bench/kamailio/run.sh"));
                 command.env("MEMMGR", "tlsf").env("PIDFILE", place()?.join("kamailio.pid"));
-                command.args(["2", "1024", "-A", &format!("SIPPORT={}", self.port())]);
+                command.args(["2", "4096", "-A", &format!("SIPPORT={}", self.port())]);
+                if dialogs {
+                    command.args(["-A", "WITH_DIALOG"]);
+                }
                 Ok(command)
             }
         }
@@ -108,8 +114,11 @@ fn strowger(port: u16, subscribers: usize, part: Part) -> Result<Command, String
         let mut import = ours(&["sub", "import"]);
         step("subscribers", import.arg(&users).stdout(Stdio::null()))?;
     }
-    let roles: &[&str] =
-        if part == Part::Scscf { &["run", "--role", "scscf,hss"] } else { &["run"] };
+    let roles: &[&str] = match part {
+        Part::Scscf => &["run", "--role", "scscf,hss"],
+        Part::Whole => &["run", "--role", "pcscf,icscf,scscf,hss"],
+        Part::Relay => &["run"],
+    };
     Ok(ours(roles))
 }
 

@@ -26,6 +26,8 @@
 //!   --settle-ms N  wait before the last CPU reading, so late timers of the server count (1000)
 //!   --pid / --cmd-name  the server's processes, for CPU and memory figures
 //!   --cpu N      pin the generator
+//!   --first N    units of `register` before those that are measured (0)
+//!   --pause-ms N  wait between these registrations and the calls (1000)
 //!   --no-register  the phones of `call` are known to the server already
 use bench::{
     args::Args,
@@ -69,6 +71,7 @@ fn main() {
     let first = u32::from(Ipv4Addr::new(127, 1, 0, 1));
     let ip = |i: usize| fixed.unwrap_or(Ipv4Addr::from(first + i as u32));
     let srv = Server::from_args(&a);
+    let idle = srv.mem();
     let mut net = Net::new(sockets * sides, ip, server, tcp);
     let mut phones = Phones {
         domain: a.text("domain", "example.test"),
@@ -86,23 +89,27 @@ fn main() {
         hold_ns: a.num("hold-ms", 0u64) * 1_000_000,
         run: now_ns(),
     };
-    if work == Work::Call && !a.flag("no-register") {
-        let all = users * sides;
-        let first = Limits {
-            count: all as u64,
+    let first: u64 = match work {
+        Work::Call if !a.flag("no-register") => (users * sides) as u64,
+        Work::Register => a.num("first", 0),
+        _ => 0,
+    };
+    if first > 0 {
+        let before = Limits {
+            count: first,
             window: 64,
-            phones: all,
+            phones: users * sides,
             rate: 0.0,
-            seconds: 60,
+            seconds: 300,
             hold_ns: 0,
             run: limits.run + 1,
         };
-        let r = run(&mut net, &mut phones, Work::Register, &first);
-        if r.done != all as u64 {
-            eprintln!("only {} of {all} phones could register", r.done);
+        let r = run(&mut net, &mut phones, Work::Register, &before);
+        if r.done != first {
+            eprintln!("only {} of {first} registrations went through", r.done);
         }
         // What the registrations set off is not the calls' work.
-        sleep_ms(1000);
+        sleep_ms(a.num("pause-ms", 1000));
     }
     let mem0 = srv.mem();
     let user0 = srv.user_us();
@@ -121,13 +128,13 @@ fn main() {
     let secs = r.wall_ns as f64 * 1e-9;
     let mib = |kib: u64| kib as f64 / 1024.0;
     println!(
-        "{{\"work\":\"{}\",\"transport\":\"{}\",\"done\":{},\"failed\":{},\"retrans\":{},\"bad_status\":{},\"stray\":{},\"seconds\":{:.2},\"per_s\":{:.0},\"peak_per_s\":{},\"first_p50_us\":{:.0},\"first_p99_us\":{:.0},\"total_p50_us\":{:.0},\"total_p99_us\":{:.0},\"bye_p50_us\":{:.0},\"bye_p99_us\":{:.0},\"peak_in_flight\":{},\"server_cpu_us_per_unit\":{:.2},\"server_cpu_s\":{:.2},\"generator_cpu_us_per_unit\":{:.2},\"pss_before_mib\":{:.1},\"pss_after_mib\":{:.1},\"pss_settled_mib\":{:.1},\"processes\":{},\"others_cpu_percent\":{:.0},\"steal_percent\":{:.0},\"server_user_percent\":{:.0}}}",
-        a.free[0], net.proto(), r.done, r.failed, r.retrans, r.bad_status, r.stray,
+        "{{\"work\":\"{}\",\"phones\":{},\"transport\":\"{}\",\"done\":{},\"failed\":{},\"retrans\":{},\"bad_status\":{},\"stray\":{},\"seconds\":{:.2},\"per_s\":{:.0},\"peak_per_s\":{},\"first_p50_us\":{:.0},\"first_p99_us\":{:.0},\"total_p50_us\":{:.0},\"total_p99_us\":{:.0},\"bye_p50_us\":{:.0},\"bye_p99_us\":{:.0},\"peak_in_flight\":{},\"server_cpu_us_per_unit\":{:.2},\"server_cpu_s\":{:.2},\"generator_cpu_us_per_unit\":{:.2},\"pss_idle_mib\":{:.1},\"pss_before_mib\":{:.1},\"pss_after_mib\":{:.1},\"pss_settled_mib\":{:.1},\"processes\":{},\"others_cpu_percent\":{:.0},\"steal_percent\":{:.0},\"server_user_percent\":{:.0}}}",
+        a.free[0], users * sides, net.proto(), r.done, r.failed, r.retrans, r.bad_status, r.stray,
         secs, r.done as f64 / secs, r.peak_per_s,
         r.first.us(0.5), r.first.us(0.99), r.total.us(0.5), r.total.us(0.99), r.bye.us(0.5), r.bye.us(0.99),
         r.peak_in_flight,
         cpu as f64 / done as f64, cpu as f64 / 1e6, own as f64 / 1000.0 / done as f64,
-        mib(mem0.pss_kib), mib(mem1.pss_kib), mib(mem2.pss_kib), mem1.processes, others.0, others.1,
+        mib(idle.pss_kib), mib(mem0.pss_kib), mib(mem1.pss_kib), mib(mem2.pss_kib), mem1.processes, others.0, others.1,
         user as f64 / cpu.max(1) as f64 * 100.0
     );
     if r.done == 0 {

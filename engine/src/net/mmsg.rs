@@ -7,7 +7,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::mem::zeroed;
+use std::mem::{MaybeUninit, zeroed};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::RawFd;
 
@@ -42,29 +42,33 @@ impl Inbox {
     /// Takes what is there, without waiting: how many datagrams, and whether there may be more.
     pub(crate) fn receive(&mut self, socket: RawFd) -> io::Result<(usize, bool)> {
         let want = self.want;
-        // SAFETY: both structures are plain data for which all zeros are valid.
-        let (mut parts, mut heads): ([libc::iovec; BATCH], [libc::mmsghdr; BATCH]) =
-            unsafe { (zeroed(), zeroed()) };
+        let mut parts = [const { MaybeUninit::<libc::iovec>::uninit() }; BATCH];
+        let mut heads = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; BATCH];
         for (at, room) in self.room.chunks_exact_mut(self.slot).take(want).enumerate() {
-            parts[at] = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() };
-            let head = &mut heads[at].msg_hdr;
-            head.msg_name = (&raw mut self.names[at]).cast();
-            head.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-            head.msg_iov = &raw mut parts[at];
-            head.msg_iovlen = 1;
+            let part = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() };
+            // SAFETY: a mmsghdr is plain data for which all zeros are valid.
+            let mut head: libc::mmsghdr = unsafe { zeroed() };
+            head.msg_hdr.msg_name = (&raw mut self.names[at]).cast();
+            head.msg_hdr.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+            head.msg_hdr.msg_iov = parts[at].write(part);
+            head.msg_hdr.msg_iovlen = 1;
+            heads[at].write(head);
         }
-        // SAFETY: the first `want` heads point at buffers of this struct and of this frame.
+        // SAFETY: the first `want` heads were written, and point at buffers of this struct and of this
+        // frame.
         let got = unsafe {
             libc::recvmmsg(
                 socket,
-                heads.as_mut_ptr(),
+                heads.as_mut_ptr().cast(),
                 want as libc::c_uint,
                 libc::MSG_DONTWAIT as _,
                 std::ptr::null_mut(),
             )
         };
         let got = usize::try_from(got).map_err(|_| io::Error::last_os_error())?;
-        for (length, head) in self.lengths.iter_mut().zip(&heads[..got]) {
+        for (length, head) in self.lengths.iter_mut().zip(&heads[..got.min(want)]) {
+            // SAFETY: no more heads were used than the `want` ones that were written.
+            let head = unsafe { head.assume_init_ref() };
             let cut = head.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
             *length = if cut { usize::MAX } else { head.msg_len as usize };
         }
@@ -88,28 +92,32 @@ pub(crate) fn send<'a>(
     socket: RawFd,
     datagrams: impl Iterator<Item = (SocketAddr, &'a [u8])>,
 ) -> io::Result<usize> {
-    // SAFETY: a sockaddr_storage is plain data for which all zeros are valid.
-    let mut names: [libc::sockaddr_storage; BATCH] = unsafe { zeroed() };
-    // SAFETY: so are both of these.
-    let (mut parts, mut heads): ([libc::iovec; BATCH], [libc::mmsghdr; BATCH]) =
-        unsafe { (zeroed(), zeroed()) };
+    // Most calls send one datagram: what the others would need is not even zeroed.
+    let mut names = [const { MaybeUninit::<libc::sockaddr_storage>::uninit() }; BATCH];
+    let mut parts = [const { MaybeUninit::<libc::iovec>::uninit() }; BATCH];
+    let mut heads = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; BATCH];
     let mut count = 0;
     for (at, (to, bytes)) in datagrams.take(BATCH).enumerate() {
         // The kernel only reads what is sent.
         let base = bytes.as_ptr().cast_mut().cast();
-        parts[at] = libc::iovec { iov_base: base, iov_len: bytes.len() };
-        let head = &mut heads[at].msg_hdr;
-        head.msg_namelen = put_address(&mut names[at], to);
-        head.msg_name = (&raw mut names[at]).cast();
-        head.msg_iov = &raw mut parts[at];
-        head.msg_iovlen = 1;
+        let part = libc::iovec { iov_base: base, iov_len: bytes.len() };
+        // SAFETY: both structures are plain data for which all zeros are valid.
+        let (name, mut head): (libc::sockaddr_storage, libc::mmsghdr) =
+            unsafe { (zeroed(), zeroed()) };
+        let name = names[at].write(name);
+        head.msg_hdr.msg_namelen = put_address(name, to);
+        head.msg_hdr.msg_name = (&raw mut *name).cast();
+        head.msg_hdr.msg_iov = parts[at].write(part);
+        head.msg_hdr.msg_iovlen = 1;
+        heads[at].write(head);
         count = at + 1;
     }
-    // SAFETY: the first `count` heads point at buffers of this frame and at the borrowed datagrams.
+    // SAFETY: the first `count` heads were written, and point at buffers of this frame and at the borrowed
+    // datagrams.
     let sent = unsafe {
         libc::sendmmsg(
             socket,
-            heads.as_mut_ptr(),
+            heads.as_mut_ptr().cast(),
             count as libc::c_uint,
             (libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) as _,
         )

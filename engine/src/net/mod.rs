@@ -35,6 +35,7 @@ use sockets::Sockets;
 use tls::Tls;
 
 use crate::framing::{Framings, no_streams};
+use crate::heap::Keeping;
 use crate::relay::{Forward, RelayConfig, RelayThread};
 use crate::shard::{
     Console, Counters, FunctionId, FunctionSpec, Limits, Listener, NoRelay, Outside, Packets,
@@ -372,6 +373,7 @@ impl Live {
     /// # Errors
     /// If the system no longer tells us of events.
     pub fn run(mut self, mut tap: impl Tap, mut console: impl Console) -> io::Result<()> {
+        let _keeping = Keeping::begin();
         let mut events = Events::with_capacity(1024);
         let mut no_relay = NoRelay::default();
         let mut now = self.clock.now();

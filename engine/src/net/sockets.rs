@@ -80,6 +80,8 @@ enum Kind {
         socket: UdpSocket,
         listener: bool,
         out: VecDeque<(SocketAddr, Bytes)>,
+        /// The kernel took no more: it tells when it does again.
+        full: bool,
     },
     Listener {
         listener: TcpListener,
@@ -473,9 +475,9 @@ impl Sockets {
         let local = socket.local_addr()?;
         let registry = &self.registry;
         next(&mut self.table, owner, service, local, |slot| {
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            registry.register(&mut socket, token(slot), interest)?;
-            Ok(Kind::Udp { socket, listener, out: VecDeque::new() })
+            // Not for writing: each datagram that has left would wake us.
+            registry.register(&mut socket, token(slot), Interest::READABLE)?;
+            Ok(Kind::Udp { socket, listener, out: VecDeque::new(), full: false })
         })
     }
 
@@ -527,6 +529,7 @@ impl Sockets {
 
     fn flush_udp(&mut self, slot: Slot) {
         let mut stumbles = 0;
+        let mut blocks = false;
         while let Some(Owned { owner, service, local, kind: Kind::Udp { socket, out, .. }, .. }) =
             self.table.get_mut(slot)
             && !out.is_empty()
@@ -534,7 +537,10 @@ impl Sockets {
             let batch = out.iter().map(|(to, bytes)| (*to, &bytes[..]));
             match mmsg::send(socket.as_raw_fd(), batch) {
                 Ok(sent) => drop(out.drain(..sent)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    blocks = true;
+                    break;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // An ICMP error about an earlier datagram says nothing about this one.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && stumbles < 16 => {
@@ -551,6 +557,21 @@ impl Sockets {
                     }
                 }
             }
+        }
+        self.await_room(slot, blocks);
+    }
+
+    /// The kernel tells when a UDP socket can send again, as long as that matters.
+    fn await_room(&mut self, slot: Slot, blocks: bool) {
+        if let Some(Owned { kind: Kind::Udp { socket, full, .. }, .. }) = self.table.get_mut(slot)
+            && *full != blocks
+        {
+            let interest = match blocks {
+                true => Interest::READABLE | Interest::WRITABLE,
+                false => Interest::READABLE,
+            };
+            // Without it what waits leaves with the next datagram.
+            *full = self.registry.reregister(socket, token(slot), interest).is_ok() && blocks;
         }
     }
 

@@ -126,7 +126,7 @@ pub fn private_identity(
 ) -> String {
     match credentials.map(|c| c.username.as_str()).filter(|name| !name.is_empty()) {
         Some(name) if name.contains('@') => name.to_owned(),
-        Some(name) => format!("{name}@{home_domain}"),
+        Some(name) => [name, "@", home_domain].concat(),
         None => public_identity.split_once(':').map_or("", |(_, rest)| rest).to_owned(),
     }
 }

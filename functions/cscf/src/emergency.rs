@@ -80,12 +80,18 @@ impl EmergencyNumbers {
 
 /// Whether a Contact's URI belongs to an emergency registration, TS 24.229 §5.1.6.2 and §7.2A.13.
 pub(crate) fn is_emergency_contact(uri: &str) -> bool {
-    Uri::parse(uri).and_then(Uri::sip).is_some_and(|uri| uri.params.has("sos"))
+    says_sos(uri) && Uri::parse(uri).and_then(Uri::sip).is_some_and(|uri| uri.params.has("sos"))
+}
+
+/// Whether `sos` stands anywhere in a text: nearly no Contact has it, and this is soon told.
+fn says_sos(text: &str) -> bool {
+    text.as_bytes().windows(3).any(|three| three.eq_ignore_ascii_case(b"sos"))
 }
 
 /// Whether a REGISTER is for emergency calls.
 pub(crate) fn is_emergency_registration(request: &Message) -> bool {
-    let mut contacts = request.list(HeaderName::Contact).filter_map(NameAddr::parse);
+    let lines = request.lines(HeaderName::Contact).filter(|line| says_sos(line));
+    let mut contacts = lines.flat_map(sip::lex::elements).filter_map(NameAddr::parse);
     request.method() == Some(&Method::Register)
         && contacts.any(|contact| is_emergency_contact(contact.uri))
 }

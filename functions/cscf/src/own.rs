@@ -12,7 +12,7 @@ use crate::proxy::{OwnRoute, onward, preprocess};
 /// `host` or `host:port`.
 pub(crate) fn sent_by(host: &str, port: Option<u16>) -> String {
     match port {
-        Some(port) => format!("{host}:{port}"),
+        Some(port) => [host, ":", &port.to_string()].concat(),
         None => host.to_owned(),
     }
 }

@@ -8,11 +8,12 @@ mod checks;
 mod context;
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use base::machine::Input;
 use base::slots::{Slot, Slots};
 use base::time::Duration;
-use base::timer::Timers;
+use base::timer::{Timers, coarse};
 use base::{Deadline, Event as LogEvent, Flow, Instant, Output, Random};
 use sip::header::{CSeq, HeaderName, NameAddr, delta_seconds};
 use sip::{ClientId, Hop, Message, Method, ServerId, Stack, StackConfig};
@@ -29,7 +30,7 @@ const TIMER_C: Duration = Duration::from_secs(190);
 pub struct Upstream {
     server: ServerId,
     /// A response with Via, From, To, Call-ID and CSeq, RFC 3261 §8.2.6.2.
-    repeats: Message,
+    repeats: Arc<Message>,
     /// What the request is recognised by if it comes back as it was, RFC 5393 §4.2.
     mark: u64,
     /// So many branches it may have at a time, here and further on, RFC 5393 §5.3.
@@ -56,7 +57,7 @@ impl Upstream {
     fn of(server: ServerId, request: &Message, mark: u64) -> Upstream {
         let breadth = request.get(HeaderName::MaxBreadth).and_then(delta_seconds);
         let breadth = breadth.unwrap_or(MAX_BREADTH).min(MAX_BREADTH);
-        let repeats = Message::answer(request, 100);
+        let repeats = Arc::new(Message::answer(request, 100));
         Upstream { server, repeats, mark, breadth, ways: Vec::new() }
     }
 
@@ -241,8 +242,8 @@ impl<T> Proxy<T> {
             // The branches share what there is.
             let share = breadth / count + u32::from((number as u32) < breadth % count);
             copy.set(HeaderName::MaxBreadth, share.to_string());
-            let place = place_of(&copy);
-            let spare = ways.iter().find(|(of, _)| *of == place);
+            let spare = (!ways.is_empty()).then(|| place_of(&copy));
+            let spare = spare.and_then(|place| ways.iter().find(|(of, _)| *of == place));
             let spare = spare.map(|(_, ways)| Spare { request: copy.clone(), ways: ways.clone() });
             checks::meet_strict_router(&mut copy);
             let client = self.stack.forward(now, copy, hop, mark);
@@ -339,7 +340,8 @@ impl<T> Proxy<T> {
         record.timer_c = None;
         if invite && status < 300 {
             // Further 2xx, from forks or repeated, still have to find their way for 64*T1.
-            self.timers.arm(now + Duration::from_secs(32), TimerKey::Forget(context.0));
+            let at = coarse(now + Duration::from_secs(32));
+            self.timers.arm(at, TimerKey::Forget(context.0));
         } else {
             self.forget(context.0);
         }
@@ -436,7 +438,7 @@ impl<T> Proxy<T> {
             && self.is_unanswered(&upstream)
         {
             // §17.2.1: nobody knows whether an answer comes within 200 ms.
-            self.respond(now, &upstream, upstream.repeats.clone());
+            self.respond(now, &upstream, upstream.repeats.as_ref().clone());
         }
         let event = self.events.pop_front()?;
         if let Event::Request { upstream, request, .. } = &event
@@ -450,7 +452,21 @@ impl<T> Proxy<T> {
     /// The next output for the engine.
     pub fn poll_output(&mut self) -> Option<Output> {
         let said = || self.limits.poll_event().map(Output::Log);
-        self.stack.poll_output().or_else(said)
+        let output = self.stack.poll_output().or_else(said);
+        if output.is_none() {
+            while self.timers.peek().is_some_and(|(at, key)| !self.is_armed(at, *key)) {
+                self.timers.pop();
+            }
+        }
+        output
+    }
+
+    /// Whether anybody still waits for a timer.
+    fn is_armed(&self, at: Instant, key: TimerKey) -> bool {
+        match key {
+            TimerKey::C(slot) => self.contexts.get(slot).is_some_and(|c| c.timer_c == Some(at)),
+            TimerKey::Forget(slot) => self.contexts.get(slot).is_some(),
+        }
     }
 
     /// When a timer is due.

@@ -1,5 +1,20 @@
 //! Quotes, commas and parameters of header field values, RFC 3261 §25.1: borrowed, never panics.
 
+/// The position of the first `wanted`, an ASCII byte. Most texts are so short that more than a plain loop
+/// costs more than it gains.
+pub fn find(text: &str, wanted: u8) -> Option<usize> {
+    if text.len() < 48 {
+        return text.bytes().position(|byte| byte == wanted);
+    }
+    memchr::memchr(wanted, text.as_bytes())
+}
+
+/// What stands before the first `wanted`, an ASCII byte, and what behind it.
+pub fn split(text: &str, wanted: u8) -> Option<(&str, &str)> {
+    let at = find(text, wanted)?;
+    Some((&text[..at], &text[at + 1..]))
+}
+
 /// Splits at commas that stand outside quoted strings and angle brackets, RFC 3261 §7.3.1.
 ///
 /// Elements are trimmed; empty ones are skipped, since phones send stray commas.
@@ -10,7 +25,7 @@ pub fn elements(value: &str) -> impl Iterator<Item = &str> {
             let text = rest?;
             let end = outside(text, b',');
             rest = end.map(|at| &text[at + 1..]);
-            let element = text[..end.unwrap_or(text.len())].trim();
+            let element = text[..end.unwrap_or(text.len())].trim_ascii();
             if !element.is_empty() {
                 return Some(element);
             }
@@ -20,33 +35,38 @@ pub fn elements(value: &str) -> impl Iterator<Item = &str> {
 
 /// The position of the first `wanted` outside quoted strings and angle brackets.
 pub fn outside(text: &str, wanted: u8) -> Option<usize> {
-    // Most texts have neither quotes nor brackets before it.
-    let first = memchr::memchr3(wanted, b'"', b'<', text.as_bytes())?;
-    if text.as_bytes()[first] == wanted {
-        return Some(first);
-    }
-    let mut quoted = false;
+    let bytes = text.as_bytes();
+    let mut at = 0;
     let mut angle = false;
-    let mut escaped = false;
-    for (at, &byte) in text.as_bytes().iter().enumerate() {
-        if quoted {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => quoted = false,
-                _ => {}
+    loop {
+        // Most texts have neither quotes nor brackets before it.
+        at += match angle {
+            false if bytes.len() - at > 32 => memchr::memchr3(wanted, b'"', b'<', &bytes[at..])?,
+            false => {
+                let ends = |byte: &u8| *byte == wanted || matches!(byte, b'"' | b'<');
+                bytes[at..].iter().position(ends)?
             }
-            continue;
+            true => bytes[at..].iter().position(|byte| matches!(byte, b'"' | b'>'))?,
+        };
+        match bytes[at] {
+            byte if byte == wanted && !angle => return Some(at),
+            b'"' => at = quote_end(bytes, at + 1)?,
+            byte => angle = byte == b'<',
         }
-        match byte {
-            b'"' => quoted = true,
-            _ if byte == wanted && !angle => return Some(at),
-            b'<' => angle = true,
-            b'>' => angle = false,
-            _ => {}
-        }
+        at += 1;
     }
-    None
+}
+
+/// The quote that ends a quoted string whose content begins at `from`.
+fn quote_end(bytes: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    loop {
+        at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
+        if bytes[at] == b'"' {
+            return Some(at);
+        }
+        at += 2;
+    }
 }
 
 /// Parameters `;name[=value]…`, RFC 3261 §25.1 `generic-param`. Holds the text from the first
@@ -70,16 +90,17 @@ impl<'a> Params<'a> {
         let mut rest = self.0;
         core::iter::from_fn(move || {
             loop {
-                rest = rest.trim_start_matches([';', ' ', '\t']);
+                let blank = |byte: &u8| matches!(byte, b';' | b' ' | b'\t');
+                rest = &rest[rest.bytes().take_while(|byte| blank(byte)).count()..];
                 if rest.is_empty() {
                     return None;
                 }
                 let end = outside(rest, b';').unwrap_or(rest.len());
                 let (param, after) = rest.split_at(end);
                 rest = after;
-                let (name, value) = match param.split_once('=') {
-                    Some((name, value)) => (name.trim(), Some(value.trim())),
-                    None => (param.trim(), None),
+                let (name, value) = match split(param, b'=') {
+                    Some((name, value)) => (name.trim_ascii(), Some(value.trim_ascii())),
+                    None => (param.trim_ascii(), None),
                 };
                 if !name.is_empty() {
                     return Some((name, value));
@@ -104,7 +125,7 @@ pub fn unquote(text: &str) -> std::borrow::Cow<'_, str> {
     let Some(inner) = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')) else {
         return text.into();
     };
-    if !inner.contains('\\') {
+    if find(inner, b'\\').is_none() {
         return inner.into();
     }
     let mut out = String::with_capacity(inner.len());
@@ -118,15 +139,24 @@ pub fn unquote(text: &str) -> std::borrow::Cow<'_, str> {
 /// Text as a quoted string, RFC 3261 §25.1.
 pub fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
+    push_quoted(&mut out, text);
+    out
+}
+
+/// The same, behind what is there.
+pub fn push_quoted(out: &mut String, text: &str) {
     out.push('"');
-    for c in text.chars() {
-        if matches!(c, '"' | '\\') {
-            out.push('\\');
+    if text.bytes().any(|byte| matches!(byte, b'"' | b'\\')) {
+        for c in text.chars() {
+            if matches!(c, '"' | '\\') {
+                out.push('\\');
+            }
+            out.push(c);
         }
-        out.push(c);
+    } else {
+        out.push_str(text);
     }
     out.push('"');
-    out
 }
 
 /// Whether the text is a non-empty `token`, RFC 3261 §25.1.
@@ -136,7 +166,8 @@ pub fn is_token(text: &str) -> bool {
 
 /// Whether the byte may stand in a `token`.
 pub fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte)
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod parse;
 mod write;
 
 use core::ops::Range;
+use std::sync::Arc;
 
 use base::Bytes;
 
@@ -27,11 +28,13 @@ pub const MAX_HEADERS: usize = 512;
 /// A request or a response.
 #[derive(Clone, Debug)]
 pub struct Message {
-    /// The bytes as they came; empty for a message of our own.
-    source: Bytes,
-    /// The same bytes with foldings and bytes that are no UTF-8 blanked out, if there were any: the
-    /// same length, so that the ranges fit both. Values are read here and written from `source`.
-    clean: Option<Bytes>,
+    /// Start line and header fields as they came, with foldings and bytes that are no UTF-8 blanked out;
+    /// empty for a message of our own. It is a copy, so that what is kept of a message does not keep the
+    /// buffer that it came in.
+    head: Arc<str>,
+    /// The very bytes, if they are others: the same length, so that the ranges fit both. Values are read
+    /// from `head` and written from here.
+    raw: Option<Bytes>,
     start: Start,
     headers: Vec<Header>,
     body: Bytes,
@@ -65,10 +68,6 @@ enum Line {
     Own { name: Option<Box<str>>, value: Box<str> },
 }
 
-fn slice<'a>(bytes: &'a [u8], range: &Range<u32>) -> &'a [u8] {
-    bytes.get(range.start as usize..range.end as usize).unwrap_or_default()
-}
-
 impl Message {
     /// A request of our own. `uri` is written as it is.
     pub fn request(method: Method, uri: impl Into<String>) -> Message {
@@ -86,8 +85,8 @@ impl Message {
     /// [`Message::tag_to`].
     pub fn answer(request: &Message, status: u16) -> Message {
         let mut response = Message::response(status);
-        response.source = request.source.clone();
-        response.clean = request.clean.clone();
+        response.head = Arc::clone(&request.head);
+        response.raw = request.raw.clone();
         for header in &request.headers {
             let copied = matches!(
                 header.name,
@@ -106,8 +105,8 @@ impl Message {
 
     fn own(start: Start) -> Message {
         Message {
-            source: Bytes::new(),
-            clean: None,
+            head: Arc::default(),
+            raw: None,
             start,
             headers: Vec::with_capacity(16),
             body: Bytes::new(),
@@ -122,9 +121,14 @@ impl Message {
     }
 
     fn readable(&self, range: &Range<u32>) -> &str {
-        let bytes = self.clean.as_ref().unwrap_or(&self.source);
-        // `parse` made sure that this is UTF-8 and cuts only at ASCII bytes.
-        core::str::from_utf8(slice(bytes, range)).unwrap_or("")
+        // `parse` cuts only at ASCII bytes.
+        self.head.get(range.start as usize..range.end as usize).unwrap_or("")
+    }
+
+    /// What is written for a range of the head.
+    fn written(&self, range: &Range<u32>) -> &[u8] {
+        let bytes = self.raw.as_deref().unwrap_or(self.head.as_bytes());
+        bytes.get(range.start as usize..range.end as usize).unwrap_or_default()
     }
 
     /// Whether this is a request.
@@ -223,14 +227,16 @@ impl Message {
         &self.body
     }
 
+    /// Whether the body is of this media type, lower case; its parameters do not count.
+    pub fn is_of_type(&self, media_type: &str) -> bool {
+        let value = self.get(HeaderName::ContentType).unwrap_or("");
+        let end = lex::find(value, b';').unwrap_or(value.len());
+        value[..end].trim().eq_ignore_ascii_case(media_type)
+    }
+
     /// The media type of the body without parameters, lower case; empty without Content-Type.
     pub fn content_type(&self) -> String {
         let value = self.get(HeaderName::ContentType).unwrap_or("");
         value.split(';').next().unwrap_or("").trim().to_ascii_lowercase()
-    }
-
-    /// The bytes that the message came in; empty for one of our own. They do not show edits.
-    pub fn source(&self) -> &Bytes {
-        &self.source
     }
 }

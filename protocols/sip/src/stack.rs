@@ -18,7 +18,7 @@ use std::sync::Arc;
 use base::flow::Service;
 use base::machine::{Name, OpenId, QueryId};
 use base::slots::{Slot, Slots};
-use base::timer::Timers;
+use base::timer::{Timers, coarse};
 use base::{Bytes, Deadline, Endpoint, Event as LogEvent, Flow, Instant, Output, Random, Severity};
 use foldhash::quality::FixedState;
 
@@ -267,9 +267,28 @@ impl Stack {
         self.events.pop_front()
     }
 
-    /// The next output for the engine.
+    /// The next output for the engine. After the last one the deadline is read: timers that nobody waits
+    /// for any more are gone by then, so that they do not wake the loop.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        let output = self.outputs.pop_front();
+        if output.is_none() {
+            while self.timers.peek().is_some_and(|(at, key)| !self.is_armed(at, *key)) {
+                self.timers.pop();
+            }
+        }
+        output
+    }
+
+    fn is_armed(&self, at: Instant, key: TimerKey) -> bool {
+        let (armed, timer) = match key {
+            TimerKey::Client(slot, timer) => {
+                (self.clients.get(slot).map(|client| client.armed()), timer)
+            }
+            TimerKey::Server(slot, timer) => {
+                (self.servers.get(slot).map(|server| server.armed()), timer)
+            }
+        };
+        armed.is_some_and(|armed| armed.contains(&Some((timer, at))))
     }
 
     /// When a timer is due.
@@ -374,7 +393,8 @@ fn arm(slot: &mut Armed, change: crate::transaction::Arm, now: Instant) -> Armed
             None
         }
         Arm::After(timer, after) => {
-            *slot = Some((timer, now + after));
+            let at = now + after;
+            *slot = Some((timer, if timer.only_tidies() { coarse(at) } else { at }));
             *slot
         }
     }

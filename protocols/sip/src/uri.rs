@@ -3,7 +3,7 @@
 use core::fmt;
 use std::net::IpAddr;
 
-use crate::lex::Params;
+use crate::lex::{self, Params};
 
 /// A URI, borrowed from the text that it stands in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,13 +48,13 @@ impl<'a> Uri<'a> {
     /// Reads a URI. `None` without a scheme, for a `sip:` URI without a host, or with a port that is
     /// no number.
     pub fn parse(text: &'a str) -> Option<Uri<'a>> {
-        let (scheme, rest) = text.split_once(':')?;
+        let (scheme, rest) = lex::split(text, b':')?;
         if scheme.eq_ignore_ascii_case("sip") {
             SipUri::parse(rest, false).map(Uri::Sip)
         } else if scheme.eq_ignore_ascii_case("sips") {
             SipUri::parse(rest, true).map(Uri::Sip)
         } else if scheme.eq_ignore_ascii_case("tel") {
-            let end = rest.find(';').unwrap_or(rest.len());
+            let end = lex::find(rest, b';').unwrap_or(rest.len());
             let (number, params) = (&rest[..end], Params::new(&rest[end..]));
             let digits = |b: u8| b.is_ascii_hexdigit() || b"+*#-.()".contains(&b);
             let legal = !number.is_empty() && number.bytes().all(digits);
@@ -84,11 +84,19 @@ impl<'a> Uri<'a> {
         match self {
             Uri::Sip(uri) => {
                 let mut out = String::from("sip:");
+                out.reserve(uri.user.map_or(0, str::len) + uri.host.len() + 7);
                 if let Some(user) = uri.user {
-                    out.push_str(&escape_user(&unescape(user)));
+                    // Most users have nothing to be escaped.
+                    if user.bytes().all(is_user_byte) {
+                        out.push_str(user);
+                    } else {
+                        out.push_str(&escape_user(&unescape(user)));
+                    }
                     out.push('@');
                 }
-                out.push_str(&uri.host.to_ascii_lowercase());
+                let host = out.len();
+                out.push_str(uri.host);
+                out[host..].make_ascii_lowercase();
                 let default = if uri.secure { 5061 } else { 5060 };
                 if let Some(port) = uri.port.filter(|p| *p != default) {
                     out.push(':');
@@ -111,21 +119,27 @@ impl<'a> Uri<'a> {
 
 impl<'a> SipUri<'a> {
     fn parse(rest: &'a str, secure: bool) -> Option<SipUri<'a>> {
-        let (rest, headers) = split_headers(rest);
         // The user part may hold `;` and `?`: the last `@` before the host decides.
-        let (user_info, host_part) = match rest.rfind('@') {
+        let at = memchr::memrchr(b'@', rest.as_bytes());
+        let host = at.map_or(0, |at| at + 1);
+        let (rest, headers) = match lex::find(&rest[host..], b'?') {
+            Some(end) => (&rest[..host + end], Some(&rest[host + end + 1..])),
+            None => (rest, None),
+        };
+        let (user_info, host_part) = match at {
             Some(at) => (Some(&rest[..at]), &rest[at + 1..]),
             None => (None, rest),
         };
-        let (user, password) = match user_info.map(|u| (u, u.split_once(':'))) {
+        let (user, password) = match user_info.map(|u| (u, lex::split(u, b':'))) {
             None => (None, None),
             Some((_, Some((user, password)))) => (Some(user), Some(password)),
             Some((user, None)) => (Some(user), None),
         };
-        let end = host_part.find(';').unwrap_or(host_part.len());
+        let end = lex::find(host_part, b';').unwrap_or(host_part.len());
         let params = Params::new(&host_part[end..]);
         let (host, port) = split_host_port(&host_part[..end])?;
-        let user_legal = user.is_none_or(|u| !u.is_empty() && !u.contains(['<', '>', '"', ' ']));
+        let illegal = |b: u8| matches!(b, b'<' | b'>' | b'"' | b' ');
+        let user_legal = user.is_none_or(|u| !u.is_empty() && !u.bytes().any(illegal));
         user_legal.then_some(SipUri { secure, user, password, host, port, params, headers })
     }
 
@@ -200,44 +214,51 @@ impl fmt::Display for Uri<'_> {
 /// are taken for two (RFC 5118 §4.10).
 pub fn literal(host: &str) -> Option<IpAddr> {
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    bare.parse().ok().or_else(|| bare.replacen(":::", "::", 1).parse().ok())
+    // Names are no addresses: nearly all that is asked for is one.
+    if !bare.bytes().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.')) {
+        return None;
+    }
+    let three = || bare.contains(":::").then(|| bare.replacen(":::", "::", 1).parse().ok());
+    bare.parse().ok().or_else(|| three().flatten())
 }
 
 /// Splits `host`, `host:port`, `[v6]`, `[v6]:port`; a host of illegal characters is refused.
 pub fn split_host_port(text: &str) -> Option<(&str, Option<u16>)> {
-    let text = text.trim();
+    let text = text.trim_ascii();
     let (host, port) = if text.starts_with('[') {
         let end = text.find(']')?;
         literal(&text[..=end]).filter(IpAddr::is_ipv6)?;
         (&text[..=end], &text[end + 1..])
     } else {
-        let end = text.find(':').unwrap_or(text.len());
-        let host = &text[..end];
-        let legal = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
-        if host.is_empty() || !host.bytes().all(legal) {
+        let end = text.bytes().position(|b| !HOST_BYTES[usize::from(b)]).unwrap_or(text.len());
+        if end == 0 {
             return None;
         }
-        (host, &text[end..])
+        text.split_at(end)
     };
     let port = match port.strip_prefix(':') {
-        Some(digits) => Some(digits.trim().parse().ok()?),
+        Some(digits) => Some(digits.trim_ascii().parse().ok()?),
         None if port.is_empty() => None,
         None => return None,
     };
     Some((host, port))
 }
 
-fn split_headers(rest: &str) -> (&str, Option<&str>) {
-    let host_at = rest.rfind('@').map_or(0, |at| at + 1);
-    match rest[host_at..].find('?') {
-        Some(at) => (&rest[..host_at + at], Some(&rest[host_at + at + 1..])),
-        None => (rest, None),
+/// What a host name may be made of.
+static HOST_BYTES: [bool; 256] = {
+    let mut legal = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        legal[byte] = b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+        byte += 1;
     }
-}
+    legal
+};
 
 /// Text without `%HH` escapes, RFC 3261 §19.1.2; what is no escape, or gives no UTF-8, stays.
 pub fn unescape(text: &str) -> String {
-    if !text.contains('%') {
+    if lex::find(text, b'%').is_none() {
         return text.to_owned();
     }
     let hex = |b: Option<&u8>| b.and_then(|b| (*b as char).to_digit(16)).map(|d| d as u8);
@@ -264,7 +285,7 @@ pub fn unescape(text: &str) -> String {
 pub fn escape_user(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/".contains(&byte) {
+        if is_user_byte(byte) {
             out.push(byte as char);
         } else {
             out.push_str(&format!("%{byte:02X}"));
@@ -286,8 +307,16 @@ pub fn escape_header(text: &str) -> String {
     out
 }
 
+/// RFC 3261 §25.1 `unreserved` and `user-unreserved`.
+fn is_user_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/".contains(&byte)
+}
+
 /// Whether two URIs are equal as RFC 3261 §19.1.4 (`sip:`) and RFC 3966 §4 (`tel:`) compare them.
 pub fn equal(a: &str, b: &str) -> bool {
+    if a == b {
+        return true;
+    }
     match (Uri::parse(a), Uri::parse(b)) {
         (Some(Uri::Sip(a)), Some(Uri::Sip(b))) => sip_equal(&a, &b),
         (Some(a @ Uri::Tel(_)), Some(b @ Uri::Tel(_))) => a.aor() == b.aor(),

@@ -117,7 +117,9 @@ impl Binding {
     /// The registered identity that a URI names.
     pub(super) fn identity(&self, uri: &str) -> Option<String> {
         let wanted = Uri::parse(uri)?.aor();
-        let same = |known: &&String| Uri::parse(known).is_some_and(|known| known.aor() == wanted);
+        let same = |known: &&String| {
+            **known == wanted || Uri::parse(known).is_some_and(|known| known.aor() == wanted)
+        };
         self.identities.iter().find(same).cloned()
     }
 
@@ -229,7 +231,7 @@ impl Bindings {
 
     fn insert(&mut self, binding: Binding) {
         self.unlink(binding.id);
-        self.expiries.set(binding.lifetime.end(), binding.id);
+        self.expiries.refresh(binding.lifetime.end(), &binding.id);
         if let Some(flow_key) = binding.access.key() {
             self.by_flow.entry(flow_key).or_default().insert(binding.id);
         }

@@ -65,8 +65,9 @@ impl Pcscf {
     pub(super) fn add_charging_vector(&mut self, message: &mut Message) {
         let icid = new_icid(&mut self.random);
         let host = &self.config.host;
+        let network = &self.config.network;
         let value =
-            format!("icid-value={icid};icid-generated-at={host};orig-ioi={}", self.config.network);
+            ["icid-value=", &icid, ";icid-generated-at=", host, ";orig-ioi=", network].concat();
         message.push(HeaderName::PChargingVector, value);
     }
 }

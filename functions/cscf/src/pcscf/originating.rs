@@ -64,7 +64,9 @@ impl Pcscf {
             Some(address.parsed_uri()?.aor())
         };
         let wanted = named(HeaderName::PPreferredIdentity).or_else(|| named(HeaderName::From));
-        let is_wanted = |known: &String| sip::Uri::parse(known).map(|uri| uri.aor()) == wanted;
+        let is_wanted = |known: &String| {
+            wanted.as_ref() == Some(known) || sip::Uri::parse(known).map(|uri| uri.aor()) == wanted
+        };
         let of_kind = |emergency| {
             let mut bindings =
                 self.bindings.on_flow(flow).filter(move |binding| binding.emergency == emergency);
@@ -132,8 +134,9 @@ impl Pcscf {
         // RFC 3261 §16.6 step 4: who is asked for by sips is told of sips.
         let secure = by == Transport::Tls && request.uri().starts_with("sips:");
         let scheme = if secure { "sips" } else { "sip" };
-        let phone = format!("<{scheme}:{kind}.{id:x}@{phone}{transport};lr>");
-        let network = format!("<sip:{kind}.{id:x}@{};lr>", self.config.sent_by());
+        let token = format!("{kind}.{id:x}");
+        let phone = ["<", scheme, ":", &token, "@", &phone, transport, ";lr>"].concat();
+        let network = ["<sip:", &token, "@", &self.config.sent_by(), ";lr>"].concat();
         let (below, above) = if upwards { (phone, network) } else { (network, phone) };
         request.push_front(HeaderName::RecordRoute, below);
         request.push_front(HeaderName::RecordRoute, above);

@@ -1,13 +1,14 @@
 //! The challenge to a REGISTER and the check of its answer: TS 24.229 §5.4.1.2, RFC 3310, RFC 7616,
 //! RFC 8760.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use auth::digest::{Algorithm, Covered, Qop, ha1, verify};
 use base::redact::Secret;
 use base::timer::Expiries;
 use base::{Instant, Random};
 use diameter::cx::{AuthData, DigestAuthenticate};
+use foldhash::fast::FixedState;
 use sip::header::{Challenge, Credentials};
 use sip::{Message, Method};
 
@@ -57,7 +58,8 @@ struct User {
 /// All challenges, by private identity.
 #[derive(Debug, Default)]
 pub(super) struct Challenges {
-    by_impi: BTreeMap<String, User>,
+    /// Hashed with no seed: only whom the HSS knows is challenged.
+    by_impi: HashMap<String, User, FixedState>,
     expiries: Expiries<String>,
 }
 
@@ -123,8 +125,11 @@ impl Challenges {
         challenges: &[Challenge],
     ) {
         let nonce = challenges.first().map_or_else(String::new, |first| first.nonce.clone());
-        self.expiries.set(until, impi.to_owned());
-        let user = self.by_impi.entry(impi.to_owned()).or_default();
+        self.expiries.refresh(until, impi);
+        if !self.by_impi.contains_key(impi) {
+            self.by_impi.insert(impi.to_owned(), User::default());
+        }
+        let Some(user) = self.by_impi.get_mut(impi) else { return };
         user.doubtful = false;
         user.pending.retain(|pending| !pending.nonce.is_empty());
         if user.pending.len() == MAX_PENDING {

@@ -64,7 +64,9 @@ impl Profile {
 
     /// The service profile and identity of an address of record.
     pub fn find(&self, aor: &str) -> Option<(&ServiceProfile, &PublicIdentity)> {
-        let named = |i: &PublicIdentity| sip::Uri::parse(&i.uri).is_some_and(|u| u.aor() == aor);
+        let named = |i: &PublicIdentity| {
+            i.uri == aor || sip::Uri::parse(&i.uri).is_some_and(|uri| uri.aor() == aor)
+        };
         let meant = |i: &PublicIdentity| i.wildcard.as_ref().is_some_and(|w| w.matches(aor));
         self.first(named).or_else(|| self.first(meant))
     }

@@ -167,7 +167,7 @@ impl Scscf {
     fn send_challenges(&mut self, now: Instant, register: &Register, challenges: &[Challenge]) {
         let mut response = self.proxy.answer(&register.upstream, 401);
         for challenge in challenges {
-            response.push(HeaderName::WwwAuthenticate, challenge.to_string());
+            response.push(HeaderName::WwwAuthenticate, challenge.to_value());
         }
         self.proxy.respond(now, &register.upstream, response);
     }
@@ -303,7 +303,9 @@ impl Scscf {
         let was = user.is_registered();
         let has_criteria = user.profile.services.iter().any(|s| !s.criteria.is_empty());
         let before = std::mem::replace(&mut user.contacts, contacts);
-        let after = user.contacts.clone();
+        // Only a P-CSCF that subscribed hears of it.
+        let watched = self.watchers.has(&register.impi);
+        let after = if watched { user.contacts.clone() } else { Vec::new() };
         let is = user.is_registered();
         let save = self.users.save(now, user);
         self.outputs.extend(save);
@@ -314,7 +316,10 @@ impl Scscf {
         let response = self.register_response(now, register);
         let for_servers = has_criteria.then(|| response.clone());
         self.proxy.respond(now, &register.upstream, response);
-        self.contacts_changed(now, &register.impi, &before, &after, ContactEvent::Unregistered);
+        if watched {
+            let gone = ContactEvent::Unregistered;
+            self.contacts_changed(now, &register.impi, &before, &after, gone);
+        }
         // §5.4.1.7: application servers hear nothing of emergency registrations.
         let ordinary = !is_emergency_registration(&register.request);
         if let Some(response) = for_servers.filter(|_| ordinary) {
@@ -362,8 +367,8 @@ impl Scscf {
             let gruus = reachable && register.request.lists(HeaderName::Supported, gruu::OPTION);
             let ScscfConfig { home_domain, .. } = &self.config;
             for contact in user.contacts.iter().filter(|c| c.emergency == emergency) {
-                let mut value =
-                    format!("{};expires={}", contact.element, contact.lifetime.left(now));
+                let left = contact.lifetime.left(now).to_string();
+                let mut value = [contact.element.as_str(), ";expires=", &left].concat();
                 if gruus {
                     let (impu, us) = (&register.impu, self.config.sent_by());
                     let public = self.gruus.public(impu, contact);
@@ -375,11 +380,15 @@ impl Scscf {
                 }
                 response.push(HeaderName::Contact, value);
             }
-            let identities: Vec<_> = user.profile.usable().map(|uri| format!("<{uri}>")).collect();
-            if !identities.is_empty() {
-                response.push(HeaderName::PAssociatedUri, identities.join(", "));
+            let mut identities = String::with_capacity(64);
+            for uri in user.profile.usable() {
+                let comma = if identities.is_empty() { "" } else { ", " };
+                [comma, "<", uri, ">"].into_iter().for_each(|part| identities.push_str(part));
             }
-            let route = format!("<sip:orig@{};lr>", self.config.sent_by());
+            if !identities.is_empty() {
+                response.push(HeaderName::PAssociatedUri, identities);
+            }
+            let route = ["<sip:orig@", &self.config.sent_by(), ";lr>"].concat();
             response.push(HeaderName::ServiceRoute, route);
         }
         let contact = register.request.list(HeaderName::Contact).filter_map(NameAddr::parse);
@@ -446,7 +455,7 @@ fn without_expires(address: &NameAddr<'_>) -> String {
         out.push_str(address.display);
         out.push(' ');
     }
-    out.push_str(&format!("<{}>", address.uri));
+    ["<", address.uri, ">"].into_iter().for_each(|part| out.push_str(part));
     for (name, value) in address.params.iter() {
         // GRUUs are ours to give, RFC 5627 §5.1.
         let ours = ["expires", "pub-gruu", "temp-gruu"];

@@ -96,7 +96,7 @@ impl Leg {
 }
 
 pub(super) fn has_sdp(message: &Message) -> bool {
-    !message.body().is_empty() && message.content_type() == "application/sdp"
+    !message.body().is_empty() && message.is_of_type("application/sdp")
 }
 
 impl Scscf {
@@ -159,9 +159,11 @@ impl Scscf {
 
     /// Whether this pass anchors the media of a new session: if nobody did before.
     fn anchors(&self, request: &Message) -> bool {
+        if request.method() != Some(&Method::Invite) || !self.anchor.is_active() {
+            return false;
+        }
         let us = format!("a@{}", self.config.sent_by());
-        let already = request.list(HeaderName::RecordRoute).any(|route| route.contains(&us));
-        request.method() == Some(&Method::Invite) && self.anchor.is_active() && !already
+        !request.list(HeaderName::RecordRoute).any(|route| route.contains(&us))
     }
 
     /// Record-Route for both sides of this pass, RFC 5658 §5: with our name, and with our address
@@ -186,11 +188,11 @@ impl Scscf {
             None => self.config.sent_by(),
         };
         let (from, to) = (us(pending.from_server.as_deref()), us(to_server));
+        let route = |host: &str| ["<sip:", side, anchored, "@", host, ";lr>"].concat();
         if from != to {
-            request
-                .push_front(HeaderName::RecordRoute, format!("<sip:{side}{anchored}@{from};lr>"));
+            request.push_front(HeaderName::RecordRoute, route(&from));
         }
-        request.push_front(HeaderName::RecordRoute, format!("<sip:{side}{anchored}@{to};lr>"));
+        request.push_front(HeaderName::RecordRoute, route(&to));
     }
 
     /// A request within a dialog follows its Route; its SDP goes through the relay again if our

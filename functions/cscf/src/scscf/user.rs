@@ -1,10 +1,12 @@
 //! The users that this S-CSCF serves and their contacts: TS 24.229 §5.4.1, RFC 3261 §10.3.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use base::store::{Change, Durability};
 use base::timer::Expiries;
 use base::{Instant, Output};
+use foldhash::fast::FixedState;
 use serde::{Deserialize, Serialize};
 
 use super::TABLE;
@@ -18,10 +20,10 @@ use crate::lifetime::Lifetime;
 pub(super) struct User {
     /// The private identity.
     pub(super) impi: String,
-    /// The document that the HSS sent; `profile` is read from it.
-    user_data: String,
+    /// The document that the HSS sent; `profile` is read from it. Both are shared by copies.
+    user_data: Arc<str>,
     #[serde(skip)]
-    pub(super) profile: Profile,
+    pub(super) profile: Arc<Profile>,
     pub(super) contacts: Vec<Contact>,
     /// The HSS told us of him since we know him. One whom the store or another node told us of may have
     /// been deregistered there meanwhile.
@@ -98,6 +100,7 @@ impl Contact {
 impl User {
     pub(super) fn new(impi: String, user_data: String) -> Option<User> {
         let profile = Profile::parse(&user_data)?;
+        let (user_data, profile) = (user_data.into(), Arc::new(profile));
         Some(User { impi, user_data, profile, contacts: Vec::new(), confirmed: true })
     }
 
@@ -116,8 +119,9 @@ impl User {
 /// All users.
 #[derive(Debug, Default)]
 pub(super) struct Users {
-    by_impi: BTreeMap<String, User>,
-    by_aor: BTreeMap<String, String>,
+    /// Hashed with no seed: identities are the HSS's, no stranger chooses them. The same below.
+    by_impi: HashMap<String, User, FixedState>,
+    by_aor: HashMap<String, String, FixedState>,
     /// Those with identities that stand for several.
     wildcarded: BTreeSet<String>,
     expiries: Expiries<String>,
@@ -190,7 +194,7 @@ impl Users {
 
     fn insert(&mut self, user: User) {
         match user.contacts.iter().map(Contact::expires).min() {
-            Some(at) => self.expiries.set(at, user.impi.clone()),
+            Some(at) => self.expiries.refresh(at, user.impi.as_str()),
             None => self.expiries.remove(&user.impi),
         }
         self.contacts += user.contacts.len();
@@ -261,7 +265,7 @@ pub(super) fn is_record(key: &[u8], value: &[u8]) -> bool {
 
 fn read(value: &[u8]) -> Option<User> {
     let mut user: User = serde_json::from_slice(value).ok()?;
-    user.profile = Profile::parse(&user.user_data)?;
+    user.profile = Arc::new(Profile::parse(&user.user_data)?);
     Some(user)
 }
 

@@ -107,6 +107,11 @@ impl Watchers {
         self.by_id.get_mut(id)
     }
 
+    /// Whether anybody watches a private identity.
+    pub(super) fn has(&self, impi: &str) -> bool {
+        self.by_impi.contains_key(impi)
+    }
+
     pub(super) fn of(&self, impi: &str) -> Vec<WatcherId> {
         self.by_impi.get(impi).cloned().unwrap_or_default()
     }

@@ -19,8 +19,8 @@ impl<'a> AuthParams<'a> {
     /// Name and value of each parameter, quotes kept.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         lex::elements(self.0).filter_map(|e| {
-            let (name, value) = e.split_once('=')?;
-            Some((name.trim(), value.trim()))
+            let (name, value) = lex::split(e, b'=')?;
+            Some((name.trim_ascii(), value.trim_ascii()))
         })
     }
 
@@ -81,23 +81,42 @@ impl Challenge {
 
 impl fmt::Display for Challenge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Digest realm={},nonce={}", lex::quote(&self.realm), lex::quote(&self.nonce))?;
+        f.write_str(&self.to_value())
+    }
+}
+
+impl Challenge {
+    /// As it is written: every registration has one, so it is put together in one piece.
+    pub fn to_value(&self) -> String {
+        let mut out = String::with_capacity(self.realm.len() + self.nonce.len() + 64);
+        out.push_str("Digest realm=");
+        lex::push_quoted(&mut out, &self.realm);
+        out.push_str(",nonce=");
+        lex::push_quoted(&mut out, &self.nonce);
         if !self.algorithm.is_empty() {
-            write!(f, ",algorithm={}", self.algorithm)?;
+            out.push_str(",algorithm=");
+            out.push_str(&self.algorithm);
         }
+        let mut quoted = |name: &str, text: &str| {
+            out.push_str(name);
+            lex::push_quoted(&mut out, text);
+        };
         if !self.qop.is_empty() {
-            write!(f, ",qop={}", lex::quote(&self.qop))?;
+            quoted(",qop=", &self.qop);
         }
         if let Some(opaque) = &self.opaque {
-            write!(f, ",opaque={}", lex::quote(opaque))?;
+            quoted(",opaque=", opaque);
         }
         if self.stale {
-            f.write_str(",stale=TRUE")?;
+            out.push_str(",stale=TRUE");
         }
         if let (Some(ik), Some(ck)) = (&self.ik, &self.ck) {
-            write!(f, ",ik={},ck={}", lex::quote(ik), lex::quote(ck))?;
+            for (name, key) in [(",ik=", ik), (",ck=", ck)] {
+                out.push_str(name);
+                lex::push_quoted(&mut out, key);
+            }
         }
-        Ok(())
+        out
     }
 }
 
@@ -138,7 +157,7 @@ impl Credentials {
         let mut username = None;
         // Of a parameter that stands twice the first one that says something counts.
         for (name, value) in params.iter() {
-            let is = |known: &str| name.eq_ignore_ascii_case(known);
+            let is = |known: &str| known == name || name.eq_ignore_ascii_case(known);
             let text = || lex::unquote(value).into_owned();
             if let Some((_, field)) = TEXTS.iter().find(|(known, _)| is(known)) {
                 let field = field(&mut credentials);
@@ -200,7 +219,9 @@ impl fmt::Display for Credentials {
 }
 
 fn digest(value: &str) -> Option<AuthParams<'_>> {
-    let (scheme, params) = value.trim().split_once([' ', '\t'])?;
+    let value = value.trim_ascii();
+    let blank = value.bytes().position(|byte| matches!(byte, b' ' | b'\t'))?;
+    let (scheme, params) = (&value[..blank], &value[blank + 1..]);
     scheme.eq_ignore_ascii_case("Digest").then_some(AuthParams(params))
 }
 

@@ -16,9 +16,10 @@ pub struct CSeq {
 impl CSeq {
     /// Reads the value.
     pub fn parse(value: &str) -> Option<CSeq> {
-        let (number, method) = value.trim().split_once([' ', '\t'])?;
-        let number = number.parse().ok().filter(|n| *n < 1 << 31)?;
-        let method = method.trim();
+        let value = value.trim_ascii();
+        let blank = value.bytes().position(|byte| matches!(byte, b' ' | b'\t'))?;
+        let number = value[..blank].parse().ok().filter(|n| *n < 1 << 31)?;
+        let method = value[blank + 1..].trim_ascii();
         crate::lex::is_token(method).then(|| CSeq { number, method: Method::parse(method) })
     }
 }

@@ -125,34 +125,41 @@ names! {
 
 /// Longest name in the list, plus one.
 const LENGTHS: usize = 30;
+/// The places of a first letter, whatever its case.
+const LETTERS: usize = 32;
 
-/// For each length, the range of [`BY_LENGTH`] that holds names of that length.
-const fn starts() -> [usize; LENGTHS + 1] {
-    let mut counts = [0; LENGTHS + 1];
+/// Where names of this length and first letter are in [`SORTED`].
+const fn place(length: usize, first: u8) -> usize {
+    length * LETTERS + (first % LETTERS as u8) as usize
+}
+
+/// For each place, the first of its names in [`SORTED`].
+const fn starts() -> [u8; LENGTHS * LETTERS + 1] {
+    let mut counts = [0; LENGTHS * LETTERS + 1];
     let mut i = 0;
     while i < NAMES.len() {
-        counts[NAMES[i].1.len() + 1] += 1;
+        counts[place(NAMES[i].1.len(), NAMES[i].1.as_bytes()[0]) + 1] += 1;
         i += 1;
     }
-    let mut l = 1;
-    while l <= LENGTHS {
-        counts[l] += counts[l - 1];
-        l += 1;
+    let mut at = 1;
+    while at < counts.len() {
+        counts[at] += counts[at - 1];
+        at += 1;
     }
     counts
 }
 
-const STARTS: [usize; LENGTHS + 1] = starts();
+static STARTS: [u8; LENGTHS * LETTERS + 1] = starts();
 
-/// The names in order of their length.
-static BY_LENGTH: [(HeaderName, &str); NAMES.len()] = {
+/// The names in the order of their places.
+static SORTED: [(HeaderName, &str); NAMES.len()] = {
     let mut out = [(HeaderName::Other, ""); NAMES.len()];
-    let mut next = STARTS;
+    let mut next = starts();
     let mut i = 0;
     while i < NAMES.len() {
-        let len = NAMES[i].1.len();
-        out[next[len]] = (NAMES[i].0, NAMES[i].1);
-        next[len] += 1;
+        let place = place(NAMES[i].1.len(), NAMES[i].1.as_bytes()[0]);
+        out[next[place] as usize] = (NAMES[i].0, NAMES[i].1);
+        next[place] += 1;
         i += 1;
     }
     out
@@ -168,12 +175,17 @@ impl HeaderName {
                 .find(|(_, _, compact)| compact.as_bytes() == [letter])
                 .map_or(HeaderName::Other, |(name, _, _)| *name);
         }
-        if token.len() >= LENGTHS {
+        let Some(first) = token.first().filter(|_| token.len() < LENGTHS) else {
             return HeaderName::Other;
-        }
-        BY_LENGTH[STARTS[token.len()]..STARTS[token.len() + 1]]
+        };
+        let place = place(token.len(), *first);
+        let (start, end) = (usize::from(STARTS[place]), usize::from(STARTS[place + 1]));
+        // Nearly all are spelt as the standards spell them.
+        SORTED[start..end]
             .iter()
-            .find(|(_, text)| text.as_bytes().eq_ignore_ascii_case(token))
+            .find(|(_, text)| {
+                text.as_bytes() == token || text.as_bytes().eq_ignore_ascii_case(token)
+            })
             .map_or(HeaderName::Other, |(name, _)| *name)
     }
 }

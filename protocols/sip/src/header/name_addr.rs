@@ -22,18 +22,19 @@ impl<'a> NameAddr<'a> {
     /// Reads one element. Without angle brackets all parameters belong to the header field
     /// (RFC 3261 §20.10), and the URI must not hold a comma, question mark or semicolon (RFC 8217).
     pub fn parse(element: &'a str) -> Option<NameAddr<'a>> {
-        let element = element.trim();
+        let element = element.trim_ascii();
         if let Some(open) = lex::outside(element, b'<') {
-            let close = open + element[open..].find('>')?;
+            let close = open + lex::find(&element[open..], b'>')?;
             return Some(NameAddr {
-                display: element[..open].trim(),
-                uri: element[open + 1..close].trim(),
-                params: Params::new(element[close + 1..].trim()),
+                display: element[..open].trim_ascii(),
+                uri: element[open + 1..close].trim_ascii(),
+                params: Params::new(element[close + 1..].trim_ascii()),
             });
         }
-        let end = element.find(';').unwrap_or(element.len());
-        let uri = element[..end].trim();
-        let legal = !uri.is_empty() && !uri.contains([' ', '"', '>', '?', ',']);
+        let end = lex::find(element, b';').unwrap_or(element.len());
+        let uri = element[..end].trim_ascii();
+        let illegal = |byte: u8| matches!(byte, b' ' | b'"' | b'>' | b'?' | b',');
+        let legal = !uri.is_empty() && !uri.bytes().any(illegal);
         legal.then(|| NameAddr { display: "", uri, params: Params::new(&element[end..]) })
     }
 

@@ -2,7 +2,8 @@
 
 /// delta-seconds, RFC 3261 §25.1; what is too large is 2^32-1 (§20.19), parameters are ignored.
 pub fn delta_seconds(value: &str) -> Option<u32> {
-    let digits = value.split(';').next().unwrap_or("").trim();
+    let end = crate::lex::find(value, b';').unwrap_or(value.len());
+    let digits = value[..end].trim_ascii();
     let legal = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
     legal.then(|| digits.parse().unwrap_or(u32::MAX))
 }

@@ -3,7 +3,7 @@
 use core::fmt::{self, Write};
 use std::net::IpAddr;
 
-use crate::lex::Params;
+use crate::lex::{self, Params};
 use crate::uri::{literal, split_host_port};
 
 /// One Via element.
@@ -23,9 +23,10 @@ impl<'a> Via<'a> {
     /// Reads one element. Empty parameters are refused.
     pub fn parse(element: &'a str) -> Option<Via<'a>> {
         let (protocol, rest) = split_protocol(element)?;
-        let end = rest.find(';').unwrap_or(rest.len());
+        let end = lex::find(rest, b';').unwrap_or(rest.len());
         let (host, port) = split_host_port(&rest[..end])?;
-        if rest.contains(";;") {
+        let mut semicolons = memchr::memchr_iter(b';', rest.as_bytes());
+        if semicolons.any(|at| rest.as_bytes().get(at + 1) == Some(&b';')) {
             return None;
         }
         Some(Via { transport: protocol, host, port, params: Params::new(&rest[end..]) })
@@ -50,10 +51,6 @@ impl<'a> Via<'a> {
     /// The element with `received` and `rport` filled in as the server transport does, RFC 3261
     /// §18.2.1 and RFC 3581 §4; `None` if it is right as it is.
     pub fn seen_from(&self, source: std::net::SocketAddr) -> Option<String> {
-        let asks = self.rport().is_some();
-        if !asks && literal(self.host) == Some(source.ip()) && self.received().is_none() {
-            return None;
-        }
         // Written for every request of a phone behind a NAT, or that asks: once, and in one piece.
         let params = self.params.as_str();
         let mut out = String::with_capacity(self.host.len() + params.len() + 80);
@@ -61,10 +58,17 @@ impl<'a> Via<'a> {
             out.push_str(part);
         }
         if let Some(port) = self.port {
-            let _ = write!(out, ":{port}");
+            out.push(':');
+            push_number(&mut out, port);
         }
+        let (mut asks, mut says) = (false, false);
         for (name, value) in self.params.iter() {
-            if name.eq_ignore_ascii_case("received") || name.eq_ignore_ascii_case("rport") {
+            if name.eq_ignore_ascii_case("received") {
+                says |= value.is_some_and(|value| !value.is_empty());
+                continue;
+            }
+            if name.eq_ignore_ascii_case("rport") {
+                asks = true;
                 continue;
             }
             out.push(';');
@@ -74,25 +78,58 @@ impl<'a> Via<'a> {
                 out.push_str(value);
             }
         }
-        let _ = write!(out, ";received={}", source.ip());
+        if !asks && !says && literal(self.host) == Some(source.ip()) {
+            return None;
+        }
+        out.push_str(";received=");
+        push_address(&mut out, source.ip());
         if asks {
-            let _ = write!(out, ";rport={}", source.port());
+            out.push_str(";rport=");
+            push_number(&mut out, source.port());
         }
         Some(out)
     }
 }
 
+fn push_number(out: &mut String, number: u16) {
+    let mut digits = [0; 5];
+    let mut at = digits.len();
+    let mut rest = number;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    digits[at..].iter().for_each(|digit| out.push(char::from(*digit)));
+}
+
+fn push_address(out: &mut String, address: IpAddr) {
+    let IpAddr::V4(address) = address else {
+        let _ = write!(out, "{address}");
+        return;
+    };
+    for (at, octet) in address.octets().into_iter().enumerate() {
+        if at > 0 {
+            out.push('.');
+        }
+        push_number(out, octet.into());
+    }
+}
+
 /// Splits `SIP / 2.0 / UDP sent-by` into transport and the rest; blanks around slashes are legal.
 fn split_protocol(element: &str) -> Option<(&str, &str)> {
-    let (name, rest) = element.split_once('/')?;
-    let (version, rest) = rest.split_once('/')?;
-    if !name.trim().eq_ignore_ascii_case("SIP") || version.trim() != "2.0" {
+    let (name, rest) = lex::split(element, b'/')?;
+    let (version, rest) = lex::split(rest, b'/')?;
+    if !name.trim_ascii().eq_ignore_ascii_case("SIP") || version.trim_ascii() != "2.0" {
         return None;
     }
-    let rest = rest.trim_start();
-    let end = rest.find([' ', '\t'])?;
+    let rest = rest.trim_ascii_start();
+    let end = rest.bytes().position(|byte| matches!(byte, b' ' | b'\t'))?;
     let transport = &rest[..end];
-    crate::lex::is_token(transport).then(|| (transport, rest[end..].trim_start()))
+    lex::is_token(transport).then(|| (transport, rest[end..].trim_ascii_start()))
 }
 
 impl fmt::Display for Via<'_> {

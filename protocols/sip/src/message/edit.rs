@@ -10,7 +10,7 @@ use crate::lex;
 /// user part, a reason) must not become a header field of its own.
 fn one_line(value: impl Into<String>) -> Box<str> {
     let mut value: String = value.into();
-    if value.bytes().any(|b| matches!(b, b'\r' | b'\n' | 0)) {
+    if memchr::memchr3(b'\r', b'\n', 0, value.as_bytes()).is_some() {
         value.retain(|c| !matches!(c, '\r' | '\n' | '\0'));
     }
     value.into_boxed_str()
@@ -113,7 +113,7 @@ impl Message {
         let value = self.value(&self.headers[at]);
         let mut elements = lex::elements(value);
         let first = elements.next().map(str::to_owned);
-        let rest: Vec<_> = elements.map(str::to_owned).collect();
+        let rest: Vec<_> = elements.collect();
         if rest.is_empty() {
             self.headers.remove(at);
         } else {
@@ -141,7 +141,7 @@ impl Message {
         let Some(to) = self.get(HeaderName::To) else { return };
         let tagged = crate::header::NameAddr::parse(to).is_some_and(|a| a.tag().is_some());
         if !tagged {
-            let to = format!("{to};tag={tag}");
+            let to = [to, ";tag=", tag].concat();
             self.set(HeaderName::To, to);
         }
     }

@@ -90,9 +90,15 @@ impl Message {
             at = next;
         };
         let start = start_line(&source[..start_end])?;
-        let clean = clean_copy(&source, body_at, &folds);
+        let (head, raw) = match core::str::from_utf8(&source[..body_at]) {
+            Ok(head) if folds.is_empty() => (head.into(), None),
+            valid => {
+                let head = clean_copy(&source[..body_at], valid.is_ok(), &folds);
+                (head.into(), Some(source.slice(..body_at)))
+            }
+        };
         let body = source.slice(body_at..);
-        Ok(Message { source, clean, start, headers, body })
+        Ok(Message { head, raw, start, headers, body })
     }
 
     /// Cuts the body to what Content-Length says.
@@ -128,22 +134,26 @@ fn line_end(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
 fn header_line(source: &[u8], at: usize, end: usize, next: usize) -> Header {
     let range = |start: usize, end: usize| start as u32..end as u32;
     let line = range(at, next);
-    let Some(colon) = memchr::memchr(b':', &source[at..end]).map(|i| at + i) else {
+    // Names are short.
+    let Some(colon) = source[at..end].iter().position(|b| *b == b':').map(|i| at + i) else {
         let nothing = range(end, end);
         let line = Line::Source { line, name: nothing.clone(), value: nothing };
         return Header { name: HeaderName::Other, line };
     };
-    let blank = |b: &u8| matches!(b, b' ' | b'\t' | b'\r' | b'\n');
-    let name_end = colon - source[at..colon].iter().rev().take_while(|b| blank(b)).count();
-    let value_at = colon + 1 + source[colon + 1..end].iter().take_while(|b| blank(b)).count();
-    let value_end = end - source[value_at..end].iter().rev().take_while(|b| blank(b)).count();
+    let blank = |b: u8| matches!(b, b' ' | b'\t' | b'\r' | b'\n');
+    let (mut name_end, mut value_at, mut value_end) = (colon, colon + 1, end);
+    while name_end > at && blank(source[name_end - 1]) {
+        name_end -= 1;
+    }
+    while value_at < end && blank(source[value_at]) {
+        value_at += 1;
+    }
+    while value_end > value_at && blank(source[value_end - 1]) {
+        value_end -= 1;
+    }
     Header {
         name: HeaderName::parse(&source[at..name_end]),
-        line: Line::Source {
-            line,
-            name: range(at, name_end),
-            value: range(value_at, value_end.max(value_at)),
-        },
+        line: Line::Source { line, name: range(at, name_end), value: range(value_at, value_end) },
     }
 }
 
@@ -179,13 +189,9 @@ fn start_line(line: &[u8]) -> Result<Start, ParseError> {
     Ok(Start::Request { method: Method::parse(method), uri: range(method_end + 1, version_at) })
 }
 
-/// A copy with foldings blanked and everything UTF-8, or nothing if the original is so already.
-fn clean_copy(source: &[u8], head: usize, folds: &[core::ops::Range<usize>]) -> Option<Bytes> {
-    let valid = core::str::from_utf8(&source[..head]).is_ok();
-    if valid && folds.is_empty() {
-        return None;
-    }
-    let mut copy = source[..head].to_vec();
+/// A copy with foldings blanked and, unless it is `valid`, everything else than ASCII, too.
+fn clean_copy(head: &[u8], valid: bool, folds: &[core::ops::Range<usize>]) -> String {
+    let mut copy = head.to_vec();
     for fold in folds {
         copy[fold.clone()].fill(b' ');
     }
@@ -194,5 +200,5 @@ fn clean_copy(source: &[u8], head: usize, folds: &[core::ops::Range<usize>]) -> 
             *byte = b'?';
         }
     }
-    Some(copy.into())
+    String::from_utf8(copy).unwrap_or_default()
 }

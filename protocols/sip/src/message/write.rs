@@ -2,7 +2,7 @@
 
 use base::Bytes;
 
-use super::{Header, Line, Message, Start, Text, slice};
+use super::{Header, Line, Message, Start, Text};
 use crate::header::HeaderName;
 
 /// Room for a Content-Length that is added.
@@ -22,7 +22,8 @@ impl Message {
             }
             Start::Response { status, reason } => {
                 out.extend_from_slice(b"SIP/2.0 ");
-                out.extend_from_slice(status.to_string().as_bytes());
+                let digit = |n: u16| b'0' + (n % 10) as u8;
+                out.extend_from_slice(&[digit(status / 100), digit(status / 10), digit(*status)]);
                 out.push(b' ');
                 self.write_text(&mut out, reason);
                 out.extend_from_slice(b"\r\n");
@@ -69,7 +70,7 @@ impl Message {
 
     fn write_text(&self, out: &mut Vec<u8>, text: &Text) {
         match text {
-            Text::Source(range) => out.extend_from_slice(slice(&self.source, range)),
+            Text::Source(range) => out.extend_from_slice(self.written(range)),
             Text::Own(text) => out.extend_from_slice(text.as_bytes()),
         }
     }
@@ -82,7 +83,7 @@ impl Message {
 
     fn write_header(&self, out: &mut Vec<u8>, header: &Header) {
         match &header.line {
-            Line::Source { line, .. } => out.extend_from_slice(slice(&self.source, line)),
+            Line::Source { line, .. } => out.extend_from_slice(self.written(line)),
             Line::Own { value, .. } => {
                 out.extend_from_slice(self.spelling(header).as_bytes());
                 out.extend_from_slice(b": ");

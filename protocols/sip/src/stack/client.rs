@@ -89,6 +89,11 @@ impl Client {
         Client { silent: true, ..Client::new(message) }
     }
 
+    /// Its timers.
+    pub(super) fn armed(&self) -> [Armed; 2] {
+        [self.retransmit, self.expire]
+    }
+
     pub(super) fn is_ack(&self) -> bool {
         self.method == Method::Ack
     }
@@ -142,10 +147,17 @@ impl Stack {
         let Some((host, port)) = self.config.sent_by.as_deref().and_then(split_host_port) else {
             return false;
         };
-        let mark = format!(".{mark:x}");
-        let lines = request.lines(HeaderName::Via).filter(|line| line.contains(&mark));
+        let mut text = String::with_capacity(17);
+        text.push('.');
+        push_hex(&mut text, mark);
+        // Nearly no Via has it.
+        let has_mark = |line: &&str| {
+            let mut dots = memchr::memchr_iter(b'.', line.as_bytes());
+            dots.any(|at| line.as_bytes()[at..].starts_with(text.as_bytes()))
+        };
+        let lines = request.lines(HeaderName::Via).filter(has_mark);
         lines.flat_map(crate::lex::elements).filter_map(Via::parse).any(|via| {
-            via.host.eq_ignore_ascii_case(host) && via.port == port && via.branch().ends_with(&mark)
+            via.host.eq_ignore_ascii_case(host) && via.port == port && via.branch().ends_with(&text)
         })
     }
 
@@ -216,14 +228,21 @@ impl Stack {
             // A second target is a new transaction with a new branch, RFC 3263 §4.3.
             request.pop_element(HeaderName::Via);
         }
-        record.branch = match record.mark {
-            Some(mark) => format!("z9hG4bK{:x}.{token}.{mark:x}", slot.to_bits()),
-            None => format!("z9hG4bK{:x}.{token}", slot.to_bits()),
-        };
+        let mut branch = String::with_capacity(64);
+        branch.push_str("z9hG4bK");
+        push_hex(&mut branch, slot.to_bits());
+        branch.push('.');
+        branch.push_str(&token);
+        if let Some(mark) = record.mark {
+            branch.push('.');
+            push_hex(&mut branch, mark);
+        }
+        record.branch = branch;
         let transport = super::via_transport(flow.transport);
         let rport = if flow.transport.is_reliable() { "" } else { ";rport" };
         let offer = if record.can_be_less { overload::OFFER } else { "" };
-        let via = format!("SIP/2.0/{transport} {sent_by};branch={}{rport}{offer}", record.branch);
+        let via = ["SIP/2.0/", transport, " ", &sent_by, ";branch=", &record.branch, rport, offer];
+        let via = via.concat();
         request.push_front(HeaderName::Via, via);
         self.start_client(now, slot, flow);
     }
@@ -383,6 +402,15 @@ impl Stack {
             let failure = if record.left_out { Failure::LeftOut } else { Failure::Unreachable };
             self.events.push_back(Event::Failed { client: ClientId(slot), failure });
         }
+    }
+}
+
+/// A number as hexadecimal digits, without leading zeros.
+fn push_hex(out: &mut String, number: u64) {
+    let digits = (64 - number.leading_zeros()).div_ceil(4).max(1);
+    for at in (0..digits).rev() {
+        let digit = (number >> (4 * at)) as u32 & 15;
+        out.push(char::from_digit(digit, 16).unwrap_or('0'));
     }
 }
 

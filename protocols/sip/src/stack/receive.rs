@@ -55,8 +55,8 @@ impl Stack {
         message: Message,
         admit: impl FnOnce(Option<&Message>) -> Admission,
     ) {
-        let branch = message.list(HeaderName::Via).next().and_then(Via::parse).map(|v| v.branch());
-        match branch.map(str::to_owned) {
+        let via = message.list(HeaderName::Via).next().and_then(Via::parse);
+        match via.map(|via| via.branch().to_owned()) {
             Some(branch) => self.client_response(now, &branch, flow, message),
             None if admit(None) == Admission::Taken => {
                 let text = format!("response without a readable Via from {}", flow.remote);
@@ -214,15 +214,17 @@ fn defect(request: &Message) -> Option<&'static str> {
 /// Whether a URI may be a Request-URI: of any scheme, but well-formed if we know the scheme, and
 /// without header fields (RFC 3261 §19.1.1).
 fn is_request_uri(text: &str) -> bool {
-    let known = ["sip:", "sips:", "tel:"].iter().any(|scheme| {
-        text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-    });
-    let one_word = !text.is_empty() && !text.contains([' ', '<', '>']);
+    let known = || {
+        ["sip:", "sips:", "tel:"].iter().any(|scheme| {
+            text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+        })
+    };
+    let one_word = !text.is_empty() && memchr::memchr3(b' ', b'<', b'>', text.as_bytes()).is_none();
     one_word
         && match Uri::parse(text) {
             Some(Uri::Sip(uri)) => uri.headers.is_none(),
             Some(_) => true,
-            None => !known,
+            None => !known(),
         }
 }
 

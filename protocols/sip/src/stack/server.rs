@@ -33,7 +33,12 @@ impl ServerKey {
         let branch = via.branch();
         let mut id = if branch.starts_with("z9hG4bK") {
             let mut id = String::with_capacity(branch.len() + sent_by.0.len() + 8);
-            let _ = write!(id, "{branch}|{}:{}", sent_by.0, sent_by.1);
+            for part in [branch, "|", sent_by.0] {
+                id.push_str(part);
+            }
+            if sent_by.1 != 5060 {
+                let _ = write!(id, ":{}", sent_by.1);
+            }
             id
         } else {
             let tag = |name| {
@@ -65,6 +70,13 @@ pub(super) struct Server {
     last: Bytes,
     retransmit: Armed,
     expire: Armed,
+}
+
+impl Server {
+    /// Its timers.
+    pub(super) fn armed(&self) -> [Armed; 2] {
+        [self.retransmit, self.expire]
+    }
 }
 
 #[derive(Debug)]

@@ -33,6 +33,11 @@ pub enum Timer {
 }
 
 impl Timer {
+    /// Whether nothing happens when it fires but that a finished transaction is forgotten.
+    pub const fn only_tidies(self) -> bool {
+        matches!(self, Timer::D | Timer::I | Timer::J | Timer::K | Timer::L | Timer::M)
+    }
+
     /// The name for logs and traces.
     pub const fn as_str(self) -> &'static str {
         match self {
