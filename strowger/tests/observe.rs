@@ -328,6 +328,14 @@ fn hep_carries_what_the_trace_shows() {
     let hep = UdpSocket::bind("127.0.0.1:0").unwrap();
     hep.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let at = hep.local_addr().unwrap();
+    // All at once would not fit into the socket's buffer.
+    let (tell, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut room = vec![0; 65_536];
+        while let Ok(length) = hep.recv(&mut room) {
+            let _ = tell.send(room[..length].to_vec());
+        }
+    });
     let observe = format!("[observe]\nhep = \"{at}\"\nhep_id = 4711\n");
     let network = Network::start(&format!("{QUIET}{observe}"), "");
     assert!(network.said.iter().any(|line| *line == format!("HEP goes to udp:{at}")));
@@ -345,12 +353,8 @@ fn hep_carries_what_the_trace_shows() {
         .map(str::to_owned)
         .collect();
     assert!(!secrets.is_empty(), "a challenge has CK and IK");
-    let mut received = Vec::new();
-    let mut room = vec![0; 65_536];
-    while received.len() < shown.len() {
-        let length = hep.recv(&mut room).expect("a packet for each message");
-        received.push(room[..length].to_vec());
-    }
+    let next = |_| heard.recv_timeout(Duration::from_secs(10)).expect("a packet for each message");
+    let received: Vec<Vec<u8>> = shown.iter().map(next).collect();
     for (record, bytes) in shown.iter().zip(&received) {
         let packet = hep::Packet::parse(bytes).unwrap();
         assert_eq!((packet.agent, packet.time), (4711, record.at));
