@@ -28,7 +28,7 @@ use strowger::provision::{Answer, Ask, Found, Provision, Provisioner, Refusal, R
 use crate::faulty::Fault;
 use crate::raw::{Raw, Send};
 use crate::server::{Manner, Server};
-use ue::{Audio, Credential, UeConfig, UeOrder, UeReport, What};
+use ue::{Audio, CallId, Credential, UeConfig, UeOrder, UeReport, What};
 
 /// The home domain of the simulated network.
 pub const DOMAIN: &str = "ims.mnc001.mcc001.3gppnetwork.org";
@@ -376,6 +376,22 @@ impl Network {
             }
         }
         None
+    }
+
+    /// Lets a phone call, and another one answer: the two ends of the call, the caller's first.
+    pub fn answered(&mut self, from: Phone, to: &str, by: Phone) -> (CallId, CallId) {
+        self.order(from, UeOrder::Call { to: to.to_owned(), token: 1 });
+        let (mut caller, mut called) = (None, None);
+        let both = self.until(Duration::from_secs(10), |host, report| {
+            match &report.what {
+                What::Answered { call, .. } if host == from.host => caller = Some(*call),
+                What::Incoming { call, .. } if host == by.host => called = Some(*call),
+                What::Ended { status, reason, .. } => panic!("the call fails: {status} {reason}"),
+                _ => {}
+            }
+            caller.zip(called)
+        });
+        both.expect("the call is answered")
     }
 
     /// Runs until the phone is registered.

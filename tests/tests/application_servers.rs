@@ -49,22 +49,6 @@ fn hosts(seen: &[(HostId, String)]) -> Vec<HostId> {
     seen.iter().map(|(host, _)| *host).collect()
 }
 
-/// The two ends of an answered call, the caller's first.
-fn answered(network: &mut Network, from: Phone, to: &str, by: Phone) -> (CallId, CallId) {
-    network.order(from, UeOrder::Call { to: to.to_owned(), token: 1 });
-    let (mut caller, mut called) = (None, None);
-    let both = network.until(Duration::from_secs(10), |host, report| {
-        match &report.what {
-            What::Answered { call, .. } if host == from.host => caller = Some(*call),
-            What::Incoming { call, .. } if host == by.host => called = Some(*call),
-            What::Ended { status, reason, .. } => panic!("the call fails: {status} {reason}"),
-            _ => {}
-        }
-        caller.zip(called)
-    });
-    both.expect("the call is answered")
-}
-
 /// The status that a call ends with which nobody answers.
 fn refused(network: &mut Network, from: Phone, to: &str) -> u16 {
     network.order(from, UeOrder::Call { to: to.to_owned(), token: 1 });
@@ -103,7 +87,7 @@ fn a_server_sees_what_the_caller_asks_for_and_what_follows() {
         let server = network.server("server", FIRST, Manner::RecordRoute);
         let ifc = "sip:10.254.0.1 when method=INVITE and case=originating";
         let (alice, bob) = two(&mut network, [&[ifc], &[]]);
-        let (caller, called) = answered(&mut network, alice, &bob.tel(), bob);
+        let (caller, called) = network.answered(alice, &bob.tel(), bob);
         network.run(Duration::from_secs(1));
         let saw = seen(&mut network);
         assert!(saw[0].1.ends_with(";sescase=orig;regstate=reg"), "{saw:?}");
@@ -114,7 +98,7 @@ fn a_server_sees_what_the_caller_asks_for_and_what_follows() {
         assert!(saw.starts_with(&["INVITE"]) && saw.contains(&"ACK"), "{saw:?}");
         assert_eq!(methods(&later, server), ["BYE"]);
         // The other direction is not what the criteria are about.
-        let (caller, _) = answered(&mut network, bob, &alice.tel(), alice);
+        let (caller, _) = network.answered(bob, &alice.tel(), alice);
         ends(&mut network, bob, caller);
         assert_eq!(seen(&mut network), []);
     }
@@ -130,7 +114,7 @@ fn a_server_that_stays_out_is_not_asked_again() {
     let bobs = ["sip:10.254.0.2 when case=terminating", "sip:10.254.0.1 when method=MESSAGE"];
     let (alice, bob) = two(&mut network, [&["sip:10.254.0.1", "sip:10.254.0.2 priority=5"], &bobs]);
     for ends_by_caller in [true, false] {
-        let (caller, called) = answered(&mut network, alice, &bob.tel(), bob);
+        let (caller, called) = network.answered(alice, &bob.tel(), bob);
         network.run(Duration::from_secs(1));
         let (by, call) = if ends_by_caller { (alice, caller) } else { (bob, called) };
         ends(&mut network, by, call);
@@ -147,7 +131,7 @@ fn a_server_sends_a_call_to_somebody_else() {
     network.register(carol);
     network.server("server", FIRST, Manner::Retarget(carol.tel()));
     let (alice, bob) = two(&mut network, [&[], &["sip:10.254.0.1 when case=terminating"]]);
-    let (caller, _) = answered(&mut network, alice, &bob.tel(), carol);
+    let (caller, _) = network.answered(alice, &bob.tel(), carol);
     ends(&mut network, alice, caller);
 }
 
@@ -159,7 +143,7 @@ fn what_happens_without_a_server_is_the_default_handling() {
         let mut network = network(&[]);
         network.server("server", SECOND, manner);
         let (alice, bob) = two(&mut network, [&[down], &[]]);
-        let (caller, _) = answered(&mut network, alice, &bob.tel(), bob);
+        let (caller, _) = network.answered(alice, &bob.tel(), bob);
         let logs = network.sim.logs();
         assert_eq!(logs.iter().filter(|l| l.event.counter == "scscf.as_failed").count(), 1);
         ends(&mut network, alice, caller);
@@ -194,7 +178,7 @@ fn criteria_look_for_expressions() {
     let server = network.server("server", FIRST, Manner::Answer(486));
     let ifc = "sip:10.254.0.1 when method=INVITE and uri=\"^(tel|sip):\\\\+49300000000[3-5]$\"";
     let (alice, bob) = two(&mut network, [&[ifc], &[]]);
-    let (caller, _) = answered(&mut network, alice, &bob.tel(), bob);
+    let (caller, _) = network.answered(alice, &bob.tel(), bob);
     ends(&mut network, alice, caller);
     assert_eq!(seen(&mut network), []);
     let nobody = format!("tel:+{}", strowger_tests::network::msisdn(4));

@@ -11,7 +11,7 @@ use strowger_tests::ear::Ear;
 use strowger_tests::network::{DOMAIN, ip, msisdn};
 use strowger_tests::server::Manner;
 use strowger_tests::{Network, Phone};
-use ue::{CallId, Credential, Incoming, UeConfig, UeOrder, What};
+use ue::{Credential, Incoming, UeConfig, UeOrder, What};
 
 const SERVER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 254, 0, 1));
 
@@ -218,22 +218,6 @@ fn rfc_3903_publications_reach_the_presence_server() {
     assert_eq!(publish(&[(HeaderName::SipIfMatch, "9")]).0, 412);
 }
 
-/// The two ends of an answered call, the caller's first.
-fn answered(network: &mut Network, from: Phone, to: &str, by: Phone) -> (CallId, CallId) {
-    network.order(from, UeOrder::Call { to: to.to_owned(), token: 1 });
-    let (mut caller, mut called) = (None, None);
-    let both = network.until(Duration::from_secs(10), |host, report| {
-        match &report.what {
-            What::Answered { call, .. } if host == from.host => caller = Some(*call),
-            What::Incoming { call, .. } if host == by.host => called = Some(*call),
-            What::Ended { status, reason, .. } => panic!("the call fails: {status} {reason}"),
-            _ => {}
-        }
-        caller.zip(called)
-    });
-    both.expect("the call is answered")
-}
-
 /// A phone says which packages it takes, and refuses others; the network carries all of it.
 #[test]
 fn rfc_6086_info_packages_are_between_the_phones() {
@@ -242,7 +226,7 @@ fn rfc_6086_info_packages_are_between_the_phones() {
     let (alice, bob) = (network.sim_phone(1, |_| {}), network.sim_phone(2, |_| {}));
     network.register(alice);
     network.register(bob);
-    answered(&mut network, alice, &bob.tel(), bob);
+    network.answered(alice, &bob.tel(), bob);
     network.run(Duration::from_secs(1));
     let invite = ear.sent(alice.host, "INVITE").pop().expect("an INVITE");
     let ok = ear.answers(alice.host, "INVITE").pop().expect("a 200");

@@ -114,6 +114,21 @@ impl<'a> Params<'a> {
         self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.unwrap_or(""))
     }
 
+    /// Writes all but these, each behind a semicolon.
+    pub fn write_others(&self, out: &mut String, but: &[&str]) {
+        for (name, value) in self.iter() {
+            if but.iter().any(|other| name.eq_ignore_ascii_case(other)) {
+                continue;
+            }
+            out.push(';');
+            out.push_str(name);
+            if let Some(value) = value {
+                out.push('=');
+                out.push_str(value);
+            }
+        }
+    }
+
     /// Whether the parameter is there.
     pub fn has(&self, name: &str) -> bool {
         self.get(name).is_some()

@@ -456,18 +456,7 @@ fn without_expires(address: &NameAddr<'_>) -> String {
         out.push(' ');
     }
     ["<", address.uri, ">"].into_iter().for_each(|part| out.push_str(part));
-    for (name, value) in address.params.iter() {
-        // GRUUs are ours to give, RFC 5627 §5.1.
-        let ours = ["expires", "pub-gruu", "temp-gruu"];
-        if ours.iter().any(|own| name.eq_ignore_ascii_case(own)) {
-            continue;
-        }
-        out.push(';');
-        out.push_str(name);
-        if let Some(value) = value {
-            out.push('=');
-            out.push_str(value);
-        }
-    }
+    // GRUUs are ours to give, RFC 5627 §5.1.
+    address.params.write_others(&mut out, &["expires", "pub-gruu", "temp-gruu"]);
     out
 }

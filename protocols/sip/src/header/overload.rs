@@ -94,18 +94,7 @@ impl OverloadControl {
         out.push_str(&format!(
             ";oc={reduction};oc-algo=\"loss\";oc-validity={validity};oc-seq={sequence}"
         ));
-        let names = ["oc", "oc-algo", "oc-validity", "oc-seq"];
-        for (name, value) in via.params.iter() {
-            if names.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
-                continue;
-            }
-            out.push(';');
-            out.push_str(name);
-            if let Some(value) = value {
-                out.push('=');
-                out.push_str(value);
-            }
-        }
+        via.params.write_others(&mut out, &["oc", "oc-algo", "oc-validity", "oc-seq"]);
         out
     }
 }
