@@ -2,6 +2,7 @@
 //! RFC 8760.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use auth::digest::{Algorithm, Covered, Qop, ha1, verify};
 use base::redact::Secret;
@@ -35,7 +36,8 @@ struct Offered {
 /// The challenge that a user has to answer.
 #[derive(Clone, Debug)]
 struct Pending {
-    expected: Expected,
+    /// The same for all challenges with the same H(A1).
+    expected: Arc<Expected>,
     /// The nonce that was given, the same with every algorithm; empty when it was used up and only H(A1) is still of use.
     nonce: String,
     /// The nonce count that was last accepted.
@@ -96,7 +98,7 @@ impl Challenges {
         let Some((expected, challenges)) = asked(realm, items, algorithms, random) else {
             return Vec::new();
         };
-        self.remember(until, impi, expected, &challenges);
+        self.remember(until, impi, Arc::new(expected), &challenges);
         challenges
     }
 
@@ -109,8 +111,8 @@ impl Challenges {
         random: &mut Random,
     ) -> Option<Vec<Challenge>> {
         let user = self.by_impi.get(impi).filter(|user| !user.doubtful)?;
-        let expected = user.pending.last()?.expected.clone();
-        let Expected::Digest { realm, qop, offered } = &expected else { return None };
+        let expected = Arc::clone(&user.pending.last()?.expected);
+        let Expected::Digest { realm, qop, offered } = expected.as_ref() else { return None };
         let mut challenges = digest_challenges(realm, qop, offered, random);
         challenges.iter_mut().for_each(|challenge| challenge.stale = stale);
         self.remember(until, impi, expected, &challenges);
@@ -121,7 +123,7 @@ impl Challenges {
         &mut self,
         until: Instant,
         impi: &str,
-        expected: Expected,
+        expected: Arc<Expected>,
         challenges: &[Challenge],
     ) {
         let nonce = challenges.first().map_or_else(String::new, |first| first.nonce.clone());
@@ -151,7 +153,7 @@ impl Challenges {
         };
         let Some(pending) = user.pending.iter_mut().find(given) else { return Verdict::Stale };
         let method = request.method().map_or("", Method::as_str);
-        let (ha1, algorithm) = match &pending.expected {
+        let (ha1, algorithm) = match pending.expected.as_ref() {
             Expected::Aka { xres } => {
                 if let Some(auts) = &credentials.auts {
                     return resynchronise(&pending.nonce, auts).unwrap_or(Verdict::Wrong);
@@ -195,7 +197,7 @@ impl Challenges {
             return Verdict::Stale;
         }
         pending.count = count;
-        if qop == Qop::None || matches!(pending.expected, Expected::Aka { .. }) {
+        if qop == Qop::None || matches!(*pending.expected, Expected::Aka { .. }) {
             pending.nonce.clear();
         }
         Verdict::Authenticated
