@@ -135,7 +135,7 @@ impl Pcscf {
         let secure = by == Transport::Tls && request.uri().starts_with("sips:");
         let scheme = if secure { "sips" } else { "sip" };
         let token = format!("{kind}.{id:x}");
-        let phone = ["<", scheme, ":", &token, "@", &phone, transport, ";lr>"].concat();
+        let phone = ["<", scheme, ":", &token, "@", phone, transport, ";lr>"].concat();
         let network = ["<sip:", &token, "@", &self.config.sent_by(), ";lr>"].concat();
         let (below, above) = if upwards { (phone, network) } else { (network, phone) };
         request.push_front(HeaderName::RecordRoute, below);
