@@ -22,6 +22,10 @@ use crate::shared;
 /// How long the HSS may take to answer.
 const CX_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long an S-CSCF may take to answer a REGISTER before another one is asked: it waits for the HSS, and the
+/// phone gives up after 32 seconds.
+const SCSCF_PATIENCE: Duration = Duration::from_secs(8);
+
 /// The functions of a plan, in the order in which they are to be started. A server that is shared asks for
 /// no password.
 pub fn functions(plan: &Plan, random: &mut Random) -> Vec<FunctionSpec> {
@@ -49,7 +53,7 @@ impl Setup {
         match role {
             Role::Hss => Setup::Hss(hss::HssConfig {
                 node: node(plan, role),
-                scscfs: vec![scscf_uri(plan)],
+                scscfs: scscf_uris(plan),
                 criteria: plan.shared_criteria(),
                 psis: plan.psis.clone(),
             }),
@@ -108,12 +112,16 @@ impl Setup {
                 host: plan.host(role),
                 port: port_in_uris(plan, role),
                 home_domain: plan.domain.clone(),
-                scscfs: vec![ScscfEntry { uri: scscf_uri(plan), capabilities: Vec::new() }],
+                scscfs: scscf_uris(plan)
+                    .into_iter()
+                    .map(|uri| ScscfEntry { uri, capabilities: Vec::new() })
+                    .collect(),
                 trust: trust(plan),
                 limits: plan.limits,
                 diameter: node(plan, role),
                 diameter_realm: plan.domain.clone(),
                 cx_timeout: CX_TIMEOUT,
+                patience: SCSCF_PATIENCE,
             }),
             Role::Scscf => {
                 let Door { host, port, addresses } = door(plan, role);
@@ -233,6 +241,11 @@ fn door(plan: &Plan, role: Role) -> Door {
     let listen = plan.here.get(&role).into_iter().flatten().copied();
     let addresses = listen.filter(|a| !a.ip().is_unspecified() && a.port() != 0).collect();
     Door { host: plan.host(role), port: port_in_uris(plan, role), addresses }
+}
+
+/// The S-CSCFs that users may get.
+fn scscf_uris(plan: &Plan) -> Vec<String> {
+    if plan.scscfs.is_empty() { vec![scscf_uri(plan)] } else { plan.scscfs.clone() }
 }
 
 /// The URI that the HSS knows the S-CSCF by.

@@ -78,6 +78,10 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Networks that they send from.
     pub trunks_from: Vec<(IpAddr, u8)>,
+    /// The host name of the S-CSCF.
+    pub scscf_name: Option<String>,
+    /// The S-CSCFs of the network.
+    pub scscfs: Vec<String>,
     /// The domain below which ENUM finds numbers.
     pub enum_suffix: Option<String>,
     /// The country code, and what is dialled before national and international numbers.
@@ -208,6 +212,8 @@ impl Config {
         plan.centres_from.clone_from(&self.centres_from);
         plan.routes.clone_from(&self.routes);
         plan.trunks_from.clone_from(&self.trunks_from);
+        plan.scscf_name.clone_from(&self.scscf_name);
+        plan.scscfs.clone_from(&self.scscfs);
         plan.enum_suffix.clone_from(&self.enum_suffix);
         let [country, trunk, international] = self.dialling.clone();
         plan.dialling = country.map(|country| Dialling {

@@ -171,6 +171,10 @@ pub struct Plan {
     pub routes: Vec<Route>,
     /// Networks that the BGCF takes requests of trunks from.
     pub trunks_from: Vec<(IpAddr, u8)>,
+    /// The host name of the S-CSCF, if it is not the usual one.
+    pub scscf_name: Option<String>,
+    /// The URIs of the S-CSCFs that users may get, the preferred one first; none is the one of this plan.
+    pub scscfs: Vec<String>,
     /// The domain below which ENUM finds numbers.
     pub enum_suffix: Option<String>,
     /// What people dial before a number.
@@ -212,6 +216,8 @@ impl Plan {
             centres_from: Vec::new(),
             routes: Vec::new(),
             trunks_from: Vec::new(),
+            scscf_name: None,
+            scscfs: Vec::new(),
             enum_suffix: None,
             dialling: None,
             media: vec![IpAddr::from([127, 0, 0, 1])],
@@ -297,6 +303,7 @@ impl Plan {
 
     /// The host name of a function.
     pub fn host(&self, role: Role) -> String {
-        format!("{role}.{}", self.domain)
+        let own = self.scscf_name.clone().filter(|_| role == Role::Scscf);
+        own.unwrap_or_else(|| format!("{role}.{}", self.domain))
     }
 }

@@ -1,10 +1,12 @@
-//! A network in which two nodes share what they know of registrations.
+//! A network with two S-CSCFs: nodes of one name that share what they know of registrations, or two that
+//! know nothing of each other.
 
 use std::cell::Cell;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use base::Transport;
-use base::machine::Order;
+use base::machine::{Order, Target};
+use base::{Service, Transport};
+use engine::Place;
 use engine::sim::{HostId, Process, Simulation, Weather};
 use strowger::plan::{Plan, Role, Seam};
 use strowger::shared::SharedPlan;
@@ -12,7 +14,7 @@ use strowger::shared::SharedPlan;
 use crate::network::{DOMAIN, Network, packet_path, provisioner};
 use crate::valkey::{Day, Valkey};
 
-/// Two S-CSCFs of one name, a P-CSCF that another one can replace, and the server that they share.
+/// Two S-CSCFs, a P-CSCF that another one can replace, and the server that they share.
 pub struct Nodes {
     /// The network; `hosts` has the first S-CSCF.
     pub network: Network,
@@ -67,9 +69,45 @@ fn plan(roles: &[Role], host: u8, node: &str) -> Plan {
     plan
 }
 
+/// The same for S-CSCFs that have names of their own and nothing in common.
+fn plan_apart(roles: &[Role], host: u8) -> Plan {
+    let mut plan = plan(roles, host, "x");
+    plan.shared = None;
+    plan.elsewhere.remove(&Role::Scscf);
+    plan.scscf_name = SCSCF.contains(&host).then(|| scscf_name(host));
+    plan.scscfs = SCSCF.map(|host| format!("sip:{}", scscf_name(host))).into();
+    plan
+}
+
+fn scscf_name(host: u8) -> String {
+    format!("scscf-{host}.{DOMAIN}")
+}
+
 impl Nodes {
-    /// A network without phones.
+    /// A network without phones, whose S-CSCFs share everything.
     pub fn new(seed: u64, weather: Weather) -> Nodes {
+        Nodes::with(seed, weather, plan)
+    }
+
+    /// A network without phones, whose S-CSCFs share nothing.
+    pub fn apart(seed: u64, weather: Weather) -> Nodes {
+        let mut nodes = Nodes::with(seed, weather, |roles, host, _| plan_apart(roles, host));
+        for host in SCSCF {
+            let place = |transport: &Transport| {
+                let endpoint = SocketAddr::new(address(host), Role::Scscf.default_port()).into();
+                Place::At(Target { transport: *transport, endpoint })
+            };
+            let places = Role::Scscf.transports().iter().map(place).collect();
+            nodes.network.sim.name(&scscf_name(host), Some(Service::Sip), places);
+        }
+        nodes
+    }
+
+    fn with(
+        seed: u64,
+        weather: Weather,
+        plan: impl Fn(&[Role], u8, &str) -> Plan + Copy + 'static,
+    ) -> Nodes {
         let mut sim = Simulation::new(seed, weather).framing(strowger::framing::framings);
         let hosts: [(&str, &[Role], u8); 5] = [
             ("home", &[Role::Hss, Role::Icscf], HOME),

@@ -4,11 +4,13 @@
 //! - `register`: §5.3.1, User-Authorization.
 //! - `locate`: §5.3.2, Location-Info.
 //! - `select`: the S-CSCF for a user who has none, TS 23.228 §5.1.2.3.
+//! - `next`: another one when the first does not answer, §5.3.1.3.
 //!
 //! It keeps no state beyond a transaction and does not record-route.
 
 pub mod config;
 mod locate;
+mod next;
 mod register;
 mod select;
 
@@ -17,17 +19,20 @@ use std::collections::VecDeque;
 
 use base::census::{self, Census};
 use base::machine::{Function, Input};
+use base::timer::Timers;
 use base::{Deadline, Event as LogEvent, Flow, Instant, Output, Random, Severity};
+use diameter::cx::ServerCapabilities;
 use diameter::node::RequestId;
 use sip::header::HeaderName;
-use sip::{Message, Method, ServerId, StackConfig, Uri};
+use sip::{Hop, Message, Method, ServerId, StackConfig, Uri};
 
 use crate::cx::{Answer, Cx};
 use crate::emergency;
 use crate::limits::Inner;
-use crate::proxy::{self, OwnRoute, Proxy, Refusal, Upstream, in_dialog, preprocess};
+use crate::proxy::{self, ContextId, OwnRoute, Proxy, Refusal, Upstream, in_dialog, preprocess};
 use config::IcscfConfig;
-use select::Choice;
+use next::{Away, Registering};
+use select::{Choice, select};
 
 /// A request that waits for the HSS.
 #[derive(Debug)]
@@ -41,6 +46,8 @@ struct Waiting {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Asked {
     UserAuthorization,
+    /// The same, for another S-CSCF than those that were tried.
+    Capabilities(ContextId),
     /// For originating services, or to find a called user.
     LocationInfo {
         originating: bool,
@@ -51,8 +58,11 @@ enum Asked {
 #[derive(Debug)]
 pub struct Icscf {
     config: IcscfConfig,
-    proxy: Proxy<()>,
+    proxy: Proxy<Option<Box<Registering>>>,
     cx: Cx,
+    /// How long S-CSCFs may take to answer a REGISTER.
+    patience: Timers<ContextId>,
+    away: Away,
     waiting: BTreeMap<RequestId, Waiting>,
     draining: bool,
     outputs: VecDeque<Output>,
@@ -72,6 +82,8 @@ impl Icscf {
                 config.cx_timeout,
                 random.fork(),
             ),
+            patience: Timers::default(),
+            away: Away::default(),
             waiting: BTreeMap::new(),
             draining: false,
             outputs: VecDeque::new(),
@@ -150,6 +162,7 @@ impl Icscf {
         }
         let upstream = waiting.upstream.clone();
         let result = match waiting.asked {
+            Asked::Capabilities(context) => return self.reassigned(now, context, answer),
             Asked::UserAuthorization => self.authorized(now, waiting, answer),
             Asked::LocationInfo { originating } => self.located(now, waiting, originating, answer),
         };
@@ -161,15 +174,40 @@ impl Icscf {
         }
     }
 
+    /// The S-CSCF for a user. Those that did not answer lately are asked last.
+    fn choose(
+        &self,
+        now: Instant,
+        serving: Option<String>,
+        wanted: Option<&ServerCapabilities>,
+        tried: &[String],
+    ) -> Option<Choice> {
+        let tried = |uri: &str| tried.iter().any(|other| select::is_same(other, uri));
+        let out = |uri: &str| tried(uri) || self.away.has(now, uri);
+        let scscfs = &self.config.scscfs;
+        select(scscfs, serving.clone(), wanted, out)
+            .or_else(|| select(scscfs, serving, wanted, tried))
+    }
+
     /// Sends a request to an S-CSCF.
-    fn forward(&mut self, now: Instant, waiting: Waiting, to: &Choice) -> Result<(), Refusal> {
+    fn forward(
+        &mut self,
+        now: Instant,
+        waiting: Waiting,
+        to: &Choice,
+        keep: Option<Box<Registering>>,
+    ) -> Result<(), Refusal> {
+        let hop = self.hop(&waiting.upstream, to)?;
+        self.proxy.forward(now, waiting.upstream, vec![(waiting.request, hop)], keep);
+        Ok(())
+    }
+
+    /// Where a chosen S-CSCF is.
+    fn hop(&mut self, upstream: &Upstream, to: &Choice) -> Result<Hop, Refusal> {
         let text = format!("{}: {}", to.uri, to.why);
         let event = LogEvent::new(Severity::Debug, "icscf.chosen", text);
-        self.tell(waiting.upstream.about(event));
-        let hop =
-            sip::Stack::hop(&to.uri).ok_or(Refusal::new(500, "the S-CSCF's name is no SIP URI"))?;
-        self.proxy.forward(now, waiting.upstream, vec![(waiting.request, hop)], ());
-        Ok(())
+        self.tell(upstream.about(event));
+        sip::Stack::hop(&to.uri).ok_or(Refusal::new(500, "the S-CSCF's name is no SIP URI"))
     }
 
     fn refuse(&mut self, now: Instant, upstream: &Upstream, refusal: &Refusal) {
@@ -201,8 +239,8 @@ impl Icscf {
                 proxy::Event::Request { upstream, request, flow } => {
                     self.request(now, upstream, request, flow);
                 }
-                proxy::Event::Response { context, response, .. } => {
-                    self.proxy.pass(now, context, response);
+                proxy::Event::Response { context, response, flow } => {
+                    self.response(now, context, response, flow);
                 }
                 proxy::Event::Cancelled { server } => self.cancelled(now, server),
                 // We are in no dialog: an ACK for a 2xx does not come this way.
@@ -233,6 +271,7 @@ impl Function for Icscf {
                 }
             }
             Some(Input::Drain) => self.draining = true,
+            Some(Input::Timeout) => self.lose_patience(now),
             _ => {}
         }
         self.settle(now);
@@ -240,11 +279,17 @@ impl Function for Icscf {
 
     fn poll(&mut self) -> Option<Output> {
         let next = self.cx.poll_output().or_else(|| self.proxy.poll_output());
-        next.or_else(|| self.outputs.pop_front())
+        let output = next.or_else(|| self.outputs.pop_front());
+        if output.is_none() {
+            self.drop_stale();
+        }
+        output
     }
 
     fn deadline(&self) -> Option<Deadline> {
-        Deadline::earliest(self.proxy.deadline(), self.cx.deadline())
+        let patience = self.patience.next().map(|at| Deadline { at, reason: "an S-CSCF's answer" });
+        let own = Deadline::earliest(self.cx.deadline(), patience);
+        Deadline::earliest(self.proxy.deadline(), own)
     }
 
     fn is_busy(&self) -> bool {

@@ -90,6 +90,14 @@ impl Upstream {
         self.repeats.get(HeaderName::CSeq).and_then(CSeq::parse).map(|cseq| cseq.method)
     }
 
+    /// The line of the log for a refusal.
+    pub fn refused(&self, refusal: &Refusal) -> String {
+        let to = self.repeats.get(HeaderName::To).unwrap_or("");
+        let method = self.method();
+        let method = method.as_ref().map_or("", Method::as_str);
+        format!("{method} to {to} refused with {}: {}", refusal.status, refusal.why)
+    }
+
     /// A response without a To tag: for [`Proxy::respond_once`], and for a tag of the CSCF's own.
     pub fn untagged(&self, status: u16) -> Message {
         Message::answer(&self.repeats, status)
@@ -262,11 +270,7 @@ impl<T> Proxy<T> {
             response.push(*name, value.as_str());
         }
         self.respond(now, upstream, response);
-        let field = |name| upstream.repeats.get(name).unwrap_or("");
-        let method = upstream.method();
-        let method = method.as_ref().map_or("", Method::as_str);
-        let to = field(HeaderName::To);
-        format!("{method} to {to} refused with {}: {}", refusal.status, refusal.why)
+        upstream.refused(refusal)
     }
 
     /// A response with a To tag.
@@ -303,6 +307,20 @@ impl<T> Proxy<T> {
         }
         record.answered = false;
         self.send_copies(now, context.0, copies);
+    }
+
+    /// Waits no longer for an answer to a request that was forwarded, and not an INVITE: it counts as a
+    /// 504. What comes later is nobody's.
+    pub fn give_up(&mut self, context: ContextId) {
+        let upstream = self.contexts.get(context.0).and_then(|record| record.upstream.clone());
+        let Some(upstream) = upstream else { return };
+        let response = self.answer(&upstream, 504);
+        let Some(record) = self.contexts.get_mut(context.0) else { return };
+        for branch in record.branches.iter_mut().filter(|branch| branch.last.is_none()) {
+            self.by_client.remove(&branch.client);
+            branch.last = Some(Some((response.clone(), None)));
+        }
+        self.settle_failure(context);
     }
 
     /// The ways that copies of a request may take which was forwarded before, and goes on.

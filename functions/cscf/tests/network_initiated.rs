@@ -162,6 +162,16 @@ fn an_rtr_ends_registrations() {
     assert_eq!(server.tell(&rtr("alice", &[])).outcome(), Some(UNKNOWN));
 }
 
+/// TS 29.228 §6.1.3: another S-CSCF has him, his registration goes on, and nobody is told of anything.
+#[test]
+fn who_has_another_server_is_forgotten() {
+    let mut server = Server::new();
+    let reason = DeregistrationReason { code: ReasonCode::NewServerAssigned, info: None };
+    let answer = server.tell(&Rtr { reason, ..rtr("alice", &[]) });
+    assert_eq!((answer.outcome(), server.scscf.registered()), (Some(SUCCESS), 1));
+    assert!(matches!(server.changes[..], [Change::Delete { .. }]), "{:?}", server.changes);
+}
+
 #[test]
 fn an_rtr_names_the_private_identities_that_went_too() {
     let mut server = Server::new();

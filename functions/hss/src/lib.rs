@@ -17,8 +17,7 @@
 //! kept in memory.
 //!
 //! Not done: wildcarded identities of subscribers, several private identities that share a public
-//! one, an RTR to the S-CSCF that another took over from (NEW_SERVER_ASSIGNED), new SIP Digest data in
-//! a PPR, Sh, S6a and SWx.
+//! one, new SIP Digest data in a PPR, Sh, S6a and SWx.
 
 #![forbid(unsafe_code)]
 

@@ -27,7 +27,7 @@ use crate::authentication::{self, Refusal, Wanted};
 use crate::profile::FilterCriteria;
 use crate::psi::Psi;
 use crate::records;
-use crate::registration::{Known, Registration, check_sar};
+use crate::registration::{Decision, Former, Known, Registration, check_sar};
 use crate::subscriber::{Subscriber, canonical};
 
 /// SEQs that are reserved in the store at a time.
@@ -121,7 +121,7 @@ enum Step {
     /// A block of sequence numbers, then vectors.
     Block { count: u32, limit: u64 },
     /// A change of registration state, then the answer.
-    Commit { outcome: Outcome, avps: Writer, after: Registration },
+    Commit { outcome: Outcome, avps: Writer, after: Registration, former: Option<Former> },
     /// The S-CSCF's answer.
     Push(Push),
     /// What that means for the registration state.
@@ -339,8 +339,8 @@ impl Hss {
             }
             Ok(decision) => {
                 let change = records::registration_record(&impi, &decision.after);
-                let (outcome, avps, after) = (decision.outcome, decision.avps, decision.after);
-                self.commit(id, Step::Commit { outcome, avps, after }, vec![change]);
+                let Decision { outcome, avps, after, former } = decision;
+                self.commit(id, Step::Commit { outcome, avps, after, former }, vec![change]);
             }
             Err(outcome) => self.finish_error(now, id, outcome),
         }
@@ -457,9 +457,12 @@ impl Hss {
                 }
                 self.make_vectors(now, id, count);
             }
-            Step::Commit { outcome, avps, after } => {
-                self.registrations.insert(impi, after);
+            Step::Commit { outcome, avps, after, former } => {
+                self.registrations.insert(impi.clone(), after);
                 self.finish(now, id, outcome, avps);
+                if let Some(former) = former {
+                    self.relieve(impi, former);
+                }
             }
             Step::Settle { after } => {
                 self.registrations.insert(impi, after);

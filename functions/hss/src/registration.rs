@@ -33,6 +33,42 @@ pub struct Registration {
     /// Digests of the service profiles that the S-CSCF has, by the sets' first identities.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub profiles: BTreeMap<String, u64>,
+    /// S-CSCF reassignment pending, TS 29.228 §6.1.1.1: its S-CSCF is away, and another one may take over.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub reassignment: bool,
+    /// The S-CSCF that serves the sets while another one authenticates the user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former: Option<Former>,
+}
+
+/// An S-CSCF that another one takes over from.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Former {
+    /// Its SIP URI.
+    pub scscf: String,
+    /// Its Diameter identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+}
+
+impl Former {
+    /// Its Diameter identity. If it is not known, it is what the SIP URI names.
+    pub(crate) fn diameter_host(&self) -> Option<String> {
+        self.host.clone().or_else(|| host_of(&self.scscf))
+    }
+}
+
+/// The host of a SIP URI.
+fn host_of(uri: &str) -> Option<String> {
+    let (_, rest) = uri.split_once(':')?;
+    let rest = rest.split([';', '?']).next()?;
+    let place = rest.rsplit('@').next()?;
+    Some(place.split(':').next()?.to_owned())
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_not(flag: &bool) -> bool {
+    !flag
 }
 
 /// The state of an implicit set that an S-CSCF serves.
@@ -62,14 +98,30 @@ impl Registration {
 
     /// The host of the S-CSCF's SIP URI.
     pub(crate) fn server_host(&self) -> Option<String> {
-        let (_, rest) = self.scscf.as_ref()?.split_once(':')?;
-        let rest = rest.split([';', '?']).next()?;
-        let place = rest.rsplit('@').next()?;
-        Some(place.split(':').next()?.to_owned())
+        host_of(self.scscf.as_ref()?)
     }
 
     fn is_served_by(&self, scscf: &str) -> bool {
         self.scscf.as_deref() == Some(scscf)
+    }
+
+    /// Remembers who serves the sets while `scscf` is to take over.
+    fn give_way_to(&mut self, scscf: &str) {
+        if let Some(old) = self.scscf.as_ref().filter(|old| *old != scscf)
+            && self.is_served()
+            && self.former.is_none()
+        {
+            self.former = Some(Former { scscf: old.clone(), host: self.host.clone() });
+        }
+    }
+
+    /// An S-CSCF is assigned. Returns the one that it takes over from.
+    fn assigned(&mut self, scscf: &str, host: Option<&str>) -> Option<Former> {
+        self.give_way_to(scscf);
+        self.scscf = Some(scscf.to_owned());
+        self.host = host.map(str::to_owned);
+        self.reassignment = false;
+        self.former.take().filter(|former| former.scscf != scscf)
     }
 
     /// Ends the service of a set; the S-CSCF's name goes with the last one.
@@ -102,6 +154,8 @@ impl Registration {
             self.scscf = None;
             self.host = None;
             self.profiles.clear();
+            self.reassignment = false;
+            self.former = None;
         }
     }
 }
@@ -112,6 +166,8 @@ pub(crate) struct Decision {
     pub(crate) outcome: Outcome,
     pub(crate) avps: Writer,
     pub(crate) after: Registration,
+    /// The S-CSCF that the user is taken from.
+    pub(crate) former: Option<Former>,
 }
 
 /// What a decision is made from.
@@ -141,7 +197,11 @@ impl Known<'_> {
         match uar.authorization {
             Authorization::RegistrationAndCapabilities => {
                 roaming()?;
-                self.unchanged(ResultCode::SUCCESS.into(), &self.recommend_uaa())
+                // The one that is assigned does not answer: TS 23.380 §4.3.
+                let mut after = self.registration.clone();
+                after.reassignment = after.scscf.is_some();
+                let avps = cx::answer(&self.recommend_uaa());
+                Ok(Decision { outcome: ResultCode::SUCCESS.into(), avps, after, former: None })
             }
             Authorization::Registration => {
                 roaming()?;
@@ -211,16 +271,16 @@ impl Known<'_> {
         let other = assigned.as_ref().is_some_and(|name| *name != sar.server_name);
         match sar.assignment {
             Registration | ReRegistration => {
-                if other {
+                if other && !after.reassignment {
                     return Err(ResultCode::UNABLE_TO_COMPLY.into());
                 }
-                after.scscf = Some(sar.server_name.clone());
-                after.host = host.map(str::to_owned);
+                let former = after.assigned(&sar.server_name, host);
                 for set in &sets {
                     after.pending.remove(set.name());
                     after.states.insert(set.name().to_owned(), State::Registered);
                 }
-                self.profile(sar, &sets, after)
+                let decision = self.profile(sar, &sets, after)?;
+                Ok(Decision { former, ..decision })
             }
             UnregisteredUser => {
                 if other {
@@ -286,6 +346,10 @@ impl Known<'_> {
                         after.clear(set);
                     }
                 }
+                // Whoever cannot prove that he is the user takes him from nobody.
+                if let Some(former) = after.former.take_if(|_| after.pending.is_empty()) {
+                    after.scscf = Some(former.scscf);
+                }
                 self.done(after)
             }
             // These belong to SWx.
@@ -301,6 +365,7 @@ impl Known<'_> {
         let set = self.set(impu)?;
         let mut after = self.registration.clone();
         if !after.is_served_by(scscf) || after.state(set) != Some(State::Registered) {
+            after.give_way_to(scscf);
             after.scscf = Some(scscf.to_owned());
             after.pending.insert(set.name().to_owned());
         }
@@ -331,16 +396,19 @@ impl Known<'_> {
             charging: charging(self.subscriber),
             ..Saa::default()
         };
-        Ok(Decision { outcome: ResultCode::SUCCESS.into(), avps: cx::answer(&saa), after })
+        let outcome = ResultCode::SUCCESS.into();
+        Ok(Decision { outcome, avps: cx::answer(&saa), after, former: None })
     }
 
     fn done(&self, after: Registration) -> Decided {
         let saa = Saa { user_name: Some(self.subscriber.impi.clone()), ..Saa::default() };
-        Ok(Decision { outcome: ResultCode::SUCCESS.into(), avps: cx::answer(&saa), after })
+        let outcome = ResultCode::SUCCESS.into();
+        Ok(Decision { outcome, avps: cx::answer(&saa), after, former: None })
     }
 
     fn unchanged(&self, outcome: Outcome, answer: &impl cx::Body) -> Decided {
-        Ok(Decision { outcome, avps: cx::answer(answer), after: self.registration.clone() })
+        let after = self.registration.clone();
+        Ok(Decision { outcome, avps: cx::answer(answer), after, former: None })
     }
 
     fn recommend_uaa(&self) -> Uaa {

@@ -95,6 +95,69 @@ fn a_removed_subscriber_is_terminated_with_all_identities() {
     assert!(!is_found(&mut bench));
 }
 
+/// TS 29.228 §6.1.1.1 and §6.1.2.1, S-CSCF reassignment pending: another S-CSCF may take over once the I-CSCF
+/// asked for capabilities, and the one before is told.
+#[test]
+fn another_s_cscf_takes_over_when_the_first_is_away() {
+    let mut bench = registered();
+    // It has another Diameter identity than the one that takes over.
+    let key = (records::REGISTRATION, base::Bytes::from_static(IMPI.as_bytes()));
+    let stored = String::from_utf8(bench.store[&key].to_vec()).unwrap();
+    bench.store.insert(key, stored.replace("cscf.example", "away.example").into());
+    bench.restart();
+    let other = "sip:other.example".to_owned();
+    let theirs = Sar { server_name: other.clone(), ..sar(Assignment::Registration) };
+    assert_eq!(bench.outcome(&theirs), Outcome::Base(ResultCode::UNABLE_TO_COMPLY));
+    let uar = Uar {
+        user_name: IMPI.to_owned(),
+        public_identity: IMPU.to_owned(),
+        visited_network: DOMAIN.into(),
+        authorization: Authorization::RegistrationAndCapabilities,
+        flags: 0,
+    };
+    let said = bench.ask(&uar);
+    assert_eq!(said.outcome(), Some(SUCCESS));
+    let uaa = Uaa::parse(&said).unwrap();
+    assert!(uaa.server_name.is_none() && uaa.capabilities.is_some(), "{uaa:?}");
+    bench.restart();
+    let request = bench.request(&theirs);
+    bench.send(&request);
+    assert_eq!(bench.answers.remove(0).outcome(), Some(SUCCESS));
+    let rtr = bench.answers.remove(0);
+    assert_eq!(rtr.require(DESTINATION_HOST).unwrap().utf8(), Ok("away.example"));
+    let told = Rtr::parse(&rtr).unwrap();
+    assert_eq!(told.reason.code, ReasonCode::NewServerAssigned);
+    answer(&mut bench, &rtr, ResultCode::UNABLE_TO_DELIVER.into());
+    let after = record(&bench);
+    assert_eq!((after.scscf, after.reassignment, after.former), (Some(other), false, None));
+    // The one before is not there: it is told when it is.
+    assert!(bench.counters.contains(&"hss.not_told"), "{:?}", bench.counters);
+    // Only once.
+    assert_eq!(
+        bench.outcome(&sar(Assignment::Registration)),
+        Outcome::Base(ResultCode::UNABLE_TO_COMPLY)
+    );
+}
+
+/// The MAR of another S-CSCF alone takes the user from nobody.
+#[test]
+fn who_fails_to_authenticate_keeps_his_s_cscf() {
+    let mut bench = registered();
+    let mar = Mar {
+        user_name: IMPI.to_owned(),
+        public_identity: IMPU.to_owned(),
+        items: 1,
+        auth_data: AuthData { scheme: Some("Digest-AKAv1-MD5".to_owned()), ..AuthData::default() },
+        server_name: "sip:other.example".to_owned(),
+    };
+    assert_eq!(bench.outcome(&mar), SUCCESS);
+    assert_eq!(record(&bench).former.map(|former| former.scscf).as_deref(), Some(SCSCF));
+    let failed = sar(Assignment::AuthenticationFailure);
+    let failed = Sar { server_name: mar.server_name, ..failed };
+    assert_eq!(bench.outcome(&failed), SUCCESS);
+    assert_eq!((record(&bench).scscf.as_deref(), record(&bench).former), (Some(SCSCF), None));
+}
+
 #[test]
 fn a_new_profile_is_pushed_once() {
     let mut bench = registered();

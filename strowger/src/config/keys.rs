@@ -36,6 +36,8 @@ pub enum Kind {
     Services,
     /// A SIP URI.
     SipUri,
+    /// SIP URIs of servers, or one.
+    SipUris,
     /// A telephone number with its country code.
     Msisdn,
     /// Numbers for emergencies, each with its service or without.
@@ -161,6 +163,11 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
         &[
             LISTEN,
             AT,
+            fixed(
+                "name",
+                Kind::Domain,
+                "The host name of the S-CSCF, of which a network may have several. Unless told: scscf and the domain.",
+            ),
             key(
                 "enum_suffix",
                 Kind::Domain,
@@ -168,7 +175,18 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
             ),
         ],
     ),
-    ("icscf", &[LISTEN, AT]),
+    (
+        "icscf",
+        &[
+            LISTEN,
+            AT,
+            key(
+                "scscf",
+                Kind::SipUris,
+                "The S-CSCFs of the network, in the order in which users get them: the next one when one is away. Unless told: the one of this configuration.",
+            ),
+        ],
+    ),
     (
         "pcscf",
         &[
@@ -388,6 +406,7 @@ fn of_kind(key: &Key) -> Value {
         Kind::Domain | Kind::Path => text(),
         Kind::Msisdn => json!({ "type": "string", "pattern": "^\\+?[0-9]{1,15}$" }),
         Kind::SipUri => json!({ "type": "string", "pattern": "^sips?:" }),
+        Kind::SipUris => some(json!({ "type": "string", "pattern": "^sips?:" })),
         Kind::Roles => some(json!({ "enum": Role::ALL.map(Role::as_str) })),
         Kind::Domains
         | Kind::Listen

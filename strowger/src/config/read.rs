@@ -104,6 +104,8 @@ impl Reader {
             }
             ("ipsmgw", "service_centre") => self.service_centre(value),
             ("pcscf", "emergency_numbers") => self.emergency_numbers(value),
+            ("scscf", "name") => self.config.scscf_name = self.domain(value),
+            ("icscf", "scscf") => self.scscfs(value),
             ("scscf", "enum_suffix") => self.config.enum_suffix = self.domain(value),
             ("ecscf", "centre") => self.centres(value),
             ("bgcf", "routes") => self.routes(value),
@@ -494,6 +496,18 @@ impl Reader {
                     \"default=sip:192.0.2.9\"";
         let found = self.parsed::<Route>(value, "a route to a trunk", help);
         self.config.routes = found.into_iter().map(|(route, _)| route).collect();
+    }
+
+    fn scscfs(&mut self, value: &Value<'_>) {
+        for (text, span) in self.texts(value) {
+            let server = sip::Uri::parse(&text).and_then(sip::Uri::sip);
+            if server.is_some_and(|uri| uri.user.is_none() && !uri.host.is_empty()) {
+                self.config.scscfs.push(text);
+            } else {
+                let help = "the name that the S-CSCF has, such as \"sip:scscf-2.ims.example\"";
+                self.wrong(span, format!("{text:?} is not the SIP URI of a server"), help);
+            }
+        }
     }
 
     fn digits(&mut self, value: &Value<'_>) -> Option<String> {

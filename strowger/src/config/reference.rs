@@ -91,6 +91,7 @@ fn words(kind: Kind) -> &'static str {
         Kind::Switch => "`true` or `false`",
         Kind::Criteria => "a list of filter criteria, as `strowger sub add --ifc` takes them",
         Kind::SipUri => "a SIP URI",
+        Kind::SipUris => "a list of SIP URIs",
         Kind::Msisdn => "a telephone number with its country code, as text",
         Kind::EmergencyNumbers => "a list such as `112` or `110=urn:service:sos.police`",
         Kind::Centres => {

@@ -69,6 +69,12 @@ const REASONS: &[Known] = &[
         "the HSS does not let the subscriber register in this visited network",
         None,
     ),
+    (
+        "no S-CSCF answers",
+        504,
+        "start the S-CSCF, or add another one to `scscf` below `[icscf]`",
+        Some("icscf.scscf"),
+    ),
     ("no User-Authorization", 504, HSS_AWAY, Some("hss.at")),
     ("no User-Authorization", 403, UNBAR, None),
     ("no User-Authorization", 500, "the HSS failed: its own log says why", None),

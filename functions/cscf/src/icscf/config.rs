@@ -29,6 +29,9 @@ pub struct IcscfConfig {
     pub diameter_realm: String,
     /// How long the HSS may take.
     pub cx_timeout: Duration,
+    /// How long an S-CSCF may take to answer a REGISTER if there is another one: longer than the HSS, which
+    /// it asks.
+    pub patience: Duration,
 }
 
 /// An S-CSCF that may be chosen.

@@ -4,10 +4,9 @@ use base::Instant;
 use diameter::cx::{Lia, Lir};
 use diameter::result::ExperimentalCode;
 use sip::header::{HeaderName, NameAddr, ServedUser};
-use sip::{Message, SipUri, Uri};
+use sip::{Message, Uri};
 
-use super::config::Scscf;
-use super::select::{Choice, select};
+use super::select::{Choice, is_same};
 use super::{Asked, Icscf, Waiting, asks_originating};
 use crate::cx::Answer;
 use crate::proxy::{OwnRoute, Refusal, Upstream, loose};
@@ -70,7 +69,8 @@ impl Icscf {
             _ => {}
         }
         let lia = answer.body::<Lia>().ok_or(Refusal::new(500, "the HSS refused the LIR"))?;
-        let choice = select(&self.config.scscfs, lia.server_name, lia.capabilities.as_ref())
+        let choice = self
+            .choose(now, lia.server_name, lia.capabilities.as_ref(), &[])
             .ok_or(Refusal::new(600, "no S-CSCF has the capabilities that the HSS asks for"))?;
         // The S-CSCF is told if we were asked for originating services.
         let orig = if originating { ";orig" } else { "" };
@@ -86,18 +86,13 @@ impl Icscf {
     ) -> Result<(), Refusal> {
         let route = format!("<{}{params}>", loose(&choice.uri));
         waiting.request.push_front(HeaderName::Route, route);
-        self.forward(now, waiting, &choice)
+        self.forward(now, waiting, &choice, None)
     }
 
     /// The S-CSCF of ours that minted a temporary GRUU: nobody else can read it.
     fn minted(&self, uri: &str) -> Option<Choice> {
-        let uri = Uri::parse(uri).and_then(Uri::sip).filter(is_temporary)?;
-        let place = |uri: &SipUri<'_>| (uri.host.to_ascii_lowercase(), uri.port.unwrap_or(5060));
-        let is_its = |scscf: &&Scscf| {
-            let name = Uri::parse(&scscf.uri).and_then(Uri::sip);
-            name.is_some_and(|name| place(&name) == place(&uri))
-        };
-        let scscf = self.config.scscfs.iter().find(is_its)?;
+        Uri::parse(uri).and_then(Uri::sip).filter(is_temporary)?;
+        let scscf = self.config.scscfs.iter().find(|scscf| is_same(&scscf.uri, uri))?;
         let why = "the Request-URI is a temporary GRUU of it".to_owned();
         Some(Choice { uri: scscf.uri.clone(), why })
     }

@@ -7,7 +7,7 @@ use sip::Message;
 use sip::header::{Credentials, HeaderName, NameAddr, delta_seconds};
 use sip::lex;
 
-use super::{Asked, Icscf, Waiting, select::select};
+use super::{Asked, Icscf, Waiting};
 use crate::cx::{Answer, private_identity};
 use crate::emergency::is_emergency_registration;
 use crate::proxy::{Refusal, Upstream};
@@ -22,32 +22,42 @@ impl Icscf {
         if self.draining {
             return Err(Refusal::new(503, "shutting down"));
         }
+        let authorization = if is_deregistration(&request) {
+            Authorization::DeRegistration
+        } else {
+            Authorization::Registration
+        };
+        let uar = self.uar(&request, authorization)?;
+        let id = self.cx.ask(now, &uar);
+        let asked = Asked::UserAuthorization;
+        self.waiting.insert(id, Waiting { upstream: upstream.clone(), request, asked });
+        Ok(())
+    }
+
+    /// What the HSS is asked about a REGISTER.
+    pub(super) fn uar(
+        &self,
+        request: &Message,
+        authorization: Authorization,
+    ) -> Result<Uar, Refusal> {
         let public_identity = request
             .get(HeaderName::To)
             .and_then(NameAddr::parse)
             .and_then(|to| to.parsed_uri())
             .map(|uri| uri.aor())
             .ok_or(Refusal::new(400, "To is no URI"))?;
-        let uar = Uar {
+        Ok(Uar {
             user_name: private_identity(
                 request.get(HeaderName::Authorization).and_then(Credentials::parse).as_ref(),
                 &public_identity,
                 &self.config.home_domain,
             ),
             public_identity,
-            visited_network: visited_network(&request, &self.config.home_domain).into_bytes(),
-            authorization: if is_deregistration(&request) {
-                Authorization::DeRegistration
-            } else {
-                Authorization::Registration
-            },
+            visited_network: visited_network(request, &self.config.home_domain).into_bytes(),
+            authorization,
             // TS 29.228 §6.3.51: neither barring nor roaming rules hold for an emergency.
-            flags: u32::from(is_emergency_registration(&request)),
-        };
-        let id = self.cx.ask(now, &uar);
-        let asked = Asked::UserAuthorization;
-        self.waiting.insert(id, Waiting { upstream: upstream.clone(), request, asked });
-        Ok(())
+            flags: u32::from(is_emergency_registration(request)),
+        })
     }
 
     pub(super) fn authorized(
@@ -64,10 +74,17 @@ impl Icscf {
             _ => "no User-Authorization",
         };
         let uaa = answer.body::<Uaa>().ok_or_else(|| answer.register_refusal(why))?;
-        let choice = select(&self.config.scscfs, uaa.server_name, uaa.capabilities.as_ref())
+        let serves = uaa.server_name.is_some();
+        let choice = self
+            .choose(now, uaa.server_name, uaa.capabilities.as_ref(), &[])
             .ok_or(Refusal::new(600, "no S-CSCF has the capabilities that the HSS asks for"))?;
-        waiting.request.set_uri(choice.uri.as_str());
-        self.forward(now, waiting, &choice)
+        // Who leaves needs no other S-CSCF.
+        if is_deregistration(&waiting.request) {
+            waiting.request.set_uri(choice.uri.as_str());
+            return self.forward(now, waiting, &choice, None);
+        }
+        let capabilities = (!serves).then_some(uaa.capabilities);
+        self.begin_registering(now, waiting, &choice, capabilities)
     }
 }
 

@@ -48,11 +48,11 @@ impl Scscf {
     /// RTR: the users whom it names and their contacts go, also those of Associated-Identities.
     fn terminate(&mut self, now: Instant, rtr: &Rtr) -> (Outcome, Rta) {
         let event = match rtr.reason.code {
-            ReasonCode::PermanentTermination => ContactEvent::Rejected,
-            // Another S-CSCF is, or will be, his: TS 24.229 §5.4.1.5, the phone is to register again.
-            ReasonCode::NewServerAssigned | ReasonCode::ServerChange | ReasonCode::RemoveScscf => {
-                ContactEvent::Deactivated
-            }
+            ReasonCode::PermanentTermination => Some(ContactEvent::Rejected),
+            // Another S-CSCF will be his: TS 24.229 §5.4.1.5, the phone is to register again.
+            ReasonCode::ServerChange | ReasonCode::RemoveScscf => Some(ContactEvent::Deactivated),
+            // Another S-CSCF is his, and his registration goes on: nobody is told.
+            ReasonCode::NewServerAssigned => None,
         };
         let aor = |impu: &String| sip::Uri::parse(impu).map(|uri| uri.aor());
         let named: Vec<String> = rtr.public_identities.iter().filter_map(aor).collect();
@@ -68,7 +68,10 @@ impl Scscf {
             let text = format!("{impi} by the HSS: {:?}, {why}", rtr.reason.code);
             self.log(Severity::Info, "scscf.network_initiated_deregistration", text);
             self.challenges.forget(impi);
-            self.unbind(now, impi, event);
+            match event {
+                Some(event) => self.unbind(now, impi, event),
+                None => self.forget_user(impi),
+            }
         }
         let outcome = if ended.is_empty() { UNKNOWN } else { SUCCESS };
         let others = ended.into_iter().filter(|impi| *impi != rtr.user_name);

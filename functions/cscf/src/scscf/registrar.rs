@@ -342,6 +342,15 @@ impl Scscf {
         }
     }
 
+    /// Another S-CSCF took the user over, TS 29.228 §6.1.3 (NEW_SERVER_ASSIGNED): what we know of him goes,
+    /// his registration does not.
+    pub(super) fn forget_user(&mut self, impi: &str) {
+        for watcher in self.watchers.of(impi) {
+            self.watchers.remove(&watcher);
+        }
+        self.outputs.extend(self.users.remove(impi).map(|(_, output)| output));
+    }
+
     /// Takes the user out and tells the watchers.
     fn take_out(&mut self, now: Instant, impi: &str, event: ContactEvent) -> Option<User> {
         let before = self.users.get(impi).map(|u| u.contacts.clone()).unwrap_or_default();

@@ -11,6 +11,7 @@
 //! | all identities of a set are barred: nobody may register it | RTR, PERMANENT_TERMINATION |
 //! | other identities, barring, criteria or charging functions | PPR with the whole set (§6.5.2.1) |
 //! | another password | PPR with the profile that it has: it may keep H(A1), and asks for the new one |
+//! | another S-CSCF took over (a SAR, not an operator) | RTR, NEW_SERVER_ASSIGNED, to the one before |
 //! | another key of a SIM | nothing: it counts from the next authentication |
 //!
 //! An S-CSCF that is not there is told when it connects again, as long as this process remembers.
@@ -25,7 +26,7 @@ use diameter::{ExperimentalCode, Message, Outcome, ResultCode};
 
 use super::{Command, Hss, Job, Step};
 use crate::records;
-use crate::registration::{Registration, charging, digest};
+use crate::registration::{Former, Registration, charging, digest};
 use crate::subscriber::Subscriber;
 use crate::user_data::user_data;
 
@@ -69,7 +70,7 @@ pub enum OperationKind {
 #[derive(Debug)]
 pub(super) enum Task {
     Operation(OperationKind),
-    /// An RTR that its S-CSCF did not get.
+    /// An RTR that its S-CSCF did not get, or that is for another than the one that serves the user.
     Again {
         host: String,
         rtr: Rtr,
@@ -113,6 +114,18 @@ impl Hss {
     /// Takes the order of an operator.
     pub(super) fn operate(&mut self, operation: Operation) {
         self.begin_task(operation.impi, Task::Operation(operation.kind));
+    }
+
+    /// Another S-CSCF has the user now: the one that had him is to forget him, TS 29.228 §6.1.3.
+    pub(super) fn relieve(&mut self, impi: String, former: Former) {
+        let Some(host) = former.diameter_host() else { return };
+        let rtr = Rtr {
+            user_name: impi.clone(),
+            associated_identities: Vec::new(),
+            public_identities: Vec::new(),
+            reason: DeregistrationReason { code: ReasonCode::NewServerAssigned, info: None },
+        };
+        self.begin_task(impi, Task::Again { host, rtr });
     }
 
     /// Begins a job; its number, unless too much is under way.
@@ -297,6 +310,12 @@ fn is_node_of(identity: &str, server: &str) -> bool {
         && identity[..end].strip_suffix('.').is_some_and(|node| !node.is_empty())
 }
 
+/// Whether the S-CSCF that serves the user has this Diameter identity, or one of its nodes has.
+fn is_served_at(registration: &Registration, host: &str) -> bool {
+    registration.diameter_host().is_some_and(|own| own.eq_ignore_ascii_case(host))
+        || registration.server_host().is_some_and(|server| is_node_of(host, &server))
+}
+
 enum Told {
     Yes,
     Unknown,
@@ -325,10 +344,17 @@ fn next(
     match core::mem::replace(task, Task::Done) {
         Task::Done => None,
         // Whoever registered since is not meant.
-        Task::Again { host, rtr } => (!registration.is_served()).then(|| {
+        Task::Again { host, rtr }
+            if registration.is_served()
+                && (rtr.reason.code != ReasonCode::NewServerAssigned
+                    || is_served_at(registration, &host)) =>
+        {
+            None
+        }
+        Task::Again { host, rtr } => {
             let what = What::Termination { rtr, sets: Vec::new() };
-            Push { host, server: None, what, attempts: 0 }
-        }),
+            Some(Push { host, server: None, what, attempts: 0 })
+        }
         Task::Operation(OperationKind::Removed { before }) => {
             let served = if registration.is_served() { registration } else { &before };
             // One identity stands for its set: TS 23.228 §5.2.1a.1.
