@@ -6,7 +6,7 @@
 //! says so keeps blocks, a bounded number of them, and gives them back at its end. All else goes to the
 //! system's allocator as ever.
 //!
-//! `unsafe` because an allocator hands out raw memory. What makes it sound: every block of at most [`MOST`]
+//! `unsafe` because an allocator hands out raw memory. What makes it sound: every block of at most `MOST`
 //! bytes is asked of the system with the size of its class, on every thread, so that any block of a
 //! class serves any request of it; a block on a list belongs to nobody else, and its first bytes hold
 //! the next one; lists belong to one thread.

@@ -1,6 +1,6 @@
 //! RESP2, the protocol of Redis and Valkey: <https://valkey.io/topics/protocol/>.
 //!
-//! A stream is cut into [`unit`]s, a line or a bulk string each, so that no reply has to be in memory as
+//! A stream is cut into [units](unit()), a line or a bulk string each, so that no reply has to be in memory as
 //! one piece before it is read; a [`Reader`] puts them together again. [`command`] writes what a client
 //! says, [`Value::encode`] what a server says.
 #![forbid(unsafe_code)]
