@@ -37,7 +37,9 @@ fn redis_cli_looks_into_the_store_and_changes_nothing() {
         assert_eq!(asked(&["ping"]).trim(), "PONG");
         let keys = asked(&["--scan", "--pattern", "hss.identity:*"]);
         assert_eq!(keys.lines().count(), 3, "{keys}");
-        assert_eq!(asked(&["dbsize"]).trim(), "4", "three identities of one subscriber");
+        let size = asked(&["dbsize"]);
+        assert_eq!(size.trim(), "5", "a subscriber, his three identities, the key of GRUUs");
+        assert_eq!(asked(&["get", "scscf.gruu:key"]).trim(), "*".repeat(32));
         let user = "hss.subscriber:001010000000001@ims.test";
         assert_eq!(asked(&["type", user]).trim(), "string");
         let record = asked(&["get", user]);
