@@ -104,6 +104,11 @@ impl Machine {
         self.keeps.contains(&table)
     }
 
+    /// Whether it keeps the records of anybody.
+    pub(crate) fn keeps_any(&self) -> bool {
+        !self.keeps.is_empty()
+    }
+
     /// It hears nothing but records until [`let_begin`](Machine::let_begin).
     pub(crate) fn hold(&mut self) {
         self.held.get_or_insert_default();

@@ -173,9 +173,11 @@ impl Shard {
         }
     }
 
-    /// The function that keeps the records of a table, if it is not the store.
+    /// The function that keeps the records of a table, if it is not the store; once that function is
+    /// gone, the store does.
     fn keeper(&self, table: Table) -> Option<FunctionId> {
-        let at = self.machines.iter().position(|machine| machine.keeps(table))?;
+        let keeps = |machine: &Machine| machine.is_running() && machine.keeps(table);
+        let at = self.machines.iter().position(keeps)?;
         Some(FunctionId(at as u16))
     }
 
@@ -529,6 +531,11 @@ impl Shard {
         }
         self.committing.retain(|(id, ..)| *id != function);
         outside.network.release(now, function, keep_listeners);
+        let keeps = |machine: &Machine| !machine.is_running() && machine.keeps_any();
+        if self.machines.get(usize::from(function.0)).is_some_and(keeps) {
+            // Whoever waits for records from it would wait for ever.
+            self.let_begin();
+        }
     }
 }
 

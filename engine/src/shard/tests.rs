@@ -265,3 +265,45 @@ fn a_function_is_built_anew_after_a_panic_but_not_for_ever() {
     assert_eq!(b.lock().unwrap().iter().filter(|heard| *heard == "ping").count(), 5);
     assert_eq!(a.lock().unwrap().last().unwrap(), "failed connection refused");
 }
+
+/// Keeps the records of [`T`], never hands any out, and panics when it is told anything.
+struct Keeper;
+
+impl Function for Keeper {
+    fn handle(&mut self, _: Instant, input: Input) {
+        assert!(!matches!(input, Input::Order(_)), "boom");
+    }
+    fn poll(&mut self) -> Option<Output> {
+        None
+    }
+    fn deadline(&self) -> Option<Deadline> {
+        None
+    }
+    fn keeps(&self) -> &'static [Table] {
+        &[T]
+    }
+}
+
+#[test]
+fn a_keeper_that_is_gone_leaves_its_records_to_the_store() {
+    let mut shard = Shard::new(Limits::default());
+    let heard = Ears::default();
+    let spec = |name: &str, tables, function: Box<dyn Function>| FunctionSpec {
+        name: name.into(),
+        hosts: vec![],
+        function,
+        listeners: vec![],
+        tables,
+    };
+    let toy = Toy { heard: heard.clone(), ..Toy::default() };
+    let owner = shard.add(spec("owner", &[T], Box::new(toy)));
+    let keeper = shard.add(spec("keeper", &[], Box::new(Keeper)));
+    let mut world = World::default();
+    world.run(&mut shard, NOW, true);
+    shard.input(owner, Input::Order(Order(Box::new(5u64))));
+    world.run(&mut shard, NOW, false);
+    assert!(heard.lock().unwrap().is_empty(), "it waits for its records");
+    shard.input(keeper, Input::Order(Order(Box::new("boom"))));
+    world.run(&mut shard, NOW, false);
+    assert_eq!(*heard.lock().unwrap(), ["loaded Ok(Some(b\"v\"))", "committed 5 Ok(())"]);
+}
