@@ -120,18 +120,23 @@ impl<'a> Params<'a> {
             if but.iter().any(|other| name.eq_ignore_ascii_case(other)) {
                 continue;
             }
-            out.push(';');
-            out.push_str(name);
-            if let Some(value) = value {
-                out.push('=');
-                out.push_str(value);
-            }
+            push_param(out, name, value);
         }
     }
 
     /// Whether the parameter is there.
     pub fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
+    }
+}
+
+/// Writes one parameter behind a semicolon.
+pub fn push_param(out: &mut String, name: &str, value: Option<&str>) {
+    out.push(';');
+    out.push_str(name);
+    if let Some(value) = value {
+        out.push('=');
+        out.push_str(value);
     }
 }
 

@@ -71,12 +71,7 @@ impl<'a> Via<'a> {
                 asks = true;
                 continue;
             }
-            out.push(';');
-            out.push_str(name);
-            if let Some(value) = value {
-                out.push('=');
-                out.push_str(value);
-            }
+            lex::push_param(&mut out, name, value);
         }
         if !asks && !says && literal(self.host) == Some(source.ip()) {
             return None;
