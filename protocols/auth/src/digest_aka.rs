@@ -3,8 +3,8 @@
 use base::redact::Secret;
 use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose};
+use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
-use sha2::digest::Digest;
 
 use crate::aka::{Autn, Auts, Rand};
 
@@ -59,14 +59,8 @@ pub fn akav2_password(res: &[u8], ik: &[u8; 16], ck: &[u8; 16]) -> Secret<String
 
 /// RFC 2104.
 fn hmac_md5(key: &[u8], text: &[u8]) -> [u8; 16] {
-    let mut block = [0u8; 64];
-    if key.len() > block.len() {
-        block[..16].copy_from_slice(&Md5::digest(key));
-    } else {
-        block[..key.len()].copy_from_slice(key);
-    }
-    let inner = Md5::new().chain_update(block.map(|b| b ^ 0x36)).chain_update(text).finalize();
-    Md5::new().chain_update(block.map(|b| b ^ 0x5c)).chain_update(inner).finalize().into()
+    let mac = Hmac::<Md5>::new_from_slice(key).expect("keys of any length are taken");
+    mac.chain_update(text).finalize().into_bytes().into()
 }
 
 #[cfg(test)]

@@ -1,38 +1,32 @@
-//! Tokens that only whoever has the key can read or make: authenticated encryption whose initialisation
-//! vector is the authenticator itself, as in RFC 5297, of HMAC-SHA-256 (RFC 2104) and AES-128 in counter
-//! mode.
+//! Tokens that only whoever has the key can read or make, by AES-SIV (RFC 5297), and fingerprints, by
+//! HMAC-SHA-256 (RFC 2104).
 //!
 //! The same bytes give the same token: whoever does not want that puts something into them that
 //! differs each time.
 
-use aes::Aes128;
-use aes::cipher::{BlockCipherEncrypt, KeyInit};
+use aes_siv::KeyInit;
+use aes_siv::siv::Aes128Siv;
 use base::redact::Secret;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, Mac};
 use sha2::Sha256;
-use sha2::digest::Digest;
 
-/// The bytes of an authenticator.
-const TAG: usize = 16;
+/// A token stands alone: nothing else is authenticated with it.
+const ALONE: [&[u8]; 0] = [];
 
 /// Seals and opens tokens.
 #[derive(Clone, Debug)]
 pub struct Seal {
-    authentication: Secret<[u8; 32]>,
-    encryption: Secret<[u8; 16]>,
+    tokens: Secret<[u8; 32]>,
+    fingerprints: Secret<[u8; 32]>,
 }
 
 impl Seal {
     /// A seal with this key.
     pub fn new(key: &Secret<[u8; 32]>) -> Seal {
-        let derived = hmac_sha256(key.reveal(), &[b"encryption"]);
-        let mut encryption = [0; 16];
-        encryption.copy_from_slice(&derived[..16]);
-        Seal {
-            authentication: Secret::new(hmac_sha256(key.reveal(), &[b"authentication"])),
-            encryption: Secret::new(encryption),
-        }
+        let derived = |label: &[u8]| Secret::new(hmac_sha256(key.reveal(), label));
+        Seal { tokens: derived(b"tokens"), fingerprints: derived(b"fingerprints") }
     }
 
     /// What nobody can compute without the key: a fingerprint of the parts, `purpose` first.
@@ -43,58 +37,29 @@ impl Seal {
             bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
             bytes.extend_from_slice(part);
         }
-        hmac_sha256(self.authentication.reveal(), &[b"fingerprint", &bytes])
+        hmac_sha256(self.fingerprints.reveal(), &bytes)
     }
 
     /// The bytes as a token of letters, digits, `-` and `_`.
     pub fn close(&self, plain: &[u8]) -> String {
-        let tag = self.tag(plain);
-        let mut sealed = tag.to_vec();
-        sealed.extend_from_slice(plain);
-        self.count(&tag, &mut sealed[TAG..]);
-        URL_SAFE_NO_PAD.encode(sealed)
+        let sealed = self.cipher().encrypt(ALONE, plain);
+        URL_SAFE_NO_PAD.encode(sealed.expect("at most 126 parts are authenticated with a token"))
     }
 
     /// The bytes in a token; `None` if it was not sealed with this key.
     pub fn open(&self, token: &str) -> Option<Vec<u8>> {
         let sealed = URL_SAFE_NO_PAD.decode(token).ok()?;
-        let (tag, rest) = sealed.split_first_chunk::<TAG>()?;
-        let mut plain = rest.to_vec();
-        self.count(tag, &mut plain);
-        crate::equal(tag, &self.tag(&plain)).then_some(plain)
+        self.cipher().decrypt(ALONE, &sealed).ok()
     }
 
-    fn tag(&self, plain: &[u8]) -> [u8; TAG] {
-        let mut tag = [0; TAG];
-        let whole = hmac_sha256(self.authentication.reveal(), &[b"token", plain]);
-        tag.copy_from_slice(&whole[..TAG]);
-        tag
-    }
-
-    /// Counter mode: both directions are the same.
-    fn count(&self, start: &[u8; TAG], text: &mut [u8]) {
-        let cipher = Aes128::new(self.encryption.reveal().into());
-        let mut counter = u128::from_be_bytes(*start);
-        for chunk in text.chunks_mut(16) {
-            let mut block = counter.to_be_bytes().into();
-            cipher.encrypt_block(&mut block);
-            chunk.iter_mut().zip(block).for_each(|(byte, mask)| *byte ^= mask);
-            counter = counter.wrapping_add(1);
-        }
+    fn cipher(&self) -> Aes128Siv {
+        Aes128Siv::new(self.tokens.reveal().into())
     }
 }
 
-/// HMAC-SHA-256 over the concatenated parts, RFC 2104; the key is not longer than a block.
-fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    let pad = |with: u8| {
-        let mut block = [with; 64];
-        block.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);
-        block
-    };
-    let mut inner = Sha256::new_with_prefix(pad(0x36));
-    parts.iter().for_each(|part| inner.update(part));
-    let outer = Sha256::new_with_prefix(pad(0x5c)).chain_update(inner.finalize());
-    outer.finalize().into()
+fn hmac_sha256(key: &[u8], text: &[u8]) -> [u8; 32] {
+    let mac = Hmac::<Sha256>::new_from_slice(key).expect("keys of any length are taken");
+    mac.chain_update(text).finalize().into_bytes().into()
 }
 
 #[cfg(test)]
@@ -123,8 +88,24 @@ mod tests {
                 "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
             ),
         ] {
-            assert_eq!(hex::encode(&hmac_sha256(key, &[data.as_bytes()])), mac);
+            assert_eq!(hex::encode(&hmac_sha256(key, data.as_bytes())), mac);
         }
+    }
+
+    /// RFC 5297 appendix A.1.
+    #[test]
+    fn the_vector_of_rfc_5297_holds() {
+        let key = "fffefdfcfbfaf9f8f7f6f5f4f3f2f1f0f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff";
+        let header = "101112131415161718191a1b1c1d1e1f2021222324252627";
+        let (plain, sealed) = (
+            "112233445566778899aabbccddee",
+            "85632d07c6e8f37f950acd320a2ecc9340c02b9690c4dc04daef7f6afe5c",
+        );
+        let tokens = Secret::new(hex::decode_array(key).unwrap());
+        let mut cipher = Seal { tokens, ..seal(1) }.cipher();
+        let header = [hex::decode(header).unwrap()];
+        let ours = cipher.encrypt(&header, &hex::decode(plain).unwrap()).unwrap();
+        assert_eq!(hex::encode(&ours), sealed);
     }
 
     #[test]
