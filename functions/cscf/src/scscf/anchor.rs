@@ -24,7 +24,7 @@ const MAX_LATE: usize = 100_000;
 
 /// What to do with a message once its SDP is rewritten.
 #[derive(Debug)]
-pub(super) enum Then {
+pub(super) enum Held {
     /// Forward copies of a request.
     Forward {
         upstream: Upstream,
@@ -40,7 +40,7 @@ pub(super) enum Then {
     Nothing,
 }
 
-impl Then {
+impl Held {
     pub(super) fn replace_sdp(&mut self, sdp: &[u8]) {
         let body = base::Bytes::copy_from_slice(sdp);
         let put = |message: &mut Message| {
@@ -50,10 +50,10 @@ impl Then {
             }
         };
         match self {
-            Then::Forward { copies, .. } => copies.iter_mut().for_each(|(copy, _)| put(copy)),
-            Then::Pass { response, .. } => put(response),
-            Then::Ack { ack, .. } => put(ack),
-            Then::Nothing => {}
+            Held::Forward { copies, .. } => copies.iter_mut().for_each(|(copy, _)| put(copy)),
+            Held::Pass { response, .. } => put(response),
+            Held::Ack { ack, .. } => put(ack),
+            Held::Nothing => {}
         }
     }
 }
@@ -61,7 +61,7 @@ impl Then {
 /// A message that may go on: with new SDP, as it is, or as it is because the relay failed.
 #[derive(Debug)]
 pub(super) struct Done {
-    pub(super) then: Then,
+    pub(super) then: Held,
     pub(super) result: Result<Option<Vec<u8>>, String>,
 }
 
@@ -104,7 +104,7 @@ pub(super) struct Anchor {
     active: bool,
     /// What the client's first number comes from.
     seed: u64,
-    waiting: BTreeMap<RequestId, Then>,
+    waiting: BTreeMap<RequestId, Held>,
     done: VecDeque<Done>,
     /// Calls with an offer in a response, and the tag of who made it.
     late: BTreeMap<String, String>,
@@ -147,7 +147,7 @@ impl Anchor {
         self.client.is_some()
     }
 
-    pub(super) fn ask(&mut self, now: Instant, step: Step, then: Then) {
+    pub(super) fn ask(&mut self, now: Instant, step: Step, then: Held) {
         match &mut self.client {
             Some(client) => {
                 let id = client.request(now, &step.0);
@@ -162,7 +162,7 @@ impl Anchor {
         self.late.remove(call_id);
         if let Some(client) = &mut self.client {
             let id = client.request(now, &Request::about(Command::Delete, call_id, from_tag));
-            self.waiting.insert(id, Then::Nothing);
+            self.waiting.insert(id, Held::Nothing);
         }
     }
 
@@ -190,11 +190,11 @@ impl Anchor {
     /// The INVITE was cancelled before the relay answered: it must not be forwarded any more.
     pub(super) fn cancel(&mut self, cancelled: ServerId) -> Option<Upstream> {
         let found = self.waiting.iter_mut().find(|(_, then)| {
-            matches!(then, Then::Forward { upstream, context: None, .. } if upstream.server() == cancelled)
+            matches!(then, Held::Forward { upstream, context: None, .. } if upstream.server() == cancelled)
         });
         let (_, then) = found?;
-        match std::mem::replace(then, Then::Nothing) {
-            Then::Forward { upstream, .. } => Some(upstream),
+        match std::mem::replace(then, Held::Nothing) {
+            Held::Forward { upstream, .. } => Some(upstream),
             _ => None,
         }
     }

@@ -5,7 +5,7 @@ use base::Instant;
 use sip::header::{HeaderName, NameAddr};
 use sip::{Hop, Message, Method};
 
-use super::anchor::{Step, Then as Job};
+use super::anchor::{Held, Step};
 use super::application_server::{Asked, OriginalDialog};
 use super::{Scscf, aor_of};
 use crate::proxy::{self, ContextId, OwnRoute, Refusal, Upstream, in_dialog};
@@ -150,7 +150,7 @@ impl Scscf {
             has_sdp(m)
                 .then(|| Step::offer(&leg.call_id, &leg.from_tag, tag(m, HeaderName::To), m.body()))
         });
-        let then = Job::Forward { upstream, copies, leg, context };
+        let then = Held::Forward { upstream, copies, leg, context };
         match step {
             Some(step) => self.anchor.ask(now, step, then),
             None => self.carry_out(now, then),
@@ -221,7 +221,7 @@ impl Scscf {
             let step = Step::late_answer(&leg.call_id, &request);
             let leg = Leg { carried_offer: false, ..leg };
             let copies = vec![(request, hop)];
-            let then = Job::Forward { upstream: upstream.clone(), copies, leg, context: None };
+            let then = Held::Forward { upstream: upstream.clone(), copies, leg, context: None };
             self.anchor.ask(now, step, then);
             return Ok(());
         }
@@ -237,7 +237,7 @@ impl Scscf {
         let call_id = ack.get(HeaderName::CallId).unwrap_or("");
         self.anchor.confirmed(call_id);
         let step = (anchored && has_sdp(&ack)).then(|| Step::late_answer(call_id, &ack));
-        let then = Job::Ack { ack, hop };
+        let then = Held::Ack { ack, hop };
         match step {
             Some(step) => self.anchor.ask(now, step, then),
             None => self.carry_out(now, then),
@@ -283,7 +283,7 @@ impl Scscf {
         if offered {
             self.anchor.offered(&leg.call_id, to_tag.unwrap_or(""));
         }
-        let then = Job::Pass { context, response };
+        let then = Held::Pass { context, response };
         match step {
             Some(step) => self.anchor.ask(now, step, then),
             None => self.carry_out(now, then),
@@ -318,9 +318,9 @@ impl Scscf {
         self.carry_out(now, then);
     }
 
-    fn carry_out(&mut self, now: Instant, then: Job) {
+    fn carry_out(&mut self, now: Instant, then: Held) {
         match then {
-            Job::Forward { upstream, mut copies, mut leg, context } => {
+            Held::Forward { upstream, mut copies, mut leg, context } => {
                 if matches!(leg.then, Then::NextCopy) {
                     leg.then = Then::Copies(copies.split_off(1.min(copies.len())));
                 }
@@ -336,9 +336,9 @@ impl Scscf {
                     }
                 }
             }
-            Job::Pass { context, response } => self.proxy.pass(now, context, response),
-            Job::Ack { ack, hop } => self.proxy.stack.send_ack(now, ack, hop),
-            Job::Nothing => {}
+            Held::Pass { context, response } => self.proxy.pass(now, context, response),
+            Held::Ack { ack, hop } => self.proxy.stack.send_ack(now, ack, hop),
+            Held::Nothing => {}
         }
     }
 }
