@@ -9,6 +9,7 @@
 pub mod census;
 pub mod dialling;
 pub mod flow;
+pub mod fnv;
 pub mod identity;
 pub mod log;
 pub mod machine;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use base::Instant;
+use base::{Instant, fnv};
 
 use crate::shard::{Crossing, Direction};
 
@@ -16,7 +16,7 @@ pub struct Trace {
 
 impl Default for Trace {
     fn default() -> Trace {
-        Trace { text: String::new(), keep: true, hash: FNV_OFFSET }
+        Trace { text: String::new(), keep: true, hash: fnv::EMPTY }
     }
 }
 
@@ -39,7 +39,7 @@ impl Trace {
     pub(crate) fn line(&mut self, now: Instant, text: std::fmt::Arguments<'_>) {
         let start = self.text.len();
         writeln!(self.text, "{now:?} {text}").expect("a String takes all text");
-        self.hash = fnv(self.hash, &self.text.as_bytes()[start..]);
+        self.hash = fnv::extend(self.hash, self.text[start..].bytes());
         if !self.keep {
             self.text.clear();
         }
@@ -60,16 +60,9 @@ pub(crate) fn crossing(host: &str, c: &Crossing<'_>) -> String {
         c.transport,
         c.service,
         c.bytes.len(),
-        fnv(FNV_OFFSET, c.bytes),
+        fnv::fnv1a(c.bytes.iter().copied()),
         first_line(c.bytes)
     )
-}
-
-const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-
-/// FNV-1a.
-fn fnv(start: u64, bytes: &[u8]) -> u64 {
-    bytes.iter().fold(start, |hash, b| (hash ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// The first line, as far as it is text.

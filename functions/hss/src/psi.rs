@@ -3,6 +3,7 @@
 
 use std::str::FromStr;
 
+use base::fnv::fnv1a;
 use base::wildcard::Wildcard;
 use diameter::cx::{self, Assignment, Lia, Saa, Sar, ServerCapabilities};
 use diameter::{ExperimentalCode, Outcome, ResultCode, Writer};
@@ -124,10 +125,7 @@ impl Psi {
 
     /// A private service identity, TS 23.228 §4.3.5: it follows from the public one.
     fn private_identity(&self) -> String {
-        let hash = self.identity.as_str().bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        format!("{hash:016x}@psi.invalid")
+        format!("{:016x}@psi.invalid", fnv1a(self.identity.as_str().bytes()))
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use base::fnv::fnv1a;
 use diameter::cx::{
     self, Assignment, Authorization, ChargingInformation, Lia, Lir, Saa, Sar, ServerCapabilities,
     Uaa, Uar,
@@ -446,10 +447,7 @@ pub(crate) fn digest(subscriber: &Subscriber, document: &str) -> u64 {
     let hashes = hashes.into_iter().flatten().flat_map(Hashes::iter);
     let hashes = hashes.flat_map(|hash| hash.reveal().bytes());
     let told = document.bytes().chain(charging.iter().flat_map(|text| text.bytes()));
-    let bytes = told.chain(hashes);
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    fnv1a(told.chain(hashes))
 }
 
 /// Whether the SAR names as many identities as its type allows, TS 29.228 §6.1.2.1.

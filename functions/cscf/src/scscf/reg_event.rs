@@ -2,6 +2,7 @@
 //! every change.
 
 use base::Instant;
+use base::fnv::fnv1a;
 use base::time::Duration;
 use sip::header::{HeaderName, NameAddr, delta_seconds};
 use sip::reginfo::{
@@ -288,8 +289,5 @@ fn document(
 
 /// The id of a contact or an identity: the same in every document.
 fn name(kind: char, uri: &str) -> String {
-    let hash = uri.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    format!("{kind}{hash:x}")
+    format!("{kind}{:x}", fnv1a(uri.bytes()))
 }
