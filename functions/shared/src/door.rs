@@ -15,6 +15,7 @@ use base::redact::Secret;
 use base::store::{LoadId, StoreError, Table};
 use base::{Bytes, Deadline, Flow, FlowId, Instant, Output};
 use resp::{Reader, Value};
+use subtle::ConstantTimeEq;
 use walk::{Purpose, Walk};
 
 /// Words and bytes of one command.
@@ -134,7 +135,7 @@ impl Door {
         Some(match (name, words) {
             ("AUTH", [.., said]) => match &self.config.password {
                 None => error("ERR there is no password: AUTH is not needed"),
-                Some(password) if same(password.reveal().as_bytes(), said) => {
+                Some(password) if bool::from(password.reveal().as_bytes().ct_eq(said)) => {
                     client.admitted = true;
                     ok()
                 }
@@ -328,11 +329,6 @@ impl Door {
             self.outputs.push_back(Output::Close { flow: client.flow });
         }
     }
-}
-
-/// Whether two are the same, however long it takes to see that they are not.
-fn same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b)) == 0
 }
 
 fn ok() -> Value {

@@ -213,7 +213,7 @@ impl Shared {
         if flow.id == link.commands.flow.id {
             match link.commands.received(unit) {
                 Ok(Some((asked, what, value))) => {
-                    self.is_slow(now, asked);
+                    self.answered_after(now, asked);
                     self.answered(now, what, value);
                 }
                 Ok(None) => {}
@@ -337,11 +337,16 @@ impl Shared {
         if !ready || self.full.is_some() {
             return;
         }
-        while let Some(write) = self.records.send(WINDOW) {
-            let (table, key) = &write.id;
-            let command = self.keys.write(*table, key, write.epoch, write.value.as_ref());
-            self.ask(now, command, Asked::Write(write.id, write.attempt));
-        }
+        while self.write_one(now, WINDOW) {}
+    }
+
+    /// Writes the next record, unless so many are on their way; whether there was one.
+    fn write_one(&mut self, now: Instant, window: usize) -> bool {
+        let Some(write) = self.records.send(window) else { return false };
+        let (table, key) = &write.id;
+        let command = self.keys.write(*table, key, write.epoch, write.value.as_ref());
+        self.ask(now, command, Asked::Write(write.id, write.attempt));
+        true
     }
 
     fn followed(&mut self, now: Instant, what: &Followed, value: &Value) {
@@ -416,7 +421,8 @@ impl Shared {
         }
     }
 
-    fn is_slow(&mut self, now: Instant, asked: Instant) {
+    /// Tells an operator, once, that the server is slow.
+    fn answered_after(&mut self, now: Instant, asked: Instant) {
         let took = now.since(asked);
         let slow = took > SLOW;
         if slow && !self.told.slow {
@@ -450,11 +456,7 @@ impl Shared {
         if self.full.is_some_and(|until| until <= now) {
             // Still told: only a write that succeeds ends it.
             self.full = Some(now + FULL);
-            if let Some(write) = self.records.send(1) {
-                let (table, key) = &write.id;
-                let command = self.keys.write(*table, key, write.epoch, write.value.as_ref());
-                self.ask(now, command, Asked::Write(write.id, write.attempt));
-            }
+            self.write_one(now, 1);
         }
     }
 
