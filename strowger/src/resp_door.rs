@@ -10,7 +10,7 @@ use engine::{FunctionSpec, Listener};
 use shared::{Door, DoorConfig};
 
 use crate::archive::TABLES;
-use crate::shared::{PasswordError, read_password};
+use crate::password::{self, PasswordError};
 
 /// What the configuration says of the door.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -38,7 +38,7 @@ pub fn function(plan: &RespPlan) -> Result<Option<FunctionSpec>, PasswordError> 
     if plan.listen.is_empty() {
         return Ok(None);
     }
-    let password = read_password("resp", plan.password.as_deref())?;
+    let password = password::read("resp", plan.password.as_deref())?;
     Ok(Some(spec(plan, password)))
 }
 

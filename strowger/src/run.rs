@@ -23,13 +23,14 @@ use crate::framing::framings;
 use crate::log::Log;
 use crate::observe::counts::Counting;
 use crate::observe::{Counts, Observe, ShowError, Shown, Sources, Survey};
+use crate::password::PasswordError;
 use crate::plan::{Plan, Role};
 use crate::provision::{Provisioner, Started};
 use crate::recorder::{LIMITS, Recorder};
 use crate::relay::RtpForward;
 use crate::reload::{Reload, Reloadable};
 use crate::resp_door;
-use crate::shared::{self, PasswordError};
+use crate::shared;
 use crate::state::State;
 use crate::tls;
 

@@ -1,7 +1,7 @@
 //! What several nodes share: which tables, and the function that keeps them on a Valkey or Redis server.
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use base::machine::Name;
 use base::redact::Secret;
@@ -10,6 +10,7 @@ use base::{Random, Service, Transport};
 use engine::FunctionSpec;
 use shared::{Shared, SharedConfig};
 
+use crate::password::{self, PasswordError};
 use crate::plan::{Plan, Role};
 
 /// The name of the function that keeps what is shared.
@@ -28,39 +29,13 @@ pub struct SharedPlan {
     pub floating: Vec<IpAddr>,
 }
 
-/// Why there is no password.
-#[derive(Debug, thiserror::Error)]
-#[error("[{section}] password: {} cannot be read: {error}", .path.display())]
-pub struct PasswordError {
-    section: &'static str,
-    path: PathBuf,
-    error: std::io::Error,
-}
-
-/// The password in a file that a section names, without the line's end.
-///
-/// # Errors
-/// If the file cannot be read.
-pub(crate) fn read_password(
-    section: &'static str,
-    path: Option<&Path>,
-) -> Result<Option<Secret<String>>, PasswordError> {
-    let Some(path) = path else { return Ok(None) };
-    let text = std::fs::read_to_string(path).map_err(|error| PasswordError {
-        section,
-        path: path.to_owned(),
-        error,
-    })?;
-    Ok(Some(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned())))
-}
-
 impl SharedPlan {
     /// The servers' password.
     ///
     /// # Errors
     /// If its file cannot be read.
     pub fn password(&self) -> Result<Option<Secret<String>>, PasswordError> {
-        read_password("shared", self.password.as_deref())
+        password::read("shared", self.password.as_deref())
     }
 }
 
