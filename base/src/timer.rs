@@ -1,11 +1,10 @@
 //! The timer table: one enum of timers for each machine, and one place that knows which is next; and
 //! the table of what runs out, one entry for each key.
 
-use std::borrow::Borrow;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 /// Deadlines of many keys, soonest first.
 ///
@@ -52,6 +51,13 @@ impl<K: Ord> Timers<K> {
         self.heap.pop();
     }
 
+    /// Drops the keys that nobody waits for, if they must be most of all: no more than `most` are waited for.
+    pub fn tidy(&mut self, most: usize, is_armed: impl Fn(Instant, &K) -> bool) {
+        if self.heap.len() > 2 * most + 64 {
+            self.heap.retain(|Reverse((at, key))| is_armed(*at, key));
+        }
+    }
+
     /// Armed keys, stale ones included.
     pub fn len(&self) -> usize {
         self.heap.len()
@@ -60,6 +66,62 @@ impl<K: Ord> Timers<K> {
     /// Whether nothing is armed.
     pub fn is_empty(&self) -> bool {
         self.heap.is_empty()
+    }
+}
+
+/// What comes after one of few delays, and is never taken back: a queue for each delay. For what only tidies
+/// up, of which there is far more than of all else.
+#[derive(Debug)]
+pub struct Delays<K> {
+    queues: Vec<(Duration, VecDeque<(Instant, K)>)>,
+}
+
+impl<K> Default for Delays<K> {
+    fn default() -> Self {
+        Delays { queues: Vec::new() }
+    }
+}
+
+impl<K> Delays<K> {
+    /// `key` is due `delay` from now, or [a little later](coarse).
+    pub fn after(&mut self, now: Instant, delay: Duration, key: K) {
+        let entry = (coarse(now + delay), key);
+        match self.queues.iter_mut().find(|(of, _)| *of == delay) {
+            Some((_, queue)) => queue.push_back(entry),
+            None => self.queues.push((delay, VecDeque::from([entry]))),
+        }
+    }
+
+    /// The next key that is due at `now`.
+    pub fn due(&mut self, now: Instant) -> Option<(Instant, K)> {
+        if self.next()? <= now { self.pop() } else { None }
+    }
+
+    /// Takes the next key, due or not.
+    pub fn pop(&mut self) -> Option<(Instant, K)> {
+        let at = |queue: &VecDeque<(Instant, K)>| queue.front().map(|front| front.0);
+        let waiting = self.queues.iter_mut().filter(|(_, queue)| !queue.is_empty());
+        let (_, queue) = waiting.min_by_key(|(_, queue)| at(queue))?;
+        let next = queue.pop_front();
+        if queue.is_empty() {
+            queue.shrink_to(64);
+        }
+        next
+    }
+
+    /// When the next key is due.
+    pub fn next(&self) -> Option<Instant> {
+        self.queues.iter().filter_map(|(_, queue)| Some(queue.front()?.0)).min()
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.queues.iter().map(|(_, queue)| queue.len()).sum()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.queues.iter().all(|(_, queue)| queue.is_empty())
     }
 }
 
@@ -107,14 +169,10 @@ impl<K: Ord + Clone> Expiries<K> {
 
     /// The same for what is refreshed all the time: a key that is to run out later keeps its place in the
     /// order until that comes, so that this costs one look-up.
-    pub fn refresh<Q>(&mut self, at: Instant, key: &Q)
-    where
-        K: Borrow<Q>,
-        Q: Ord + ToOwned<Owned = K> + ?Sized,
-    {
+    pub fn refresh(&mut self, at: Instant, key: &K) {
         match self.at.get_mut(key) {
             Some(expiry) if expiry.place <= at => expiry.at = at,
-            _ => self.set(at, key.to_owned()),
+            _ => self.set(at, key.clone()),
         }
     }
 
@@ -152,7 +210,6 @@ impl<K: Ord + Clone> Expiries<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Duration;
 
     #[test]
     fn soonest_first_and_not_early() {
@@ -166,6 +223,34 @@ mod tests {
         assert_eq!(timers.due(later).map(|(_, k)| k), Some("A"));
         assert_eq!(timers.due(later).map(|(_, k)| k), Some("B"));
         assert_eq!(timers.due(later), None);
+    }
+
+    #[test]
+    fn what_nobody_waits_for_goes_once_it_is_most() {
+        let at = |seconds: u64| Instant::from_unix_micros(seconds * 1_000_000);
+        let mut timers = Timers::default();
+        for key in 0..1000 {
+            timers.arm(at(key), key);
+            timers.tidy(10, |_, key| key % 100 == 0);
+        }
+        assert!(timers.len() <= 84);
+        let mut left = std::iter::from_fn(|| timers.due(at(2000)));
+        assert_eq!(left.by_ref().take(9).filter(|(_, key)| key % 100 == 0).count(), 9);
+    }
+
+    #[test]
+    fn each_delay_has_its_queue() {
+        let start = Instant::from_unix_micros(1_000_000);
+        let later = |seconds| start + Duration::from_secs(seconds);
+        let mut delays = Delays::default();
+        delays.after(start, Duration::from_secs(32), "L");
+        delays.after(start, Duration::from_secs(5), "K");
+        delays.after(later(1), Duration::from_secs(5), "I");
+        assert_eq!(delays.next(), Some(later(5)));
+        assert_eq!((delays.due(later(4)), delays.due(later(5))), (None, Some((later(5), "K"))));
+        assert_eq!((delays.due(later(5)), delays.len()), (None, 2));
+        assert_eq!(delays.due(later(40)), Some((later(6), "I")));
+        assert_eq!((delays.pop(), delays.next()), (Some((later(32), "L")), None));
     }
 
     #[test]
@@ -189,16 +274,16 @@ mod tests {
     fn a_refreshed_key_runs_out_at_its_last_time() {
         let at = |seconds: u64| Instant::from_unix_micros(seconds * 1_000_000);
         let mut expiries = Expiries::default();
-        expiries.refresh::<&str>(at(2), &"a");
+        expiries.refresh(at(2), &"a");
         expiries.set(at(5), "b");
-        expiries.refresh::<&str>(at(7), &"a");
-        expiries.refresh::<&str>(at(6), &"a");
+        expiries.refresh(at(7), &"a");
+        expiries.refresh(at(6), &"a");
         assert_eq!((expiries.next(), expiries.due(at(4))), (Some(at(2)), None));
         assert_eq!((expiries.next(), expiries.due(at(5))), (Some(at(5)), Some("b")));
-        expiries.refresh::<&str>(at(3), &"a");
+        expiries.refresh(at(3), &"a");
         assert_eq!((expiries.next(), expiries.due(at(3))), (Some(at(3)), Some("a")));
-        expiries.refresh::<&str>(at(9), &"c");
-        expiries.refresh::<&str>(at(10), &"c");
+        expiries.refresh(at(9), &"c");
+        expiries.refresh(at(10), &"c");
         expiries.remove(&"c");
         assert_eq!((expiries.due(at(99)), expiries.next()), (None, None));
     }

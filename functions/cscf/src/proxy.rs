@@ -13,7 +13,7 @@ use std::sync::Arc;
 use base::machine::Input;
 use base::slots::{Slot, Slots};
 use base::time::Duration;
-use base::timer::{Timers, coarse};
+use base::timer::{Delays, Timers};
 use base::{Deadline, Event as LogEvent, Flow, Instant, Output, Random};
 use sip::header::{CSeq, HeaderName, NameAddr, delta_seconds};
 use sip::{ClientId, Hop, Message, Method, ServerId, Stack, StackConfig};
@@ -24,6 +24,9 @@ use context::{Branch, Context, Spare};
 
 /// Timer C: longer than three minutes, RFC 3261 §16.6 step 11.
 const TIMER_C: Duration = Duration::from_secs(190);
+
+/// How long further 2xx, from forks or repeated, have to find their way: 64*T1.
+const FURTHER: Duration = Duration::from_secs(32);
 
 /// Where the answer to a request goes: its server transaction, and what every response repeats of it.
 #[derive(Clone, Debug)]
@@ -169,12 +172,6 @@ pub enum Event {
     },
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum TimerKey {
-    C(Slot),
-    Forget(Slot),
-}
-
 /// Where a request goes by its own routes: the first Route, else the Request-URI.
 pub fn onward(request: &Message) -> Option<Hop> {
     let route = request.list(HeaderName::Route).next().and_then(sip::header::NameAddr::parse);
@@ -189,7 +186,10 @@ pub struct Proxy<T> {
     contexts: Slots<Context<T>>,
     by_server: HashMap<ServerId, Slot, foldhash::quality::FixedState>,
     by_client: HashMap<ClientId, Slot, foldhash::quality::FixedState>,
-    timers: Timers<TimerKey>,
+    /// Timers C.
+    timers: Timers<Slot>,
+    /// INVITEs that were answered with a 2xx.
+    answered: Delays<Slot>,
     events: VecDeque<Event>,
     /// The INVITE that the CSCF looks at now.
     trying: Option<Upstream>,
@@ -208,6 +208,7 @@ impl<T> Proxy<T> {
             by_server: HashMap::with_hasher(hasher()),
             by_client: HashMap::with_hasher(hasher()),
             timers: Timers::default(),
+            answered: Delays::default(),
             events: VecDeque::new(),
             trying: None,
             limits: Limits::new(LimitsConfig::default()),
@@ -233,7 +234,7 @@ impl<T> Proxy<T> {
         self.by_server.insert(server, slot);
         if invite {
             let at = now + TIMER_C;
-            self.timers.arm(at, TimerKey::C(slot));
+            self.timers.arm(at, slot);
             if let Some(context) = self.contexts.get_mut(slot) {
                 context.timer_c = Some(at);
             }
@@ -242,7 +243,7 @@ impl<T> Proxy<T> {
     }
 
     fn send_copies(&mut self, now: Instant, slot: Slot, copies: Vec<(Message, Hop)>) {
-        let upstream = self.contexts.get(slot).and_then(|context| context.upstream.as_ref());
+        let upstream = self.contexts.get(slot).and_then(|context| context.upstream.as_deref());
         let Some(Upstream { mark, breadth, ways, .. }) = upstream else { return };
         let (mark, breadth, count) = (*mark, *breadth, copies.len() as u32);
         let ways = ways.clone();
@@ -253,6 +254,7 @@ impl<T> Proxy<T> {
             let spare = (!ways.is_empty()).then(|| place_of(&copy));
             let spare = spare.and_then(|place| ways.iter().find(|(of, _)| *of == place));
             let spare = spare.map(|(_, ways)| Spare { request: copy.clone(), ways: ways.clone() });
+            let spare = spare.map(Box::new);
             checks::meet_strict_router(&mut copy);
             let client = self.stack.forward(now, copy, hop, mark);
             self.by_client.insert(client, slot);
@@ -318,7 +320,7 @@ impl<T> Proxy<T> {
         let Some(record) = self.contexts.get_mut(context.0) else { return };
         for branch in record.branches.iter_mut().filter(|branch| branch.last.is_none()) {
             self.by_client.remove(&branch.client);
-            branch.last = Some(Some((response.clone(), None)));
+            branch.last = Some(Some(Box::new((response.clone(), None))));
         }
         self.settle_failure(context);
     }
@@ -357,9 +359,7 @@ impl<T> Proxy<T> {
         record.upstream = None;
         record.timer_c = None;
         if invite && status < 300 {
-            // Further 2xx, from forks or repeated, still have to find their way for 64*T1.
-            let at = coarse(now + Duration::from_secs(32));
-            self.timers.arm(at, TimerKey::Forget(context.0));
+            self.answered.after(now, FURTHER, context.0);
         } else {
             self.forget(context.0);
         }
@@ -442,11 +442,11 @@ impl<T> Proxy<T> {
     /// Fires what is due.
     fn timeout(&mut self, now: Instant) {
         self.stack.timeout(now);
-        while let Some((at, key)) = self.timers.due(now) {
-            match key {
-                TimerKey::C(slot) => self.timer_c(now, at, slot),
-                TimerKey::Forget(slot) => self.forget(slot),
-            }
+        while let Some((at, slot)) = self.timers.due(now) {
+            self.timer_c(now, at, slot);
+        }
+        while let Some((_, slot)) = self.answered.due(now) {
+            self.forget(slot);
         }
     }
 
@@ -472,24 +472,21 @@ impl<T> Proxy<T> {
         let said = || self.limits.poll_event().map(Output::Log);
         let output = self.stack.poll_output().or_else(said);
         if output.is_none() {
-            while self.timers.peek().is_some_and(|(at, key)| !self.is_armed(at, *key)) {
+            let contexts = &self.contexts;
+            let waited_for =
+                |at, slot: &Slot| contexts.get(*slot).is_some_and(|c| c.timer_c == Some(at));
+            while self.timers.peek().is_some_and(|(at, slot)| !waited_for(at, slot)) {
                 self.timers.pop();
             }
+            self.timers.tidy(contexts.len() - self.answered.len().min(contexts.len()), waited_for);
         }
         output
     }
 
-    /// Whether anybody still waits for a timer.
-    fn is_armed(&self, at: Instant, key: TimerKey) -> bool {
-        match key {
-            TimerKey::C(slot) => self.contexts.get(slot).is_some_and(|c| c.timer_c == Some(at)),
-            TimerKey::Forget(slot) => self.contexts.get(slot).is_some(),
-        }
-    }
-
     /// When a timer is due.
     pub fn deadline(&self) -> Option<Deadline> {
-        let own = self.timers.next().map(|at| Deadline { at, reason: "sip Timer C" });
+        let next = [self.timers.next(), self.answered.next()].into_iter().flatten().min();
+        let own = next.map(|at| Deadline { at, reason: "sip Timer C" });
         Deadline::earliest(self.stack.deadline(), own)
     }
 
@@ -594,7 +591,7 @@ impl<T> Proxy<T> {
                 if context.invite {
                     let at = now + TIMER_C;
                     context.timer_c = Some(at);
-                    self.timers.arm(at, TimerKey::C(slot));
+                    self.timers.arm(at, slot);
                 }
                 self.events.push_back(Event::Response { context: id, response, flow });
             }

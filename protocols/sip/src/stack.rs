@@ -18,7 +18,8 @@ use std::sync::Arc;
 use base::flow::Service;
 use base::machine::{Name, OpenId, QueryId};
 use base::slots::{Slot, Slots};
-use base::timer::{Timers, coarse};
+use base::time::Duration;
+use base::timer::{Delays, Timers};
 use base::{Bytes, Deadline, Endpoint, Event as LogEvent, Flow, Instant, Output, Random, Severity};
 use foldhash::quality::FixedState;
 
@@ -29,7 +30,7 @@ use failed::Failed;
 use overload::Overload;
 pub use route::name_of;
 use route::{Opening, PeerName};
-use server::{Server, ServerKey};
+use server::{Keys, Server, ServerKey};
 
 /// Largest request that is sent over UDP to a resolved target: RFC 3261 §18.1.1 with the usual MTU
 /// of 1500 bytes unknown.
@@ -45,8 +46,10 @@ pub struct StackConfig {
     /// Added to every [`QueryId`] and [`OpenId`] of this stack, so that a function that runs several
     /// stacks can tell whose an answer is. Only the top byte may be set.
     pub id_base: u64,
-    /// Transactions at most; beyond it new requests get a 503 (§21.5.4).
+    /// Requests at most that are not answered for good; beyond it new ones get a 503 (§21.5.4).
     pub max_transactions: usize,
+    /// Finished transactions at most; beyond it the oldest are forgotten before their time.
+    pub max_finished: usize,
     /// What still passes then.
     pub urgent: Option<Urgent>,
     /// Whether we say that we send less when a server wants that, RFC 7339.
@@ -62,6 +65,7 @@ impl Default for StackConfig {
             timers: TimerValues::RFC3261,
             id_base: 0,
             max_transactions: 200_000,
+            max_finished: 2_000_000,
             urgent: None,
             overload_control: true,
             product: String::new(),
@@ -201,6 +205,13 @@ enum TimerKey {
     Server(Slot, Timer),
 }
 
+/// A transaction whose last timer is all that it still has: Timer D, I, J, K, L or M.
+#[derive(Clone, Copy, Debug)]
+enum Over {
+    Client(Slot),
+    Server(Slot),
+}
+
 /// Transport and transactions of one function. See the module.
 #[derive(Debug)]
 pub struct Stack {
@@ -210,8 +221,12 @@ pub struct Stack {
     servers: Slots<Server>,
     /// The CANCEL of each INVITE that was cancelled.
     cancels: HashMap<Slot, Slot, FixedState>,
+    keys: Keys,
     by_key: HashMap<ServerKey, Slot, FixedState>,
     timers: Timers<TimerKey>,
+    finished: Delays<Over>,
+    /// Those of them that are server transactions.
+    answered: usize,
     /// Connections and wires by their far end, to be used again; over TLS also by who was asked for.
     connections: HashMap<(base::Transport, Endpoint, PeerName), Flow, FixedState>,
     opening: HashMap<OpenId, Opening, FixedState>,
@@ -231,12 +246,15 @@ impl Stack {
         Stack {
             next_id: config.id_base,
             config,
-            random,
             clients: Slots::default(),
             servers: Slots::default(),
             cancels: HashMap::with_hasher(hasher()),
+            keys: Keys::new(&mut random),
+            random,
             by_key: HashMap::with_hasher(hasher()),
             timers: Timers::default(),
+            finished: Delays::default(),
+            answered: 0,
             connections: HashMap::with_hasher(hasher()),
             opening: HashMap::with_hasher(hasher()),
             resolving: HashMap::with_hasher(hasher()),
@@ -272,31 +290,30 @@ impl Stack {
     pub fn poll_output(&mut self) -> Option<Output> {
         let output = self.outputs.pop_front();
         if output.is_none() {
-            while self.timers.peek().is_some_and(|(at, key)| !self.is_armed(at, *key)) {
+            while self
+                .timers
+                .peek()
+                .is_some_and(|(at, key)| !is_armed(&self.clients, &self.servers, at, *key))
+            {
                 self.timers.pop();
             }
+            // Of those further on no more are kept than a few for each transaction that is not over.
+            let running = self.clients.len() + self.servers.len() - self.finished.len();
+            let (clients, servers) = (&self.clients, &self.servers);
+            self.timers.tidy(2 * running, |at, key| is_armed(clients, servers, at, *key));
         }
         output
     }
 
-    fn is_armed(&self, at: Instant, key: TimerKey) -> bool {
-        let (armed, timer) = match key {
-            TimerKey::Client(slot, timer) => {
-                (self.clients.get(slot).map(|client| client.armed()), timer)
-            }
-            TimerKey::Server(slot, timer) => {
-                (self.servers.get(slot).map(|server| server.armed()), timer)
-            }
-        };
-        armed.is_some_and(|armed| armed.contains(&Some((timer, at))))
-    }
-
     /// When a timer is due.
     pub fn deadline(&self) -> Option<Deadline> {
-        self.timers.peek().map(|(at, key)| {
+        let running = self.timers.peek().map(|(at, key)| {
             let (TimerKey::Client(_, timer) | TimerKey::Server(_, timer)) = key;
             Deadline { at, reason: timer.as_str() }
-        })
+        });
+        let finished = self.finished.next();
+        let finished = finished.map(|at| Deadline { at, reason: "sip finished transactions" });
+        Deadline::earliest(running, finished)
     }
 
     /// Fires what is due.
@@ -308,6 +325,37 @@ impl Stack {
                 TimerKey::Server(slot, timer) => self.server_timer(now, at, slot, timer),
             }
         }
+        while let Some((at, over)) = self.finished.due(now) {
+            self.overload.fired(now, at);
+            self.forget(over);
+        }
+    }
+
+    /// A finished transaction is over; the oldest one, too, if they are too many.
+    fn forget(&mut self, over: Over) {
+        match over {
+            Over::Client(slot) => drop(self.remove_client(slot)),
+            Over::Server(slot) => {
+                self.answered -= 1;
+                self.remove_server(slot);
+            }
+        }
+    }
+
+    /// It waits for nothing but its last timer.
+    fn finish(&mut self, now: Instant, delay: Duration, over: Over) {
+        self.answered += usize::from(matches!(over, Over::Server(_)));
+        self.finished.after(now, delay, over);
+        if self.finished.len() > self.config.max_finished
+            && let Some((_, oldest)) = self.finished.pop()
+        {
+            self.forget(oldest);
+        }
+    }
+
+    /// Requests that are not answered for good yet.
+    fn unanswered(&self) -> usize {
+        self.servers.len() - self.answered
     }
 
     /// Transactions that are not over: client and server.
@@ -371,6 +419,15 @@ impl Stack {
     }
 }
 
+/// Whether a transaction waits for a timer at this time.
+fn is_armed(clients: &Slots<Client>, servers: &Slots<Server>, at: Instant, key: TimerKey) -> bool {
+    let (armed, timer) = match key {
+        TimerKey::Client(slot, timer) => (clients.get(slot).map(Client::armed), timer),
+        TimerKey::Server(slot, timer) => (servers.get(slot).map(Server::armed), timer),
+    };
+    armed.is_some_and(|armed| armed.contains(&Some((timer, at))))
+}
+
 /// The text of a transport in Via. A wire is TCP to SIP.
 fn via_transport(transport: base::Transport) -> &'static str {
     match transport {
@@ -394,7 +451,7 @@ fn arm(slot: &mut Armed, change: crate::transaction::Arm, now: Instant) -> Armed
         }
         Arm::After(timer, after) => {
             let at = now + after;
-            *slot = Some((timer, if timer.only_tidies() { coarse(at) } else { at }));
+            *slot = Some((timer, at));
             *slot
         }
     }

@@ -1,11 +1,16 @@
 //! RFC 7339 between two stacks: a server that has too much to do, and a client that listens or not.
 
+use std::collections::VecDeque;
+
 use base::flow::{FlowId, Service};
 use base::machine::Target;
 use base::time::Duration;
 use base::{Flow, Instant, Output, Random, Transport};
 use sip::header::{OverloadControl, Via};
-use sip::{Event, Failure, HeaderName, Hop, Message, Method, Stack, StackConfig};
+use sip::{Event, Failure, HeaderName, Hop, Message, Method, ServerId, Stack, StackConfig};
+
+/// How long the server takes for an answer: a little less than the client waits.
+const WORK: Duration = Duration::from_secs(30);
 
 const SERVER: &str = "10.0.0.2:5060";
 
@@ -35,6 +40,8 @@ struct Pair {
     now: Instant,
     client: Stack,
     server: Stack,
+    /// What the server has taken, and when it is done with it.
+    work: VecDeque<(Instant, ServerId, Message)>,
     number: u32,
     fate: Fate,
     logged: Vec<String>,
@@ -49,6 +56,7 @@ impl Pair {
             now: Instant::from_unix_micros(1_000_000),
             client: Stack::new(client, Random::from_u64(1)),
             server: Stack::new(server, Random::from_u64(2)),
+            work: VecDeque::new(),
             number: 0,
             fate: Fate::default(),
             logged: Vec::new(),
@@ -58,6 +66,7 @@ impl Pair {
 
     fn send(&mut self, uri: &str, to: &str, extra: Option<(HeaderName, &str)>) {
         self.number += 1;
+        self.now += Duration::from_micros(1);
         let number = self.number;
         let mut request = Message::request(Method::Message, uri)
             .with(HeaderName::From, "<sip:a@x>;tag=1")
@@ -93,8 +102,14 @@ impl Pair {
             }
             while let Some(event) = self.server.poll_event() {
                 if let Event::Request { server, request, .. } = event {
-                    self.server.reply(self.now, server, &request, 200);
+                    self.server.reply(self.now, server, &request, 100);
+                    self.work.push_back((self.now + WORK, server, request));
                 }
+            }
+            while let Some((_, server, request)) =
+                self.work.pop_front_if(|(done, ..)| *done <= self.now)
+            {
+                self.server.reply(self.now, server, &request, 200);
             }
             while let Some(output) = self.server.poll_output() {
                 quiet = false;
@@ -112,6 +127,7 @@ impl Pair {
                     Event::Response { response, .. } if response.status() == 200 => {
                         self.fate.accepted += 1;
                     }
+                    Event::Response { response, .. } if response.status() == 100 => {}
                     Event::Response { .. } => self.fate.refused += 1,
                     Event::Failed { failure: Failure::LeftOut, .. } => self.fate.left_out += 1,
                     other => panic!("{other:?}"),
@@ -125,10 +141,13 @@ impl Pair {
 
     fn run(&mut self, time: Duration) {
         let end = self.now + time;
-        let next =
-            |pair: &Pair| [pair.client.deadline(), pair.server.deadline()].into_iter().flatten();
-        while let Some(deadline) = next(self).min_by_key(|d| d.at).filter(|d| d.at <= end) {
-            self.now = deadline.at;
+        let next = |pair: &Pair| {
+            let stacks = [pair.client.deadline(), pair.server.deadline()];
+            let work = pair.work.front().map(|(done, ..)| *done);
+            stacks.map(|deadline| deadline.map(|d| d.at)).into_iter().chain([work]).flatten().min()
+        };
+        while let Some(at) = next(self).filter(|at| *at <= end) {
+            self.now = at;
             self.client.timeout(self.now);
             self.server.timeout(self.now);
             self.settle();
@@ -217,6 +236,7 @@ fn a_server_whose_timers_are_late_has_too_much_to_do() {
         for _ in 0..20 {
             pair.send("sip:b@x", "<sip:b@x>", None);
         }
+        pair.run(WORK);
         let due = pair.server.deadline().expect("Timer J").at;
         pair.now = due + late;
         pair.server.timeout(pair.now);

@@ -10,7 +10,7 @@ use super::{Upstream, Way};
 pub(super) struct Context<T> {
     pub(super) server: ServerId,
     /// `None` once it is answered for good.
-    pub(super) upstream: Option<Upstream>,
+    pub(super) upstream: Option<Box<Upstream>>,
     pub(super) invite: bool,
     pub(super) keep: T,
     pub(super) branches: Vec<Branch>,
@@ -28,9 +28,12 @@ pub(super) struct Context<T> {
 pub(super) struct Branch {
     pub(super) client: ClientId,
     /// How it ended: `Some(None)` with a 2xx.
-    pub(super) last: Option<Option<(Message, Option<Flow>)>>,
-    pub(super) spare: Option<Spare>,
+    pub(super) last: Option<Option<Box<Failed>>>,
+    pub(super) spare: Option<Box<Spare>>,
 }
+
+/// A failure, and where it came from.
+pub(super) type Failed = (Message, Option<Flow>);
 
 /// The copy and the ways that it may still take, the best one last.
 #[derive(Debug)]
@@ -40,7 +43,7 @@ pub(super) struct Spare {
 }
 
 impl Branch {
-    pub(super) fn new(client: ClientId, spare: Option<Spare>) -> Branch {
+    pub(super) fn new(client: ClientId, spare: Option<Box<Spare>>) -> Branch {
         Branch { client, last: None, spare }
     }
 }
@@ -49,7 +52,7 @@ impl<T> Context<T> {
     pub(super) fn new(upstream: Upstream, invite: bool, keep: T) -> Context<T> {
         Context {
             server: upstream.server,
-            upstream: Some(upstream),
+            upstream: Some(Box::new(upstream)),
             invite,
             keep,
             branches: Vec::with_capacity(1),
@@ -60,15 +63,15 @@ impl<T> Context<T> {
         }
     }
 
-    pub(super) fn finish(&mut self, client: ClientId, failure: Option<(Message, Option<Flow>)>) {
+    pub(super) fn finish(&mut self, client: ClientId, failure: Option<Failed>) {
         if let Some(branch) = self.branches.iter_mut().find(|b| b.client == client) {
-            branch.last = Some(failure);
+            branch.last = Some(failure.map(Box::new));
         }
     }
 
     /// The best of the failures: any 6xx, else the lowest class, and in 4xx the ones that tell the
     /// caller what to do first (§16.7 step 6).
-    pub(super) fn best_failure(&mut self) -> Option<(Message, Option<Flow>)> {
+    pub(super) fn best_failure(&mut self) -> Option<Failed> {
         let rank = |status: u16| match status {
             600.. => 0,
             401 | 407 | 415 | 420 | 484 => 1,
@@ -78,9 +81,9 @@ impl<T> Context<T> {
         };
         let best =
             self.branches.iter_mut().filter(|b| matches!(b.last, Some(Some(_)))).min_by_key(
-                |b| b.last.as_ref().and_then(Option::as_ref).map(|(r, _)| rank(r.status())),
+                |b| b.last.as_ref().and_then(Option::as_ref).map(|failed| rank(failed.0.status())),
             )?;
-        let (mut response, flow) = best.last.as_mut()?.take()?;
+        let (mut response, flow) = *best.last.as_mut()?.take()?;
         if matches!(response.status(), 401 | 407) {
             self.add_challenges(&mut response);
         }
@@ -90,7 +93,8 @@ impl<T> Context<T> {
     /// §16.7 step 7: the client answers the challenges of all branches at once.
     fn add_challenges(&self, response: &mut Message) {
         let others = self.branches.iter().filter_map(|branch| branch.last.as_ref()?.as_ref());
-        for (other, _) in others.filter(|(other, _)| matches!(other.status(), 401 | 407)) {
+        let others = others.map(|failed| &failed.0);
+        for other in others.filter(|other| matches!(other.status(), 401 | 407)) {
             for name in [HeaderName::WwwAuthenticate, HeaderName::ProxyAuthenticate] {
                 for challenge in other.lines(name) {
                     response.push(name, challenge);

@@ -27,6 +27,7 @@ pub(super) struct Leg {
     /// Whether the request carried SDP: then SDP in a response is the answer.
     pub(super) carried_offer: bool,
     pub(super) method: Method,
+    /// What the relay knows the call by: empty where nothing is anchored.
     pub(super) call_id: String,
     pub(super) from_tag: String,
     /// Whether the request has no To tag: the failure of such an INVITE ends the media.
@@ -82,12 +83,14 @@ impl Leg {
     }
 
     pub(super) fn of(request: &Message, anchored: bool) -> Leg {
+        let known_by =
+            |text: Option<&str>| text.filter(|_| anchored).map(str::to_owned).unwrap_or_default();
         Leg {
             anchored,
             carried_offer: has_sdp(request),
             method: request.method().cloned().unwrap_or(Method::Options),
-            call_id: request.get(HeaderName::CallId).unwrap_or("").to_owned(),
-            from_tag: tag(request, HeaderName::From).unwrap_or("").to_owned(),
+            call_id: known_by(request.get(HeaderName::CallId)),
+            from_tag: known_by(tag(request, HeaderName::From)),
             initial: !in_dialog(request),
             server: None,
             then: Then::Nothing,
@@ -215,9 +218,10 @@ impl Scscf {
         if anchored && leg.method == Method::Bye {
             self.anchor.delete(now, &leg.call_id, &leg.from_tag);
         }
-        let answers = leg.method == Method::Prack
+        let answers = anchored
+            && leg.method == Method::Prack
             && self.anchor.awaits_answer(&leg.call_id, tag(&request, HeaderName::To));
-        if anchored && answers && has_sdp(&request) {
+        if answers && has_sdp(&request) {
             let step = Step::late_answer(&leg.call_id, &request);
             let leg = Leg { carried_offer: false, ..leg };
             let copies = vec![(request, hop)];

@@ -4,23 +4,37 @@ use std::hash::{BuildHasher, Hash, Hasher};
 
 use base::machine::Target;
 use base::slots::Slot;
-use base::{Bytes, Flow, Instant, Severity};
+use base::{Bytes, Flow, Instant, Output, Severity};
 
 use super::route::PeerName;
-use super::{Armed, ClientId, Event, Failure, Hop, Stack, TimerKey, arm};
+use super::{Armed, ClientId, Event, Failure, Hop, Over, Stack, TimerKey, arm};
 use crate::header::{CSeq, HeaderName, Via, overload};
 use crate::message::Message;
 use crate::method::Method;
-use crate::transaction::{ClientInvite, ClientNonInvite, Effects, Timer};
+use crate::transaction::{Arm, ClientInvite, ClientNonInvite, Effects, Timer};
 use crate::uri::split_host_port;
+
+/// A request that we sent. What is only of use until the final response is apart, so that a finished transaction
+/// is little more than what its responses are recognised by.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) machine: Machine,
+    /// A hash of branch and method.
+    mark: u64,
+    /// Of a CANCEL: its INVITE.
+    invite: Option<Slot>,
+    /// Until the final response.
+    pub(super) running: Option<Box<Running>>,
+    /// The ACK for the failure of an INVITE, which is sent for each of its retransmissions.
+    ack: Option<Box<(Flow, Bytes)>>,
+}
 
 /// A request on its way.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(super) struct Running {
     method: Method,
-    /// The request, with our Via once it is on a flow; `None` after a final response.
-    pub(super) request: Option<Message>,
-    pub(super) machine: Machine,
+    /// The request, with our Via once it is on a flow.
+    pub(super) request: Message,
     pub(super) route: Route,
     /// Targets still to be tried, last one first.
     pub(super) targets: Vec<Target>,
@@ -28,7 +42,7 @@ pub(super) struct Client {
     pub(super) branch: String,
     /// What a proxy recognises its own request by, RFC 5393 §4.2.
     mark: Option<u64>,
-    /// What is sent again: the request, after the failure of an INVITE the ACK.
+    /// What is sent again.
     encoded: Bytes,
     retransmit: Armed,
     expire: Armed,
@@ -41,7 +55,7 @@ pub(super) struct Client {
     silent: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Machine {
     /// Not on a flow yet.
     Unsent,
@@ -65,11 +79,40 @@ enum Cancel {
 }
 
 impl Client {
-    fn new(request: Message) -> Client {
-        Client {
+    fn new(running: Running) -> Client {
+        let running = Some(Box::new(running));
+        Client { machine: Machine::Unsent, mark: 0, invite: None, running, ack: None }
+    }
+
+    pub(super) fn ack(message: Message) -> Client {
+        Client::new(Running { silent: true, ..Running::new(message) })
+    }
+
+    /// Its timers.
+    pub(super) fn armed(&self) -> [Armed; 2] {
+        self.running.as_ref().map_or([None; 2], |running| [running.retransmit, running.expire])
+    }
+
+    fn is_pending(&self) -> bool {
+        match &self.machine {
+            Machine::Unsent => true,
+            Machine::Invite(machine) => machine.is_pending(),
+            Machine::NonInvite(machine) => machine.is_pending(),
+        }
+    }
+
+    /// Whether it has a flow that matches and no final response yet.
+    pub(super) fn waits_on(&self, hit: impl Fn(&Flow) -> bool) -> bool {
+        let route = self.running.as_ref().map(|running| &running.route);
+        self.is_pending() && matches!(route, Some(Route::Flow(flow)) if hit(flow))
+    }
+}
+
+impl Running {
+    fn new(request: Message) -> Running {
+        Running {
             method: request.method().cloned().unwrap_or(Method::Options),
-            request: Some(request),
-            machine: Machine::Unsent,
+            request,
             route: Route::Pending,
             targets: Vec::new(),
             name: None,
@@ -85,15 +128,6 @@ impl Client {
         }
     }
 
-    pub(super) fn ack(message: Message) -> Client {
-        Client { silent: true, ..Client::new(message) }
-    }
-
-    /// Its timers.
-    pub(super) fn armed(&self) -> [Armed; 2] {
-        [self.retransmit, self.expire]
-    }
-
     pub(super) fn is_ack(&self) -> bool {
         self.method == Method::Ack
     }
@@ -101,22 +135,12 @@ impl Client {
     fn is_invite(&self) -> bool {
         self.method == Method::Invite
     }
-
-    /// Whether it has a flow that matches and no final response yet.
-    pub(super) fn waits_on(&self, hit: impl Fn(&Flow) -> bool) -> bool {
-        let pending = match &self.machine {
-            Machine::Unsent => false,
-            Machine::Invite(machine) => machine.is_pending(),
-            Machine::NonInvite(machine) => machine.is_pending(),
-        };
-        pending && matches!(&self.route, Route::Flow(flow) if hit(flow))
-    }
 }
 
 impl Stack {
     /// Sends a request in a new client transaction. Its Via is added here.
     pub fn request(&mut self, now: Instant, request: Message, hop: Hop) -> ClientId {
-        let slot = self.clients.insert(Client::new(request));
+        let slot = self.clients.insert(Client::new(Running::new(request)));
         self.send(now, slot, hop);
         ClientId(slot)
     }
@@ -124,7 +148,8 @@ impl Stack {
     /// The same for a proxy: the branch ends with a mark of the request that is forwarded, so that
     /// [`Stack::has_seen`] knows it again.
     pub fn forward(&mut self, now: Instant, request: Message, hop: Hop, mark: u64) -> ClientId {
-        let slot = self.clients.insert(Client { mark: Some(mark), ..Client::new(request) });
+        let running = Running { mark: Some(mark), ..Running::new(request) };
+        let slot = self.clients.insert(Client::new(running));
         self.send(now, slot, hop);
         ClientId(slot)
     }
@@ -164,7 +189,7 @@ impl Stack {
     /// Cancels an INVITE, RFC 3261 §9.1: at once if a provisional response has come, else when one
     /// comes. Nothing happens after a final response.
     pub fn cancel(&mut self, now: Instant, client: ClientId, reason: Option<String>) {
-        let Some(record) = self.clients.get_mut(client.0) else { return };
+        let Some(record) = self.running(client.0) else { return };
         if !record.is_invite() || record.cancel != Cancel::No {
             return;
         }
@@ -174,35 +199,38 @@ impl Stack {
 
     /// Whether the transaction still waits for a final response.
     pub fn is_pending(&self, client: ClientId) -> bool {
-        self.clients.get(client.0).is_some_and(|c| match &c.machine {
-            Machine::Unsent => true,
-            Machine::Invite(machine) => machine.is_pending(),
-            Machine::NonInvite(machine) => machine.is_pending(),
-        })
+        self.clients.get(client.0).is_some_and(Client::is_pending)
+    }
+
+    /// A request that has no final response yet.
+    pub(super) fn running(&mut self, slot: Slot) -> Option<&mut Running> {
+        self.clients.get_mut(slot)?.running.as_deref_mut()
     }
 
     fn cancel_if_possible(&mut self, now: Instant, slot: Slot) {
-        let Some(record) = self.clients.get_mut(slot) else { return };
-        let (Machine::Invite(machine), Route::Flow(flow)) = (&mut record.machine, &record.route)
+        let values = &self.config.timers;
+        let Some(Client { machine: Machine::Invite(machine), running: Some(record), .. }) =
+            self.clients.get_mut(slot)
         else {
             return;
         };
+        let Route::Flow(flow) = record.route else { return };
         if !machine.can_cancel() || !matches!(record.cancel, Cancel::Wanted(_)) {
             return;
         }
         let Cancel::Wanted(reason) = std::mem::replace(&mut record.cancel, Cancel::Sent) else {
             return;
         };
-        let (flow, Some(request)) = (*flow, &record.request) else { return };
-        let mut cancel = same_transaction(request, Method::Cancel);
+        let mut cancel = same_transaction(&record.request, Method::Cancel);
         if let Some(reason) = reason {
             cancel.push(HeaderName::Reason, reason);
         }
         let branch = record.branch.clone();
-        let effects = machine.cancelled();
+        let effects = machine.cancelled(values);
         self.client_effects(now, slot, effects, None);
-        let mut client = Client { silent: true, branch, ..Client::new(cancel) };
-        client.route = Route::Flow(flow);
+        let running =
+            Running { silent: true, branch, route: Route::Flow(flow), ..Running::new(cancel) };
+        let client = Client { invite: Some(slot), ..Client::new(running) };
         let cancel = self.clients.insert(client);
         self.cancels.insert(slot, cancel);
         self.start_client(now, cancel, flow);
@@ -212,18 +240,18 @@ impl Stack {
     pub(super) fn put_on_flow(&mut self, now: Instant, slot: Slot, flow: Flow) {
         let sent_by = self.sent_by(&flow);
         let token = self.random.token::<6>();
-        let record = self.clients.get(slot).filter(|record| record.can_be_less);
-        let request = record.and_then(|record| record.request.as_ref());
-        let request = request.filter(|_| self.overload.is_asked()).cloned();
+        let asked = self.overload.is_asked();
+        let record = self.running(slot).filter(|record| record.can_be_less && asked);
+        let request = record.map(|record| record.request.clone());
         let left_out = request.is_some_and(|request| self.is_left_out(now, &request, &flow));
-        let Some(record) = self.clients.get_mut(slot) else { return };
+        let Some(record) = self.running(slot) else { return };
         if left_out {
             record.left_out = true;
             // It is the same server by whatever transport.
             record.targets.retain(|target| target.endpoint != flow.remote);
             return self.target_failed(now, slot);
         }
-        let Some(request) = &mut record.request else { return };
+        let request = &mut record.request;
         if !record.branch.is_empty() {
             // A second target is a new transaction with a new branch, RFC 3263 §4.3.
             request.pop_element(HeaderName::Via);
@@ -248,23 +276,26 @@ impl Stack {
     }
 
     fn start_client(&mut self, now: Instant, slot: Slot, flow: Flow) {
-        let values = self.config.timers;
-        let Some(record) = self.clients.get_mut(slot) else { return };
+        let hasher = self.by_key.hasher();
+        let values = &self.config.timers;
+        let Some(client) = self.clients.get_mut(slot) else { return };
+        let Some(record) = client.running.as_deref_mut() else { return };
         record.route = Route::Flow(flow);
-        record.encoded = record.request.as_ref().map(Message::to_bytes).unwrap_or_default();
+        record.encoded = record.request.to_bytes();
         if record.is_ack() {
             let encoded = record.encoded.clone();
             self.clients.remove(slot);
             return self.transmit(flow, encoded);
         }
+        client.mark = recognised(hasher, &record.branch, &record.method);
         let reliable = flow.transport.is_reliable();
         let effects = if record.is_invite() {
             let (machine, effects) = ClientInvite::start(values, reliable);
-            record.machine = Machine::Invite(machine);
+            client.machine = Machine::Invite(machine);
             effects
         } else {
             let (machine, effects) = ClientNonInvite::start(values, reliable);
-            record.machine = Machine::NonInvite(machine);
+            client.machine = Machine::NonInvite(machine);
             effects
         };
         self.client_effects(now, slot, effects, None);
@@ -278,14 +309,14 @@ impl Stack {
         flow: Flow,
         message: Message,
     ) {
-        let cseq = message.get(HeaderName::CSeq).and_then(CSeq::parse);
-        let method = cseq.map(|cseq| cseq.method);
+        let method = message.get(HeaderName::CSeq).and_then(CSeq::parse).map(|cseq| cseq.method);
         let mut slot = slot_of_branch(branch);
         if method == Some(Method::Cancel) {
             // A CANCEL shares the branch of its INVITE but lives in a slot of its own.
             slot = slot.and_then(|invite| self.cancels.get(&invite).copied());
         }
-        let same = |c: &Client| c.branch == branch && Some(&c.method) == method.as_ref();
+        let mark = method.map(|method| recognised(self.by_key.hasher(), branch, &method));
+        let same = |client: &Client| Some(client.mark) == mark;
         let found = slot.filter(|slot| self.clients.get(*slot).is_some_and(same));
         let Some(slot) = found else {
             let text =
@@ -293,15 +324,17 @@ impl Stack {
             return self.log(Severity::Debug, "sip.stray_response", text);
         };
         self.failed.answers((flow.transport, flow.remote));
-        let record = self.clients.get(slot).filter(|record| record.can_be_less);
+        let record = self.running(slot).filter(|record| record.can_be_less);
         if let Some(Route::Flow(flow)) = record.map(|record| &record.route) {
-            self.hear_of_overload(now, flow.remote, &message);
+            let server = flow.remote;
+            self.hear_of_overload(now, server, &message);
         }
-        let Some(record) = self.clients.get_mut(slot) else { return };
+        let values = &self.config.timers;
+        let Some(client) = self.clients.get_mut(slot) else { return };
         let status = message.status();
-        let effects = match &mut record.machine {
-            Machine::Invite(machine) => machine.response(status),
-            Machine::NonInvite(machine) => machine.response(status),
+        let effects = match &mut client.machine {
+            Machine::Invite(machine) => machine.response(values, status),
+            Machine::NonInvite(machine) => machine.response(values, status),
             Machine::Unsent => return,
         };
         self.client_effects(now, slot, effects, Some((message, flow)));
@@ -309,15 +342,18 @@ impl Stack {
     }
 
     pub(super) fn client_timer(&mut self, now: Instant, at: Instant, slot: Slot, timer: Timer) {
-        let Some(record) = self.clients.get_mut(slot) else { return };
+        let values = &self.config.timers;
+        let Some(Client { machine, running: Some(record), .. }) = self.clients.get_mut(slot) else {
+            return;
+        };
         let armed = [&mut record.retransmit, &mut record.expire]
             .into_iter()
             .find(|armed| **armed == Some((timer, at)));
         let Some(armed) = armed else { return };
         *armed = None;
-        let effects = match &mut record.machine {
-            Machine::Invite(machine) => machine.timer(timer),
-            Machine::NonInvite(machine) => machine.timer(timer),
+        let effects = match machine {
+            Machine::Invite(machine) => machine.timer(values, timer),
+            Machine::NonInvite(machine) => machine.timer(values, timer),
             Machine::Unsent => return,
         };
         if effects.timed_out && !record.targets.is_empty() && !record.silent {
@@ -334,75 +370,88 @@ impl Stack {
         effects: Effects,
         response: Option<(Message, Flow)>,
     ) {
-        let Some(record) = self.clients.get_mut(slot) else { return };
-        let Route::Flow(flow) = record.route else { return };
-        if effects.transmit {
-            let encoded = record.encoded.clone();
-            self.outputs.push_back(base::Output::Transmit { flow, message: encoded });
-        }
-        let changes = [
-            arm(&mut record.retransmit, effects.retransmit, now),
-            arm(&mut record.expire, effects.expire, now),
-        ];
-        for (timer, at) in changes.into_iter().flatten() {
-            self.timers.arm(at, TimerKey::Client(slot, timer));
-        }
-        let silent = record.silent;
-        if let Some((mut response, from)) = response {
-            let request = record.request.take_if(|_| response.status() >= 200);
-            if effects.ack {
-                if let Some(request) = request {
-                    record.encoded = failure_ack(&request, &response).to_bytes();
+        let Some(client) = self.clients.get_mut(slot) else { return };
+        let silent = client.running.as_ref().is_some_and(|record| record.silent);
+        if let Some(record) = &mut client.running {
+            let Route::Flow(flow) = record.route else { return };
+            if effects.transmit {
+                let message = record.encoded.clone();
+                self.outputs.push_back(Output::Transmit { flow, message });
+            }
+            let final_response = response.as_ref().filter(|(response, _)| response.status() >= 200);
+            if let Some((response, _)) = final_response {
+                if effects.ack {
+                    let ack = failure_ack(&record.request, response).to_bytes();
+                    client.ack = Some(Box::new((flow, ack)));
                 }
-                let ack = record.encoded.clone();
-                self.outputs.push_back(base::Output::Transmit { flow, message: ack });
-            } else if response.status() >= 200 {
-                record.encoded = Bytes::new();
+                client.running = None;
+            } else {
+                let changes = [
+                    arm(&mut record.retransmit, effects.retransmit, now),
+                    arm(&mut record.expire, effects.expire, now),
+                ];
+                for (timer, at) in changes.into_iter().flatten() {
+                    self.timers.arm(at, TimerKey::Client(slot, timer));
+                }
             }
-            if effects.deliver && !silent {
-                response.pop_element(HeaderName::Via);
-                let client = ClientId(slot);
-                self.events.push_back(Event::Response { client, response, flow: from });
-            }
+        }
+        if let Some((flow, ack)) = client.ack.as_deref().filter(|_| effects.ack) {
+            self.outputs.push_back(Output::Transmit { flow: *flow, message: ack.clone() });
+        }
+        if let Some((mut response, flow)) = response
+            && effects.deliver
+            && !silent
+        {
+            response.pop_element(HeaderName::Via);
+            self.events.push_back(Event::Response { client: ClientId(slot), response, flow });
         }
         if effects.timed_out && !silent {
             let failure = Failure::TimedOut;
             self.events.push_back(Event::Failed { client: ClientId(slot), failure });
         }
-        if effects.ended {
-            self.remove_client(slot);
+        match effects.expire {
+            _ if effects.ended => drop(self.remove_client(slot)),
+            Arm::After(timer, delay) if timer.only_tidies() => {
+                self.finish(now, delay, Over::Client(slot));
+            }
+            _ => {}
         }
     }
 
-    fn remove_client(&mut self, slot: Slot) -> Option<Client> {
-        let record = self.clients.remove(slot)?;
-        if record.method == Method::Cancel
-            && let Some(invite) = slot_of_branch(&record.branch)
-        {
+    pub(super) fn remove_client(&mut self, slot: Slot) -> Option<Client> {
+        let client = self.clients.remove(slot)?;
+        if let Some(invite) = client.invite {
             self.cancels.remove(&invite);
         }
-        Some(record)
+        Some(client)
     }
 
     /// The target did not work: the next one, or failure.
     pub(super) fn target_failed(&mut self, now: Instant, slot: Slot) {
-        let Some(record) = self.clients.get_mut(slot) else { return };
+        let Some(client) = self.clients.get_mut(slot) else { return };
+        let Some(record) = &mut client.running else { return };
         if let Route::Flow(flow) = record.route {
             self.failed.failed(now, (flow.transport, flow.remote));
         }
+        client.machine = Machine::Unsent;
         record.retransmit = None;
         record.expire = None;
-        record.machine = Machine::Unsent;
         record.route = Route::Pending;
         if !record.targets.is_empty() {
             return self.next_target(now, slot);
         }
-        let Some(record) = self.remove_client(slot) else { return };
-        if !record.silent {
-            let failure = if record.left_out { Failure::LeftOut } else { Failure::Unreachable };
+        let (silent, left_out) = (record.silent, record.left_out);
+        self.remove_client(slot);
+        if !silent {
+            let failure = if left_out { Failure::LeftOut } else { Failure::Unreachable };
             self.events.push_back(Event::Failed { client: ClientId(slot), failure });
         }
     }
+}
+
+/// What a response is recognised by: a hash of branch and method, with the seed of this stack.
+fn recognised(hasher: &impl BuildHasher, branch: &str, method: &Method) -> u64 {
+    hasher.hash_one((branch, method))
 }
 
 /// A number as hexadecimal digits, without leading zeros.

@@ -115,7 +115,7 @@ impl Overload {
         control: OverloadControl,
     ) -> Option<String> {
         let known = self.restrictions.get(&server).copied();
-        if known.is_some_and(|known| known.sequence > control.sequence && known.until > now) {
+        if known.is_some_and(|known| known.sequence >= control.sequence && known.until > now) {
             return None;
         }
         if control.validity == Duration::ZERO || control.reduction == 0 {
@@ -166,7 +166,7 @@ impl Overload {
 impl Stack {
     /// Tells the client that a response goes to how much less it is to send, §5.3, if it listens.
     pub(super) fn announce(&mut self, now: Instant, response: &mut Message) {
-        let level = self.overload.level(now, self.servers.len(), self.config.max_transactions);
+        let level = self.overload.level(now, self.unanswered(), self.config.max_transactions);
         let said = self.overload.said_until.is_some_and(|until| until > now);
         if level == 0 && !said {
             return;
@@ -196,8 +196,8 @@ impl Stack {
         }
         self.overload.told = Some(now);
         let text = format!(
-            "{} of {} transactions, timers {} ms late: {level}% of the requests are too many",
-            self.servers.len(),
+            "{} of {} requests not answered, timers {} ms late: {level}% of the requests are too many",
+            self.unanswered(),
             self.config.max_transactions,
             self.overload.late.as_millis()
         );

@@ -2,7 +2,7 @@
 
 use base::{Bytes, Endpoint, Event as LogEvent, Flow, Instant, Output, Severity, Transport};
 
-use super::server::ServerKey;
+use super::server::{ServerKey, method_of};
 use super::{Admission, Event, ServerId, Stack};
 use crate::framing::{PING, PONG};
 use crate::header::{CSeq, HeaderName, NameAddr, Via};
@@ -74,7 +74,7 @@ impl Stack {
         admit: impl FnOnce(Option<&Message>) -> Admission,
     ) {
         let via = request.list(HeaderName::Via).next().and_then(Via::parse);
-        let key = via.as_ref().and_then(|via| ServerKey::of(&request, via));
+        let key = via.as_ref().and_then(|via| self.keys.of(&request, via, method_of(&request)?));
         let defect = defect(&request).or(if key.is_none() { Some("Bad Via") } else { None });
         let (via, key) = match (via, key, defect) {
             (Some(via), Some(key), None) => (via, key),
@@ -86,15 +86,16 @@ impl Stack {
             }
         };
         let (reply, noted) = note_source(&via, flow);
+        let cancel = request.method() == Some(&Method::Cancel);
+        let invite = || self.by_key.get(&self.keys.of(&request, &via, &Method::Invite)?).copied();
+        let invite = if cancel { invite() } else { None };
         if let Some(noted) = noted {
             request.set_element(HeaderName::Via, &noted);
         }
         if let Some(slot) = self.by_key.get(&key) {
-            return self.server_again(now, *slot, request, flow);
+            return self.server_again(now, *slot, request, flow, reply);
         }
-        let ack = request.method() == Some(&Method::Ack);
-        let cancel = request.method() == Some(&Method::Cancel);
-        let known = ack || (cancel && self.by_key.contains_key(&key.clone().invite()));
+        let known = request.method() == Some(&Method::Ack) || invite.is_some();
         match if known { Admission::Taken } else { admit(Some(&request)) } {
             Admission::Taken => {}
             Admission::Dropped => return,
@@ -104,12 +105,15 @@ impl Stack {
         }
         match request.method() {
             Some(Method::Ack) => self.events.push_back(Event::Ack { request, flow }),
-            Some(Method::Cancel) => self.received_cancel(now, key, reply, request),
+            Some(Method::Cancel) => {
+                self.received_cancel(now, key, invite.map(ServerId), reply, request);
+            }
             _ if self.is_full_for(&request) => {
                 self.refuse(now, flow, &request, 503, "Service Unavailable");
             }
-            _ => {
-                let server = ServerId(self.new_server(key, reply));
+            method => {
+                let server =
+                    ServerId(self.new_server(key, method.unwrap_or(&Method::Options), reply));
                 self.events.push_back(Event::Request { server, request, flow });
             }
         }
@@ -117,7 +121,7 @@ impl Stack {
 
     /// Whether there is no room for one more request of this kind.
     fn is_full_for(&self, request: &Message) -> bool {
-        let beyond = self.servers.len().checked_sub(self.config.max_transactions);
+        let beyond = self.unanswered().checked_sub(self.config.max_transactions);
         let urgent = self.config.urgent.as_ref();
         beyond.is_some_and(|beyond| {
             urgent.is_none_or(|urgent| beyond >= urgent.reserve || !(urgent.is)(request))
@@ -125,9 +129,15 @@ impl Stack {
     }
 
     /// RFC 3261 §9.2: 200 if there is such an INVITE, else 481.
-    fn received_cancel(&mut self, now: Instant, key: ServerKey, reply: Flow, request: Message) {
-        let invite = self.by_key.get(&key.clone().invite()).copied().map(ServerId);
-        let server = ServerId(self.new_server(key, reply));
+    fn received_cancel(
+        &mut self,
+        now: Instant,
+        key: ServerKey,
+        invite: Option<ServerId>,
+        reply: Flow,
+        request: Message,
+    ) {
+        let server = ServerId(self.new_server(key, &Method::Cancel, reply));
         let status = if invite.is_some() { 200 } else { 481 };
         let mut response = Message::answer(&request, status);
         response.tag_to(&self.random.token::<4>());

@@ -44,9 +44,10 @@ impl Stack {
         match hop {
             Hop::Flow(flow) => self.put_on_flow(now, slot, flow),
             Hop::Name(name) => {
-                if let Some(record) = self.clients.get_mut(slot) {
+                let control = self.config.overload_control;
+                if let Some(record) = self.running(slot) {
                     let named = literal(&name.host).is_none();
-                    record.can_be_less = self.config.overload_control && !record.is_ack();
+                    record.can_be_less = control && !record.is_ack();
                     record.name = named.then(|| name.host.to_ascii_lowercase().into());
                 }
                 let query = QueryId(self.next_id());
@@ -59,10 +60,11 @@ impl Stack {
     /// A name's targets came.
     pub fn resolved(&mut self, now: Instant, query: QueryId, targets: Vec<Target>) {
         let Some(slot) = self.resolving.remove(&query) else { return };
-        let Some(record) = self.clients.get_mut(slot) else { return };
+        let Some(client) = self.clients.get_mut(slot) else { return };
+        let Some(record) = client.running.as_deref_mut() else { return };
         let datagrams = targets.iter().any(|target| target.transport == Transport::Udp);
         // Our Via is not written yet; 200 bytes stand for it.
-        let size = || record.request.as_ref().map_or(0, |request| request.to_bytes().len());
+        let size = || record.request.to_bytes().len();
         let large = datagrams && size() + 200 > UDP_LIMIT;
         for target in targets {
             if large && target.transport == Transport::Udp {
@@ -80,7 +82,7 @@ impl Stack {
     }
 
     pub(super) fn next_target(&mut self, now: Instant, slot: Slot) {
-        let Some(record) = self.clients.get_mut(slot) else { return };
+        let Some(record) = self.running(slot) else { return };
         let Some(target) = record.targets.pop() else { return self.target_failed(now, slot) };
         record.route = Route::Pending;
         let name = record.name.clone().filter(|_| target.transport == Transport::Tls);

@@ -9,13 +9,12 @@ use super::{Arm, Effects};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ClientInvite {
     state: State,
-    values: TimerValues,
     reliable: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
-    Calling { interval: Duration },
+    Calling { again: u8 },
     Proceeding { cancelled: bool },
     Completed,
     Accepted,
@@ -23,16 +22,15 @@ enum State {
 
 impl ClientInvite {
     /// Begins: the request is sent, Timers A (unreliable transports only) and B run.
-    pub fn start(values: TimerValues, reliable: bool) -> (ClientInvite, Effects) {
-        let machine =
-            ClientInvite { state: State::Calling { interval: values.t1 }, values, reliable };
+    pub fn start(values: &TimerValues, reliable: bool) -> (ClientInvite, Effects) {
+        let machine = ClientInvite { state: State::Calling { again: 0 }, reliable };
         let retransmit = if reliable { Arm::Stop } else { Arm::After(Timer::A, values.t1) };
         let expire = Arm::After(Timer::B, values.b);
         (machine, Effects { transmit: true, retransmit, expire, ..Effects::NONE })
     }
 
     /// A response came.
-    pub fn response(&mut self, status: u16) -> Effects {
+    pub fn response(&mut self, values: &TimerValues, status: u16) -> Effects {
         match (self.state, status) {
             (State::Calling { .. }, 100..200) => {
                 self.state = State::Proceeding { cancelled: false };
@@ -42,7 +40,7 @@ impl ClientInvite {
             (State::Proceeding { .. }, 100..200) => Effects { deliver: true, ..Effects::NONE },
             (State::Calling { .. } | State::Proceeding { .. }, 200..300) => {
                 self.state = State::Accepted;
-                let expire = Arm::After(Timer::M, self.values.give_up());
+                let expire = Arm::After(Timer::M, values.give_up());
                 Effects { deliver: true, retransmit: Arm::Stop, expire, ..Effects::NONE }
             }
             (State::Calling { .. } | State::Proceeding { .. }, 300..) => {
@@ -50,7 +48,7 @@ impl ClientInvite {
                 let done = if self.reliable {
                     Effects::ENDED
                 } else {
-                    let expire = Arm::After(Timer::D, self.values.d());
+                    let expire = Arm::After(Timer::D, values.d());
                     Effects { retransmit: Arm::Stop, expire, ..Effects::NONE }
                 };
                 Effects { ack: true, deliver: true, ..done }
@@ -63,11 +61,11 @@ impl ClientInvite {
 
     /// A CANCEL was sent: without a final response within 64*T1 the transaction is over, RFC 3261
     /// §9.1.
-    pub fn cancelled(&mut self) -> Effects {
+    pub fn cancelled(&mut self, values: &TimerValues) -> Effects {
         match &mut self.state {
             State::Proceeding { cancelled } if !*cancelled => {
                 *cancelled = true;
-                let expire = Arm::After(Timer::B, self.values.give_up());
+                let expire = Arm::After(Timer::B, values.give_up());
                 Effects { expire, ..Effects::NONE }
             }
             _ => Effects::NONE,
@@ -85,12 +83,12 @@ impl ClientInvite {
     }
 
     /// A timer fired.
-    pub fn timer(&mut self, timer: Timer) -> Effects {
+    pub fn timer(&mut self, values: &TimerValues, timer: Timer) -> Effects {
         match (self.state, timer) {
-            (State::Calling { interval }, Timer::A) => {
-                let interval = interval * 2;
-                self.state = State::Calling { interval };
-                let retransmit = Arm::After(Timer::A, interval);
+            (State::Calling { again }, Timer::A) => {
+                let again = again.saturating_add(1);
+                self.state = State::Calling { again };
+                let retransmit = Arm::After(Timer::A, values.doubled(again, Duration::MAX));
                 Effects { transmit: true, retransmit, ..Effects::NONE }
             }
             (State::Calling { .. }, Timer::B) => Effects::TIMED_OUT,
@@ -105,59 +103,61 @@ impl ClientInvite {
 mod tests {
     use super::*;
 
+    const T: &TimerValues = &TimerValues::RFC3261;
+
     fn udp() -> ClientInvite {
-        ClientInvite::start(TimerValues::RFC3261, false).0
+        ClientInvite::start(T, false).0
     }
 
     #[test]
     fn timer_a_doubles_and_timer_b_gives_up() {
-        let (mut t, e) = ClientInvite::start(TimerValues::RFC3261, false);
+        let (mut t, e) = ClientInvite::start(T, false);
         assert!(e.transmit);
         assert_eq!(e.retransmit, Arm::After(Timer::A, Duration::from_millis(500)));
         assert_eq!(e.expire, Arm::After(Timer::B, Duration::from_secs(32)));
-        let e = t.timer(Timer::A);
+        let e = t.timer(T, Timer::A);
         assert!(e.transmit);
         assert_eq!(e.retransmit, Arm::After(Timer::A, Duration::from_secs(1)));
-        assert!(t.timer(Timer::B).timed_out);
+        assert!(t.timer(T, Timer::B).timed_out);
     }
 
     #[test]
     fn a_provisional_response_stops_retransmission() {
         let mut t = udp();
-        let e = t.response(180);
+        let e = t.response(T, 180);
         assert!(e.deliver);
         assert_eq!((e.retransmit, e.expire), (Arm::Stop, Arm::Stop));
-        assert_eq!(t.timer(Timer::B), Effects::NONE);
+        assert_eq!(t.timer(T, Timer::B), Effects::NONE);
     }
 
     #[test]
     fn every_final_failure_is_acknowledged_and_delivered_once() {
         let mut t = udp();
-        let e = t.response(486);
+        let e = t.response(T, 486);
         assert!(e.ack && e.deliver && !e.ended);
-        let e = t.response(486);
+        let e = t.response(T, 486);
         assert!(e.ack && !e.deliver);
-        assert!(t.timer(Timer::D).ended);
-        let (mut tcp, _) = ClientInvite::start(TimerValues::RFC3261, true);
-        assert!(tcp.response(486).ended);
+        assert!(t.timer(T, Timer::D).ended);
+        let (mut tcp, _) = ClientInvite::start(T, true);
+        assert!(tcp.response(T, 486).ended);
     }
 
     #[test]
     fn every_2xx_is_delivered_until_timer_m() {
         let mut t = udp();
-        assert!(t.response(200).deliver);
-        assert!(t.response(200).deliver);
-        assert!(!t.response(486).deliver);
-        assert!(t.timer(Timer::M).ended);
+        assert!(t.response(T, 200).deliver);
+        assert!(t.response(T, 200).deliver);
+        assert!(!t.response(T, 486).deliver);
+        assert!(t.timer(T, Timer::M).ended);
     }
 
     #[test]
     fn a_cancelled_invite_ends_without_a_final_response() {
         let mut t = udp();
         assert!(!t.can_cancel());
-        t.response(180);
+        t.response(T, 180);
         assert!(t.can_cancel());
-        assert_eq!(t.cancelled().expire, Arm::After(Timer::B, Duration::from_secs(32)));
-        assert!(t.timer(Timer::B).timed_out);
+        assert_eq!(t.cancelled(T).expire, Arm::After(Timer::B, Duration::from_secs(32)));
+        assert!(t.timer(T, Timer::B).timed_out);
     }
 }

@@ -1,7 +1,5 @@
 //! Non-INVITE client transaction, RFC 3261 §17.1.2.
 
-use base::time::Duration;
-
 use super::timer::{Timer, TimerValues};
 use super::{Arm, Effects};
 
@@ -9,29 +7,27 @@ use super::{Arm, Effects};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ClientNonInvite {
     state: State,
-    values: TimerValues,
     reliable: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
-    Trying { interval: Duration },
+    Trying { again: u8 },
     Proceeding,
     Completed,
 }
 
 impl ClientNonInvite {
     /// Begins: the request is sent, Timers E (unreliable transports only) and F run.
-    pub fn start(values: TimerValues, reliable: bool) -> (ClientNonInvite, Effects) {
-        let machine =
-            ClientNonInvite { state: State::Trying { interval: values.t1 }, values, reliable };
+    pub fn start(values: &TimerValues, reliable: bool) -> (ClientNonInvite, Effects) {
+        let machine = ClientNonInvite { state: State::Trying { again: 0 }, reliable };
         let retransmit = if reliable { Arm::Stop } else { Arm::After(Timer::E, values.t1) };
         let expire = Arm::After(Timer::F, values.give_up());
         (machine, Effects { transmit: true, retransmit, expire, ..Effects::NONE })
     }
 
     /// A response came.
-    pub fn response(&mut self, status: u16) -> Effects {
+    pub fn response(&mut self, values: &TimerValues, status: u16) -> Effects {
         match (self.state, status) {
             (State::Completed, _) => Effects::NONE,
             (_, 100..200) => {
@@ -43,7 +39,7 @@ impl ClientNonInvite {
                 let done = if self.reliable {
                     Effects::ENDED
                 } else {
-                    let expire = Arm::After(Timer::K, self.values.t4);
+                    let expire = Arm::After(Timer::K, values.t4);
                     Effects { retransmit: Arm::Stop, expire, ..Effects::NONE }
                 };
                 Effects { deliver: true, ..done }
@@ -57,16 +53,16 @@ impl ClientNonInvite {
     }
 
     /// A timer fired.
-    pub fn timer(&mut self, timer: Timer) -> Effects {
+    pub fn timer(&mut self, values: &TimerValues, timer: Timer) -> Effects {
         match (self.state, timer) {
-            (State::Trying { interval }, Timer::E) => {
-                let interval = (interval * 2).min(self.values.t2);
-                self.state = State::Trying { interval };
-                let retransmit = Arm::After(Timer::E, interval);
+            (State::Trying { again }, Timer::E) => {
+                let again = again.saturating_add(1);
+                self.state = State::Trying { again };
+                let retransmit = Arm::After(Timer::E, values.doubled(again, values.t2));
                 Effects { transmit: true, retransmit, ..Effects::NONE }
             }
             (State::Proceeding, Timer::E) => {
-                let retransmit = Arm::After(Timer::E, self.values.t2);
+                let retransmit = Arm::After(Timer::E, values.t2);
                 Effects { transmit: true, retransmit, ..Effects::NONE }
             }
             (State::Trying { .. } | State::Proceeding, Timer::F) => Effects::TIMED_OUT,
@@ -80,28 +76,30 @@ impl ClientNonInvite {
 mod tests {
     use super::*;
 
+    const T: &TimerValues = &TimerValues::RFC3261;
+
     #[test]
     fn timer_e_doubles_up_to_t2() {
-        let (mut t, _) = ClientNonInvite::start(TimerValues::RFC3261, false);
+        let (mut t, _) = ClientNonInvite::start(T, false);
         let mut seconds = Vec::new();
         for _ in 0..5 {
-            let Arm::After(Timer::E, after) = t.timer(Timer::E).retransmit else { panic!() };
+            let Arm::After(Timer::E, after) = t.timer(T, Timer::E).retransmit else { panic!() };
             seconds.push(after.as_secs_f32());
         }
         assert_eq!(seconds, [1.0, 2.0, 4.0, 4.0, 4.0]);
-        t.response(100);
-        assert!(t.timer(Timer::E).transmit);
-        assert!(t.timer(Timer::F).timed_out);
+        t.response(T, 100);
+        assert!(t.timer(T, Timer::E).transmit);
+        assert!(t.timer(T, Timer::F).timed_out);
     }
 
     #[test]
     fn only_the_first_final_response_is_delivered() {
-        let (mut t, _) = ClientNonInvite::start(TimerValues::RFC3261, false);
-        assert!(t.response(200).deliver);
-        assert!(!t.response(200).deliver);
-        assert_eq!(t.timer(Timer::F), Effects::NONE);
-        assert!(t.timer(Timer::K).ended);
-        let (mut tcp, _) = ClientNonInvite::start(TimerValues::RFC3261, true);
-        assert!(tcp.response(404).ended);
+        let (mut t, _) = ClientNonInvite::start(T, false);
+        assert!(t.response(T, 200).deliver);
+        assert!(!t.response(T, 200).deliver);
+        assert_eq!(t.timer(T, Timer::F), Effects::NONE);
+        assert!(t.timer(T, Timer::K).ended);
+        let (mut tcp, _) = ClientNonInvite::start(T, true);
+        assert!(tcp.response(T, 404).ended);
     }
 }

@@ -7,7 +7,6 @@ use super::{Arm, Effects};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ServerNonInvite {
     state: State,
-    values: TimerValues,
     reliable: bool,
 }
 
@@ -20,8 +19,8 @@ enum State {
 
 impl ServerNonInvite {
     /// Begins with a new request.
-    pub fn start(values: TimerValues, reliable: bool) -> ServerNonInvite {
-        ServerNonInvite { state: State::Trying, values, reliable }
+    pub fn start(reliable: bool) -> ServerNonInvite {
+        ServerNonInvite { state: State::Trying, reliable }
     }
 
     /// The request came again.
@@ -30,7 +29,7 @@ impl ServerNonInvite {
     }
 
     /// The transaction user answers. `transmit` is unset if the answer comes too late.
-    pub fn respond(&mut self, status: u16) -> Effects {
+    pub fn respond(&mut self, values: &TimerValues, status: u16) -> Effects {
         match (self.state, status) {
             (State::Completed, _) => Effects::NONE,
             (_, 100..200) => {
@@ -42,7 +41,7 @@ impl ServerNonInvite {
                 let done = if self.reliable {
                     Effects::ENDED
                 } else {
-                    let expire = Arm::After(Timer::J, self.values.give_up());
+                    let expire = Arm::After(Timer::J, values.give_up());
                     Effects { expire, ..Effects::NONE }
                 };
                 Effects { transmit: true, ..done }
@@ -69,16 +68,18 @@ mod tests {
     use super::*;
     use base::time::Duration;
 
+    const T: &TimerValues = &TimerValues::RFC3261;
+
     #[test]
     fn retransmissions_get_the_last_response() {
-        let mut t = ServerNonInvite::start(TimerValues::RFC3261, false);
+        let mut t = ServerNonInvite::start(false);
         assert!(!t.retransmission().transmit);
-        let e = t.respond(200);
+        let e = t.respond(T, 200);
         assert_eq!(e.expire, Arm::After(Timer::J, Duration::from_secs(32)));
         assert!(t.retransmission().transmit);
-        assert!(!t.respond(500).transmit);
+        assert!(!t.respond(T, 500).transmit);
         assert!(t.timer(Timer::J).ended);
-        let mut tcp = ServerNonInvite::start(TimerValues::RFC3261, true);
-        assert!(tcp.respond(200).ended);
+        let mut tcp = ServerNonInvite::start(true);
+        assert!(tcp.respond(T, 200).ended);
     }
 }

@@ -93,6 +93,12 @@ impl TimerValues {
         self.t1 * 64
     }
 
+    /// What a retransmission timer is set to when a message was sent `again` so often: T1, doubled by each,
+    /// up to `most`.
+    pub fn doubled(&self, again: u8, most: Duration) -> Duration {
+        self.t1.saturating_mul(1u32.checked_shl(again.into()).unwrap_or(u32::MAX)).min(most)
+    }
+
     /// Timer D: at least 32 s, and at least as long as Timer H of the other side.
     pub fn d(&self) -> Duration {
         self.give_up().max(Duration::from_secs(32))
