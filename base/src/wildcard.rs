@@ -2,6 +2,7 @@
 //! regular expression, as in `sip:room-!.*!@ims.test`.
 
 use regex_lite::{Regex, RegexBuilder};
+use serde::{Deserialize, Serialize};
 
 /// The longest that is read.
 const MAX_LENGTH: usize = 255;
@@ -9,11 +10,26 @@ const MAX_LENGTH: usize = 255;
 const MAX_SIZE: usize = 1 << 16;
 
 /// An identity, or a wildcarded one. Matching takes time that is linear in the length of both.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Wildcard {
     text: String,
     /// `None` if it is no wildcard.
     regex: Option<Regex>,
+}
+
+impl From<Wildcard> for String {
+    fn from(wildcard: Wildcard) -> String {
+        wildcard.text
+    }
+}
+
+impl TryFrom<String> for Wildcard {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Wildcard, &'static str> {
+        Wildcard::parse(&text).ok_or("no identity, wildcarded or not")
+    }
 }
 
 impl PartialEq for Wildcard {

@@ -21,6 +21,7 @@ pub mod ecscf;
 pub mod emergency;
 mod enum_rules;
 pub mod icscf;
+mod index;
 mod lifetime;
 mod limits;
 mod number;

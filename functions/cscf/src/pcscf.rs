@@ -72,7 +72,7 @@ enum Kept {
     Originating,
     /// From the network to the phone: the identity that its responses are asserted with.
     Terminating {
-        asserted: Option<String>,
+        asserted: Option<Arc<str>>,
         icid: Option<String>,
     },
     /// An emergency call, or a request within one.
@@ -106,7 +106,7 @@ impl Pcscf {
         proxy.limits.configure(config.limits);
         Pcscf {
             proxy,
-            bindings: Bindings::default(),
+            bindings: Bindings::new(&mut random),
             subscriptions: Subscriptions::default(),
             emergency_calls: EmergencyCalls::default(),
             random,

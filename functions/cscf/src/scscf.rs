@@ -21,6 +21,7 @@ mod anchor;
 mod application_server;
 mod authenticate;
 pub mod config;
+mod contact;
 mod enum_query;
 pub(crate) mod gruu;
 pub mod ifc;

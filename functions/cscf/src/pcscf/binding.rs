@@ -1,20 +1,22 @@
 //! What the P-CSCF remembers of a registered phone, TS 24.229 §5.2.2.1.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use base::flow::Transport;
 use base::store::{Change, Durability};
 use base::time::Duration;
 use base::timer::Expiries;
-use base::{Bytes, Flow, Instant, Output};
+use base::{Bytes, Flow, Instant, Output, Random};
 use serde::{Deserialize, Serialize};
 use sip::uri::equal;
 use sip::{Hop, Uri};
 
 use super::TABLE;
-use super::access::{Access, FlowKey, key};
+use super::access::{Access, key};
 use crate::emergency::{is_emergency_contact, same_contact};
+use crate::index::Index;
 use crate::lifetime::Lifetime;
 
 /// GRUUs of each kind that are remembered of a phone.
@@ -27,11 +29,11 @@ pub(super) struct Binding {
     #[serde(skip)]
     pub(super) id: u64,
     /// The public identity in To of its REGISTER.
-    pub(super) aor: String,
+    pub(super) aor: Arc<str>,
     /// P-Associated-URI: what may be asserted, the default first.
-    pub(super) identities: Vec<String>,
+    pub(super) identities: Vec<Arc<str>>,
     /// The Contact URI.
-    pub(super) contact: String,
+    pub(super) contact: Arc<str>,
     /// Its public GRUUs, which it may put into Contact instead, RFC 5627.
     #[serde(default)]
     pub(super) public_gruus: Vec<String>,
@@ -39,7 +41,7 @@ pub(super) struct Binding {
     #[serde(skip)]
     pub(super) temporary_gruus: Vec<String>,
     /// The route to the S-CSCF, RFC 3608.
-    pub(super) service_route: Vec<String>,
+    pub(super) service_route: Arc<[String]>,
     /// How long it lasts.
     pub(super) lifetime: Lifetime,
     /// Whether it is for emergency calls only, TS 24.229 §5.2.2.
@@ -51,7 +53,7 @@ pub(super) struct Binding {
     pub(super) reg_id: Option<u32>,
     /// The Call-ID of our subscription to its reg event, if there is one.
     #[serde(default)]
-    pub(super) subscription: Option<String>,
+    pub(super) subscription: Option<Arc<str>>,
     /// Where it registered from.
     #[serde(flatten)]
     pub(super) access: Access,
@@ -60,20 +62,20 @@ pub(super) struct Binding {
 impl Binding {
     pub(super) fn new(
         id: u64,
-        aor: String,
-        contact: String,
+        aor: &str,
+        contact: &str,
         flow: Flow,
         lifetime: Lifetime,
     ) -> Binding {
         Binding {
             id,
-            aor,
+            aor: aor.into(),
             identities: Vec::new(),
-            emergency: is_emergency_contact(&contact),
-            contact,
+            emergency: is_emergency_contact(contact),
+            contact: contact.into(),
             public_gruus: Vec::new(),
             temporary_gruus: Vec::new(),
-            service_route: Vec::new(),
+            service_route: Arc::default(),
             lifetime,
             reg_id: None,
             subscription: None,
@@ -115,10 +117,10 @@ impl Binding {
     }
 
     /// The registered identity that a URI names.
-    pub(super) fn identity(&self, uri: &str) -> Option<String> {
+    pub(super) fn identity(&self, uri: &str) -> Option<Arc<str>> {
         let wanted = Uri::parse(uri)?.aor();
-        let same = |known: &&String| {
-            **known == wanted || Uri::parse(known).is_some_and(|known| known.aor() == wanted)
+        let same = |known: &&Arc<str>| {
+            ***known == *wanted || Uri::parse(known).is_some_and(|known| known.aor() == wanted)
         };
         self.identities.iter().find(same).cloned()
     }
@@ -139,58 +141,90 @@ impl Binding {
     }
 }
 
-/// All registered phones.
-#[derive(Debug, Default)]
+/// All registered phones. They are found by what stands in their bindings.
+#[derive(Debug)]
 pub(super) struct Bindings {
-    by_id: BTreeMap<u64, Binding>,
-    by_flow: BTreeMap<FlowKey, BTreeSet<u64>>,
-    by_address: BTreeMap<IpAddr, BTreeSet<u64>>,
-    by_aor: BTreeMap<String, BTreeSet<u64>>,
+    by_id: BTreeMap<u64, Box<Binding>>,
+    by_flow: Index<u64>,
+    by_address: Index<u64>,
+    by_aor: Index<u64>,
     expiries: Expiries<u64>,
     /// Phones that left: the last NOTIFY of their own subscription is still to reach them.
-    departed: BTreeMap<u64, Binding>,
+    departed: BTreeMap<u64, Box<Binding>>,
     departures: Expiries<u64>,
+    /// Routes to the S-CSCFs that came last: all phones of one share it.
+    known_routes: VecDeque<Arc<[String]>>,
 }
+
+/// Different routes that are remembered.
+const MOST_ROUTES: usize = 32;
 
 /// How long a phone that left can be reached within its dialogs: 64*T1.
 const FAREWELL: Duration = Duration::from_secs(32);
 
 impl Bindings {
+    /// None. Phones choose what they are found by, so the seed is a secret.
+    pub(super) fn new(random: &mut Random) -> Bindings {
+        Bindings {
+            by_id: BTreeMap::new(),
+            by_flow: Index::with_seed(random.u64()),
+            by_address: Index::with_seed(random.u64()),
+            by_aor: Index::with_seed(random.u64()),
+            expiries: Expiries::default(),
+            departed: BTreeMap::new(),
+            departures: Expiries::default(),
+            known_routes: VecDeque::new(),
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.by_id.len()
     }
 
     pub(super) fn get(&self, id: u64) -> Option<&Binding> {
-        self.by_id.get(&id)
+        self.by_id.get(&id).map(|binding| &**binding)
     }
 
     /// A phone that is registered, or was until a moment ago.
     pub(super) fn get_or_departed(&self, id: u64) -> Option<&Binding> {
-        self.by_id.get(&id).or_else(|| self.departed.get(&id))
+        self.get(id).or_else(|| self.departed.get(&id).map(|binding| &**binding))
+    }
+
+    /// Whether what is said of a binding is true.
+    fn holds(&self, id: u64, is: impl FnOnce(&Binding) -> bool) -> bool {
+        self.get(id).is_some_and(is)
     }
 
     /// The phones that registered on this flow.
     pub(super) fn on_flow(&self, flow: &Flow) -> impl Iterator<Item = &Binding> + Clone {
-        let ids = self.by_flow.get(&key(flow)).into_iter().flatten();
-        ids.filter_map(|id| self.by_id.get(id))
+        let key = key(flow);
+        let is = |id| self.holds(id, |binding| binding.access.key() == Some(key));
+        self.by_flow.all(&key, is).into_iter().filter_map(|id| self.get(id))
     }
 
     /// Whether a phone registered on this flow.
     pub(super) fn is_access(&self, flow: &Flow) -> bool {
-        self.by_flow.contains_key(&key(flow))
+        let key = key(flow);
+        let is = |id| self.holds(id, |binding| binding.access.key() == Some(key));
+        self.by_flow.find(&key, is).is_some()
+    }
+
+    fn is_at(&self, id: u64, ip: IpAddr) -> bool {
+        self.holds(id, |binding| binding.access.remote.map(|remote| remote.ip()) == Some(ip))
     }
 
     /// Whether a phone registered from this address.
     pub(super) fn has_address(&self, flow: &Flow) -> bool {
-        flow.remote.ip().is_some_and(|ip| self.by_address.contains_key(&ip))
+        let ip = flow.remote.ip();
+        ip.is_some_and(|ip| self.by_address.find(&ip, |id| self.is_at(id, ip)).is_some())
     }
 
     /// The phone that opened a further connection from its address, told by its Contact.
     pub(super) fn on_connection(&self, flow: &Flow, contact: &str) -> Option<&Binding> {
-        let ids = self.by_address.get(&flow.remote.ip()?)?;
-        let bindings = ids.iter().filter_map(|id| self.by_id.get(id));
+        let ip = flow.remote.ip()?;
+        let ids = self.by_address.all(&ip, |id| self.is_at(id, ip));
         let same = |b: &&Binding| b.owns(flow) && b.has_contact(contact);
-        bindings.into_iter().find(same)
+        ids.into_iter().filter_map(|id| self.get(id)).find(same)
     }
 
     /// The binding that a REGISTER on this flow refreshes: the same identity from the same address,
@@ -203,13 +237,14 @@ impl Bindings {
         flow: &Flow,
     ) -> Option<&Binding> {
         let emergency = is_emergency_contact(contact);
+        let ids = self.by_aor.all(aor, |id| self.holds(id, |binding| &*binding.aor == aor));
         let bindings = || {
-            let ids = self.by_aor.get(aor).into_iter().flatten();
-            ids.filter_map(|id| self.by_id.get(id)).filter(|b| b.emergency == emergency)
+            let known = ids.iter().filter_map(|id| self.get(*id));
+            known.filter(|binding| binding.emergency == emergency)
         };
         let same = |b: &&Binding| {
             let flow = b.reg_id.is_none() || b.reg_id == reg_id;
-            b.access.flow.is_none() && b.contact == contact && flow
+            b.access.flow.is_none() && &*b.contact == contact && flow
         };
         bindings().find(|b| b.access.is(flow)).or_else(|| bindings().find(same))
     }
@@ -229,17 +264,46 @@ impl Bindings {
         Some(stored(change))
     }
 
-    fn insert(&mut self, binding: Binding) {
-        self.unlink(binding.id);
-        self.expiries.refresh(binding.lifetime.end(), &binding.id);
-        if let Some(flow_key) = binding.access.key() {
-            self.by_flow.entry(flow_key).or_default().insert(binding.id);
+    fn insert(&mut self, mut binding: Binding) {
+        let id = binding.id;
+        self.share(&mut binding);
+        self.expiries.refresh(binding.lifetime.end(), &id);
+        let known = self.by_id.get_mut(&id);
+        // Most REGISTERs change nothing that a phone is found by.
+        let moved = known.as_ref().is_none_or(|known| {
+            known.access.key() != binding.access.key()
+                || known.access.remote != binding.access.remote
+                || known.aor != binding.aor
+        });
+        if moved {
+            self.unlink(id);
+            if let Some(key) = binding.access.key() {
+                self.by_flow.add(&key, id);
+            }
+            self.by_aor.add(&*binding.aor, id);
+            if let Some(remote) = binding.access.remote {
+                self.by_address.add(&remote.ip(), id);
+            }
         }
-        self.by_aor.entry(binding.aor.clone()).or_default().insert(binding.id);
-        if let Some(remote) = binding.access.remote {
-            self.by_address.entry(remote.ip()).or_default().insert(binding.id);
+        match self.by_id.get_mut(&id) {
+            Some(known) => **known = binding,
+            None => drop(self.by_id.insert(id, Box::new(binding))),
         }
-        self.by_id.insert(binding.id, binding);
+    }
+
+    /// Keeps no text twice.
+    fn share(&mut self, binding: &mut Binding) {
+        binding.identities.shrink_to_fit();
+        if let Some(same) = binding.identities.iter().find(|identity| **identity == binding.aor) {
+            binding.aor = Arc::clone(same);
+        }
+        match self.known_routes.iter().find(|known| **known == binding.service_route) {
+            Some(known) => binding.service_route = Arc::clone(known),
+            None => {
+                self.known_routes.push_front(Arc::clone(&binding.service_route));
+                self.known_routes.truncate(MOST_ROUTES);
+            }
+        }
     }
 
     /// Takes a binding out; returns what the store has to do.
@@ -270,7 +334,7 @@ impl Bindings {
             binding.access.keep_flow(&known.access);
         }
         self.insert(binding);
-        self.by_id.get(&id).map(Ok)
+        self.get(id).map(Ok)
     }
 
     /// Another node forgot the phone of this record.
@@ -296,9 +360,11 @@ impl Bindings {
         if flow.transport == Transport::Udp {
             return;
         }
-        let connected = |binding: &Binding| binding.access.key() == Some(key(flow));
+        let key = key(flow);
+        let connected = |binding: &Binding| binding.access.key() == Some(key);
         self.departed.retain(|_, binding| !connected(binding));
-        for id in self.by_flow.remove(&key(flow)).unwrap_or_default() {
+        for id in self.by_flow.all(&key, |id| self.holds(id, connected)) {
+            self.by_flow.remove(&key, id);
             if let Some(binding) = self.by_id.get_mut(&id) {
                 binding.access.closed(flow);
             }
@@ -307,26 +373,12 @@ impl Bindings {
 
     fn unlink(&mut self, id: u64) {
         let Some(binding) = self.by_id.get(&id) else { return };
-        drop_from(&mut self.by_aor, binding.aor.as_str(), id);
+        self.by_aor.remove(&*binding.aor, id);
         if let Some(remote) = binding.access.remote {
-            drop_from(&mut self.by_address, &remote.ip(), id);
+            self.by_address.remove(&remote.ip(), id);
         }
-        if let Some(flow_key) = binding.access.key() {
-            drop_from(&mut self.by_flow, &flow_key, id);
-        }
-    }
-}
-
-/// Takes one number out of an index, and the entry with the last one.
-fn drop_from<K, Q>(index: &mut BTreeMap<K, BTreeSet<u64>>, key: &Q, id: u64)
-where
-    K: Ord + std::borrow::Borrow<Q>,
-    Q: Ord + ?Sized,
-{
-    if let Some(ids) = index.get_mut(key) {
-        ids.remove(&id);
-        if ids.is_empty() {
-            index.remove(key);
+        if let Some(key) = binding.access.key() {
+            self.by_flow.remove(&key, id);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Asserted identities and the border of the trust domain: TS 24.229 §4.4 and §5.2.6, RFC 3325.
 
+use std::sync::Arc;
+
 use base::Random;
 use sip::Message;
 use sip::header::{AccessNetworkInfo, HeaderName, NameAddr};
@@ -35,7 +37,7 @@ pub(super) fn strip_claims(request: &mut Message) {
 
 /// Chooses the identity to assert: the one that the phone prefers if it is registered, else that of
 /// From if it is, else the default one (§5.2.6.3.1 with §5.2.6.3.2A).
-pub(super) fn asserted(request: &Message, binding: &Binding) -> String {
+pub(super) fn asserted(request: &Message, binding: &Binding) -> Arc<str> {
     let known = |element: &str| binding.identity(NameAddr::parse(element)?.uri);
     let preferred = request.list(HeaderName::PPreferredIdentity).find_map(known);
     preferred

@@ -1,5 +1,7 @@
 //! From the phone to the network, TS 24.229 §5.2.6.3.
 
+use std::sync::Arc;
+
 use base::{Flow, Instant, Transport};
 use sip::header::{HeaderName, NameAddr};
 use sip::{Hop, Message, Method, Stack};
@@ -39,7 +41,7 @@ impl Pcscf {
         self.add_charging_vector(&mut request);
         // §5.2.6.3.3: the route is the one of the registration, whatever the phone preloaded.
         request.remove(HeaderName::Route);
-        for route in &binding.service_route {
+        for route in &*binding.service_route {
             request.push(HeaderName::Route, route.as_str());
         }
         self.record_route(&mut request, ("mo", binding.id), &flow, true);
@@ -64,8 +66,9 @@ impl Pcscf {
             Some(address.parsed_uri()?.aor())
         };
         let wanted = named(HeaderName::PPreferredIdentity).or_else(|| named(HeaderName::From));
-        let is_wanted = |known: &String| {
-            wanted.as_ref() == Some(known) || sip::Uri::parse(known).map(|uri| uri.aor()) == wanted
+        let is_wanted = |known: &Arc<str>| {
+            wanted.as_deref() == Some(&**known)
+                || sip::Uri::parse(known).map(|uri| uri.aor()) == wanted
         };
         let of_kind = |emergency| {
             let mut bindings =

@@ -2,6 +2,7 @@
 //! the network ends a registration.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use base::time::Duration;
 use base::timer::Expiries;
@@ -21,11 +22,11 @@ const LAST_NOTIFY: Duration = Duration::from_secs(32);
 /// Subscriptions by their Call-ID.
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
-    by_call: BTreeMap<String, u64>,
-    by_binding: BTreeMap<u64, String>,
-    asked: BTreeMap<ClientId, String>,
+    by_call: BTreeMap<Arc<str>, u64>,
+    by_binding: BTreeMap<u64, Arc<str>>,
+    asked: BTreeMap<ClientId, Arc<str>>,
     /// Those of phones that are gone.
-    ending: Expiries<String>,
+    ending: Expiries<Arc<str>>,
 }
 
 impl Subscriptions {
@@ -39,8 +40,8 @@ impl Subscriptions {
     }
 
     /// The Call-ID of the one for this phone: none if the S-CSCF refused or ended it.
-    pub(super) fn of(&self, binding: u64) -> Option<&str> {
-        self.by_binding.get(&binding).map(String::as_str)
+    pub(super) fn of(&self, binding: u64) -> Option<Arc<str>> {
+        self.by_binding.get(&binding).cloned()
     }
 
     /// The answer to a SUBSCRIBE: a refusal ends the subscription of this phone.
@@ -68,9 +69,9 @@ impl Subscriptions {
         }
     }
 
-    fn insert(&mut self, call: &str, binding: u64) {
-        self.by_call.insert(call.to_owned(), binding);
-        self.by_binding.insert(binding, call.to_owned());
+    fn insert(&mut self, call: &Arc<str>, binding: u64) {
+        self.by_call.insert(Arc::clone(call), binding);
+        self.by_binding.insert(binding, Arc::clone(call));
     }
 
     /// Ends one; the phone that has none any more.
@@ -105,8 +106,8 @@ impl Subscriptions {
 
 impl Pcscf {
     /// The Call-ID of a new subscription.
-    pub(super) fn subscription(&mut self) -> String {
-        format!("{}@{}", self.random.token::<12>(), self.config.host)
+    pub(super) fn subscription(&mut self) -> Arc<str> {
+        format!("{}@{}", self.random.token::<12>(), self.config.host).into()
     }
 
     /// The S-CSCF does not tell us of this phone any more.
@@ -119,14 +120,20 @@ impl Pcscf {
     }
 
     /// Subscribes after a 200 to the first REGISTER.
-    pub(super) fn subscribe(&mut self, now: Instant, binding: u64, identity: &str, call: &str) {
+    pub(super) fn subscribe(
+        &mut self,
+        now: Instant,
+        binding: u64,
+        identity: &str,
+        call: &Arc<str>,
+    ) {
         let us = format!("sip:{}", self.config.sent_by());
         let tag = self.random.token::<8>();
         let mut request = Message::request(Method::Subscribe, identity)
             .with(HeaderName::MaxForwards, "70")
             .with(HeaderName::From, format!("<{us}>;tag={tag}"))
             .with(HeaderName::To, format!("<{identity}>"))
-            .with(HeaderName::CallId, call)
+            .with(HeaderName::CallId, &**call)
             .with(HeaderName::CSeq, "1 SUBSCRIBE")
             .with(HeaderName::Contact, format!("<{us}>"))
             .with(HeaderName::PAssertedIdentity, format!("<{us}>"))
@@ -136,13 +143,13 @@ impl Pcscf {
         self.add_charging_vector(&mut request);
         let client = self.proxy.send(now, request, Hop::Name(self.config.icscf.clone()));
         self.subscriptions.insert(call, binding);
-        self.subscriptions.asked.insert(client, call.to_owned());
+        self.subscriptions.asked.insert(client, Arc::clone(call));
     }
 
     /// A NOTIFY about one of our phones.
     pub(super) fn notified(&mut self, now: Instant, upstream: &Upstream, request: &Message) {
         let call = request.get(HeaderName::CallId).unwrap_or("").to_owned();
-        let Some(id) = self.subscriptions.by_call.get(&call).copied() else {
+        let Some(id) = self.subscriptions.by_call.get(&*call).copied() else {
             return self.proxy.reply(now, upstream, 481);
         };
         let state = request.get(HeaderName::SubscriptionState).and_then(SubscriptionState::parse);
@@ -169,7 +176,7 @@ impl Pcscf {
         let mut gruus = Vec::new();
         for registration in &info.registrations {
             let aor = sip::Uri::parse(&registration.aor).map(|uri| uri.aor());
-            let same = |known: &&String| sip::Uri::parse(known).map(|uri| uri.aor()) == aor;
+            let same = |known: &&Arc<str>| sip::Uri::parse(known).map(|uri| uri.aor()) == aor;
             let known = binding.identities.iter().find(same);
             let ours = known.is_some() || same(&&binding.aor);
             let mut contacts = registration.contacts.iter();
@@ -182,7 +189,7 @@ impl Pcscf {
             match state {
                 State::Terminated if ours => went.push(known.unwrap_or(&binding.aor).clone()),
                 State::Active if contact.is_some() && !ours && aor.is_some() => {
-                    came.push(registration.aor.clone());
+                    came.push(Arc::from(&*registration.aor));
                 }
                 _ => {}
             }
@@ -200,7 +207,7 @@ impl Pcscf {
         if went.len() + came.len() > 0 {
             let text = format!("{}: identities came {came:?}, went {went:?}", binding.aor);
             let event = Event::new(Severity::Info, "pcscf.identities_changed", text);
-            self.tell(event.impu(&binding.aor));
+            self.tell(event.impu(&*binding.aor));
         }
         if binding != old {
             let save = self.bindings.save(now, binding);

@@ -1,5 +1,7 @@
 //! REGISTER through the P-CSCF, TS 24.229 §5.2.2.
 
+use std::sync::Arc;
+
 use base::{Event, Flow, Instant, Severity};
 use sip::gruu::Granted;
 use sip::header::{Challenge, Credentials, HeaderName, NameAddr, delta_seconds};
@@ -121,13 +123,14 @@ impl Pcscf {
         }
         let first = self.bindings.get(pending.id).is_none();
         let lifetime = Lifetime::new(now, granted);
-        let (aor, contact) = (pending.aor.clone(), pending.contact.clone());
+        let (aor, contact) = (&pending.aor, &pending.contact);
         let mut binding = Binding::new(pending.id, aor, contact, pending.flow, lifetime);
         let several = response.lists(HeaderName::Require, outbound::OUTBOUND);
         binding.reg_id = pending.reg_id.filter(|_| several);
-        binding.identities = uris(response, HeaderName::PAssociatedUri);
+        let identities = uris(response, HeaderName::PAssociatedUri);
+        binding.identities = identities.into_iter().map(Arc::from).collect();
         if binding.identities.is_empty() {
-            binding.identities.push(pending.aor.clone());
+            binding.identities.push(Arc::clone(&binding.aor));
         }
         let known = self.bindings.get(pending.id).map(|known| known.public_gruus.clone());
         binding.public_gruus = known.unwrap_or_default();
@@ -136,7 +139,7 @@ impl Pcscf {
             response.list(HeaderName::ServiceRoute).map(str::to_owned).collect();
         let default_identity = binding.identities[0].clone();
         let emergency = binding.emergency;
-        binding.subscription = self.subscriptions.of(pending.id).map(str::to_owned);
+        binding.subscription = self.subscriptions.of(pending.id);
         // §5.2.3: nobody watches an emergency registration.
         let subscribes = !emergency && binding.subscription.is_none();
         let call = subscribes.then(|| self.subscription());
@@ -158,7 +161,7 @@ impl Pcscf {
         let Some(binding) = self.bindings.get(id) else { return };
         let event =
             Event::new(Severity::Info, "pcscf.deregistered", format!("{} {why}", binding.aor));
-        let event = event.impu(&binding.aor);
+        let event = event.impu(&*binding.aor);
         if let Some(output) = self.bindings.remove(now, id) {
             self.outputs.push_back(output);
         }

@@ -1,5 +1,7 @@
 //! From the network to the phone, TS 24.229 §5.2.6.4.
 
+use std::sync::Arc;
+
 use base::{Instant, Transport};
 use sip::gruu::Gruu;
 use sip::header::{HeaderName, NameAddr};
@@ -28,7 +30,7 @@ impl Pcscf {
         let called = request.get(HeaderName::PCalledPartyId).and_then(NameAddr::parse);
         // A GRUU names an identity with ornaments, or shows none.
         let asserted = match called.filter(|called| !Gruu::is(called.uri)) {
-            Some(called) => Some(called.uri.to_owned()),
+            Some(called) => Some(Arc::from(called.uri)),
             None => called.and_then(|called| binding.identity(called.uri)),
         };
         let asserted = asserted.or(binding.identities.first().cloned());
@@ -76,7 +78,7 @@ impl Pcscf {
         upstream: &Upstream,
         mut request: Message,
         binding: &Binding,
-        asserted: Option<String>,
+        asserted: Option<Arc<str>>,
     ) -> Result<(), Refusal> {
         if binding.is_lost() {
             return Err(Refusal::new(430, "the flow that the phone registered on is gone"));

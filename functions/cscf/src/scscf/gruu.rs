@@ -16,7 +16,8 @@ use sip::reginfo::{ContactEvent, RegInfo, State};
 use sip::{SipUri, Uri};
 
 use super::GRUU_TABLE;
-use super::user::{Contact, Users};
+use super::contact::Contact;
+use super::user::Users;
 
 /// The user part of a temporary GRUU begins so.
 const PREFIX: &str = "tgruu.";
@@ -96,18 +97,17 @@ impl Gruus {
         replaced: Option<&Contact>,
         contact: &mut Contact,
     ) {
-        let Some(instance) = contact.instance.clone().filter(|_| !contact.emergency) else {
-            return;
-        };
-        let same = |other: &Contact| !other.emergency && other.instance.as_ref() == Some(&instance);
+        let instance = contact.instance().filter(|_| !contact.emergency).map(str::to_owned);
+        let Some(instance) = instance else { return };
+        let same = |other: &Contact| !other.emergency && other.instance() == Some(&instance);
         let known = match replaced {
-            Some(old) if old.call_id != contact.call_id => None,
+            Some(old) if old.call_id() != contact.call_id() => None,
             Some(old) => old.gruu,
             None => others.iter().find(|other| same(other)).and_then(|other| other.gruu),
         };
         let new = || {
             let when = now.unix_micros().to_be_bytes();
-            let parts = [instance.as_bytes(), contact.call_id.as_bytes(), &when];
+            let parts = [instance.as_bytes(), contact.call_id().as_bytes(), &when];
             let mut number = [0; 8];
             number.copy_from_slice(&self.seal.fingerprint("registration", &parts)[..8]);
             Registration { number: u64::from_be_bytes(number), first_cseq: contact.cseq }
@@ -120,7 +120,7 @@ impl Gruus {
 
     /// `gr` of an instance. What shows which device it is, is hidden: TS 24.229 §5.4.7A.2, RFC 4122 §4.3.
     fn gr(&self, contact: &Contact) -> Option<String> {
-        let instance = unquote(contact.instance.as_ref()?);
+        let instance = unquote(contact.instance()?);
         let urn = instance.trim_start_matches('<').trim_end_matches('>');
         let is_device = ["urn:gsma:", "urn:3gpp:", "urn:meid:"]
             .iter()

@@ -3,6 +3,7 @@
 
 use core::fmt;
 
+use serde::{Deserialize, Serialize};
 use sip::Message;
 use sip::header::HeaderName;
 
@@ -22,7 +23,7 @@ pub enum Case {
 }
 
 /// One filter criterion.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Criterion {
     /// Lower ones come first.
     pub priority: u32,
@@ -35,7 +36,7 @@ pub struct Criterion {
 }
 
 /// Where a request goes that a criterion fires for.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ApplicationServer {
     /// The server's SIP URI.
     pub uri: String,
@@ -61,7 +62,7 @@ pub enum RegistrationType {
 }
 
 /// A trigger point: conditions in groups.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Trigger {
     /// Conjunctive normal form: every group needs one true condition. Else disjunctive: one group
     /// needs all its conditions true.
@@ -71,7 +72,7 @@ pub struct Trigger {
 }
 
 /// A service point trigger.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum TriggerKind {
     /// The request's method, and for REGISTER the numbers of the types; none is any.
     Method(String, Vec<u32>),

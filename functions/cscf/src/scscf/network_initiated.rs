@@ -13,6 +13,7 @@ use diameter::{Fault, Message};
 use sip::reginfo::ContactEvent;
 
 use super::Scscf;
+use super::profile::Subscription;
 use super::user::User;
 
 /// The Cx commands whose requests an S-CSCF takes.
@@ -83,12 +84,14 @@ impl Scscf {
     fn push(&mut self, now: Instant, ppr: &Ppr) -> Result<(), Outcome> {
         let old = self.users.get(&ppr.user_name).cloned().ok_or(UNKNOWN)?;
         let Some(data) = &ppr.user_data else { return Ok(()) };
-        let data = String::from_utf8_lossy(data).into_owned();
-        let mut user = User::new(old.impi, data).ok_or_else(|| {
-            let text = format!("{}: the HSS pushed a profile that cannot be read", ppr.user_name);
-            self.log(Severity::Warning, "scscf.bad_profile", text);
-            Outcome::from(ExperimentalCode::ERROR_NOT_SUPPORTED_USER_DATA)
-        })?;
+        let subscription =
+            Subscription::parse(&String::from_utf8_lossy(data)).ok_or_else(|| {
+                let text =
+                    format!("{}: the HSS pushed a profile that cannot be read", ppr.user_name);
+                self.log(Severity::Warning, "scscf.bad_profile", text);
+                Outcome::from(ExperimentalCode::ERROR_NOT_SUPPORTED_USER_DATA)
+            })?;
+        let mut user = User::new(&old.impi, subscription.profile);
         user.contacts = old.contacts;
         // The password may be another one, too: the next REGISTER has the HSS asked.
         self.challenges.forget(&user.impi);

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use regex_lite::{Regex, RegexBuilder};
+use serde::{Deserialize, Serialize};
 
 /// The longest text that is read as an expression, and the largest that it may become.
 const MAX_EXPRESSION: (usize, usize) = (255, 1 << 15);
@@ -14,7 +15,8 @@ const MAX_VALUE: usize = 4096;
 /// A text, and the expression that it may be. It is found where the text itself stands, or where the
 /// expression matches, without case: so plain text with a plus sign or a point means what it says, whoever wrote
 /// it. Matching takes time that is linear in the length of the value.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
 pub struct Pattern {
     text: String,
     regex: Option<Arc<Regex>>,
@@ -38,6 +40,12 @@ impl From<String> for Pattern {
         let regex = (special && text.len() <= length)
             .then(|| RegexBuilder::new(&text).case_insensitive(true).size_limit(size).build());
         Pattern { regex: regex.and_then(Result::ok).map(Arc::new), text }
+    }
+}
+
+impl From<Pattern> for String {
+    fn from(pattern: Pattern) -> String {
+        pattern.text
     }
 }
 

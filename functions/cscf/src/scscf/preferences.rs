@@ -6,7 +6,7 @@ use sip::features::Features;
 use sip::header::{HeaderName, NameAddr};
 use sip::lex::Params;
 
-use super::user::Contact;
+use super::contact::Contact;
 
 /// Elements of Accept-Contact, and of Reject-Contact, that are looked at.
 const MAX_ELEMENTS: usize = 16;
@@ -56,7 +56,7 @@ pub(super) fn apply(request: &Message, contacts: &mut Vec<Contact>) {
     let implicit = implicit.then(|| Features::one("methods", method));
     let judged = contacts.iter().map(|contact| {
         let features =
-            NameAddr::parse(&contact.element).map(|address| Features::of(address.params));
+            NameAddr::parse(contact.element()).map(|address| Features::of(address.params));
         let features = features.unwrap_or_default();
         if features.is_empty() {
             // §7.2.3: a phone that does not tell what it can is immune.
@@ -113,6 +113,7 @@ mod tests {
 
     use super::*;
     use crate::lifetime::Lifetime;
+    use crate::scscf::contact::Said;
 
     /// The contacts that are left, in the order in which they are tried.
     fn left(headers: &[(HeaderName, &str)], contacts: &[&str]) -> Vec<String> {
@@ -121,11 +122,12 @@ mod tests {
         let lifetime = Lifetime::new(Instant::from_unix_micros(0), 60);
         let contact = |(at, params): (usize, &&str)| {
             let uri = format!("sip:{at}@10.0.0.1");
-            Contact::new(format!("<{uri}>{params}"), uri, lifetime)
+            let element = format!("<{uri}>{params}");
+            Contact::new(&Said { element: &element, uri: &uri, ..Said::default() }, lifetime)
         };
         let mut contacts = contacts.iter().enumerate().map(contact).collect();
         apply(&request, &mut contacts);
-        contacts.iter().map(|contact| contact.uri[4..5].to_owned()).collect()
+        contacts.iter().map(|contact| contact.uri()[4..5].to_owned()).collect()
     }
 
     const ACCEPT: HeaderName = HeaderName::AcceptContact;

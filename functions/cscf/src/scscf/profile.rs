@@ -1,57 +1,83 @@
 //! The user profile that the HSS sends, Cx-User-Data: TS 29.228 Annex B and Annex E.
 
+use std::sync::Arc;
+
 use base::wildcard::Wildcard;
 use quick_xml::Reader;
 use quick_xml::events::Event as Xml;
+use serde::{Deserialize, Serialize};
 
 use super::ifc::{ApplicationServer, Criterion, Trigger, TriggerKind};
 use super::pattern::Pattern;
 
-/// An IMS subscription as one S-CSCF needs it.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Profile {
+/// An IMS subscription, as the HSS sends it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Subscription {
     /// The private identity.
     pub private_identity: String,
+    /// All else.
+    pub profile: Profile,
+}
+
+/// What a subscription is made of.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct Profile {
     /// The service profiles.
-    pub services: Vec<ServiceProfile>,
+    pub services: Box<[ServiceProfile]>,
 }
 
 /// Identities that share their filter criteria.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ServiceProfile {
     /// The identities, the default first.
-    pub identities: Vec<PublicIdentity>,
+    pub identities: Box<[PublicIdentity]>,
     /// Filter criteria in order of their priority.
-    pub criteria: Vec<Criterion>,
+    pub criteria: Arc<[Criterion]>,
 }
 
 /// A public identity.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct PublicIdentity {
     /// The URI.
-    pub uri: String,
+    pub uri: Box<str>,
     /// Whether it is that of a service.
+    #[serde(default)]
     pub service: bool,
     /// The identities that it stands for, if they are several.
-    pub wildcard: Option<Wildcard>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wildcard: Option<Box<Wildcard>>,
     /// Whether it may only be registered, and neither call nor be called.
+    #[serde(default)]
     pub barred: bool,
 }
 
-impl Profile {
+impl PublicIdentity {
+    /// As an address of record; `None` if it is no URI.
+    pub fn aor(&self) -> Option<String> {
+        sip::Uri::parse(&self.uri).map(|uri| uri.aor())
+    }
+
+    fn names(&self, aor: &str) -> bool {
+        *self.uri == *aor || self.aor().is_some_and(|own| own == aor)
+    }
+}
+
+impl Subscription {
     /// Reads the document. Elements that are not known are skipped; `None` if it is not well-formed
     /// or has no identity.
-    pub fn parse(xml: &str) -> Option<Profile> {
+    pub fn parse(xml: &str) -> Option<Subscription> {
         let root = Element::parse(xml)?;
         if root.name != "IMSSubscription" {
             return None;
         }
-        let services: Vec<_> = root.children("ServiceProfile").map(service_profile).collect();
+        let services: Box<[_]> = root.children("ServiceProfile").map(service_profile).collect();
         let private_identity = root.text("PrivateID").unwrap_or_default();
         let usable = services.iter().any(|s: &ServiceProfile| !s.identities.is_empty());
-        usable.then_some(Profile { private_identity, services })
+        usable.then_some(Subscription { private_identity, profile: Profile { services } })
     }
+}
 
+impl Profile {
     /// All identities, in order.
     pub fn identities(&self) -> impl Iterator<Item = &PublicIdentity> {
         self.services.iter().flat_map(|s| &s.identities)
@@ -59,16 +85,19 @@ impl Profile {
 
     /// The identities that may be used, the default first: P-Associated-URI, TS 24.229 §5.4.1.2.2F.
     pub fn usable(&self) -> impl Iterator<Item = &str> {
-        self.identities().filter(|i| !i.barred).map(|i| i.uri.as_str())
+        self.identities().filter(|i| !i.barred).map(|i| &*i.uri)
     }
 
     /// The service profile and identity of an address of record.
     pub fn find(&self, aor: &str) -> Option<(&ServiceProfile, &PublicIdentity)> {
-        let named = |i: &PublicIdentity| {
-            i.uri == aor || sip::Uri::parse(&i.uri).is_some_and(|uri| uri.aor() == aor)
-        };
+        let named = |i: &PublicIdentity| i.names(aor);
         let meant = |i: &PublicIdentity| i.wildcard.as_ref().is_some_and(|w| w.matches(aor));
         self.first(named).or_else(|| self.first(meant))
+    }
+
+    /// Whether an identity is this address of record itself.
+    pub fn names(&self, aor: &str) -> bool {
+        self.identities().any(|identity| identity.names(aor))
     }
 
     fn first(
@@ -104,10 +133,10 @@ fn service_profile(element: &Element) -> ServiceProfile {
         let legal = sip::Uri::parse(&uri).is_some() || wildcard.is_some();
         legal.then_some(())?;
         Some(PublicIdentity {
-            uri,
+            uri: uri.into(),
             // TS 29.228 Table B.2.1A: DISTINCT_PSI and WILDCARDED_PSI.
             service: matches!(kind.as_deref(), Some("1" | "2")),
-            wildcard: wildcard.and_then(|text| Wildcard::parse(&text)),
+            wildcard: wildcard.and_then(|text| Wildcard::parse(&text)).map(Box::new),
             barred: e.flag("BarringIndication"),
         })
     };
@@ -115,7 +144,7 @@ fn service_profile(element: &Element) -> ServiceProfile {
         element.children("InitialFilterCriteria").filter_map(criterion).collect();
     criteria.sort_by_key(|c| c.priority);
     let identities = element.children("PublicIdentity").filter_map(identity).collect();
-    ServiceProfile { identities, criteria }
+    ServiceProfile { identities, criteria: criteria.into() }
 }
 
 fn criterion(element: &Element) -> Option<Criterion> {
@@ -263,7 +292,10 @@ mod tests {
 
     #[test]
     fn a_subscription_is_read() {
-        let profile = Profile::parse(XML).unwrap();
+        let Subscription { private_identity, profile } = Subscription::parse(XML).unwrap();
+        assert_eq!(private_identity, "a@x");
+        let record = serde_json::to_vec(&profile).unwrap();
+        assert_eq!(serde_json::from_slice::<Profile>(&record).unwrap(), profile);
         assert_eq!(profile.usable().collect::<Vec<_>>(), ["sip:a&b@X"]);
         let (service, identity) = profile.find("sip:001@x").unwrap();
         assert!(identity.barred);
@@ -278,7 +310,7 @@ mod tests {
     fn nonsense_is_refused() {
         let deep = "<a>".repeat(100_000);
         for bad in ["", "<a/>", "<IMSSubscription/>", "<IMSSubscription>", "]]>", deep.as_str()] {
-            assert_eq!(Profile::parse(bad), None);
+            assert_eq!(Subscription::parse(bad), None);
         }
     }
 }

@@ -10,8 +10,9 @@ use sip::reginfo::{
 };
 use sip::{ClientId, Dialog, Message, Method, Stack, Uri};
 
+use super::contact::Contact;
 use super::profile::Profile;
-use super::user::{Contact, User};
+use super::user::User;
 use super::watchers::{Watcher, WatcherId};
 use super::{Scscf, aor_of};
 use crate::proxy::{Refusal, Upstream};
@@ -42,9 +43,8 @@ impl Scscf {
         let tag = self.proxy.stack.token();
         let dialog = Dialog::of_request(request, &tag, false)
             .ok_or(Refusal::new(400, "a SUBSCRIBE needs a Contact"))?;
-        let id = (dialog.call_id.clone(), dialog.remote_tag.clone());
-        self.watchers.insert(id.clone(), Watcher::new(impi, dialog, now));
-        self.accept(now, upstream, request, &id, &tag);
+        let id = self.watchers.insert(Watcher::new(impi, &dialog, now));
+        self.accept(now, upstream, request, id, &tag);
         Ok(())
     }
 
@@ -57,16 +57,14 @@ impl Scscf {
     ) -> Result<(), Refusal> {
         let tag = request.get(HeaderName::From).and_then(NameAddr::parse).and_then(|a| a.tag());
         let call = request.get(HeaderName::CallId).unwrap_or("");
-        let id = (call.to_owned(), tag.unwrap_or("").to_owned());
-        let gone = Refusal::new(481, "no such subscription");
-        let watcher = self.watchers.get_mut(&id).ok_or(gone.clone())?;
-        if !watcher.dialog.owns_request(request) {
-            return Err(gone);
-        }
+        let id = self.watchers.find(call, tag.unwrap_or(""));
+        let known = id.and_then(|id| Some((id, self.watchers.dialog(id)?)));
+        let ours = known.filter(|(_, dialog)| dialog.owns_request(request));
+        let (id, mut dialog) = ours.ok_or(Refusal::new(481, "no such subscription"))?;
         let refused = |status| Refusal::new(status, "the SUBSCRIBE is out of order");
-        watcher.dialog.take_request(request).map_err(refused)?;
-        let tag = watcher.dialog.local_tag.clone();
-        self.accept(now, upstream, request, &id, &tag);
+        dialog.take_request(request).map_err(refused)?;
+        self.watchers.keep(id, &dialog);
+        self.accept(now, upstream, request, id, &dialog.local_tag);
         Ok(())
     }
 
@@ -75,7 +73,7 @@ impl Scscf {
         now: Instant,
         upstream: &Upstream,
         request: &Message,
-        id: &WatcherId,
+        id: WatcherId,
         tag: &str,
     ) {
         let asked = request.get(HeaderName::Expires).and_then(delta_seconds).unwrap_or(3600);
@@ -96,12 +94,12 @@ impl Scscf {
     /// Ends subscriptions that were not refreshed, RFC 6665 §4.2.2.
     pub(super) fn expire_subscriptions(&mut self, now: Instant) {
         while let Some(id) = self.watchers.expired(now) {
-            self.notify_all(now, &id, Some("timeout"));
+            self.notify_all(now, id, Some("timeout"));
         }
     }
 
     /// Tells one watcher the whole state; `ended` is why it is the last time.
-    fn notify_all(&mut self, now: Instant, id: &WatcherId, ended: Option<&str>) {
+    fn notify_all(&mut self, now: Instant, id: WatcherId, ended: Option<&str>) {
         let Some(watcher) = self.watchers.get(id) else { return };
         let contacts = self.users.get(&watcher.impi).map(|u| u.contacts.clone());
         let contacts = contacts.unwrap_or_default().into_iter().filter(|c| !c.emergency);
@@ -119,9 +117,9 @@ impl Scscf {
         let in_path = user
             .contacts
             .iter()
-            .flat_map(|c| &c.path)
+            .flat_map(|c| c.path())
             .any(|path| NameAddr::parse(path).is_some_and(|a| host(a.uri) == watcher_host));
-        let servers = user.profile.services.iter().flat_map(|s| &s.criteria);
+        let servers = user.profile.services.iter().flat_map(|s| &s.criteria[..]);
         let server = servers.into_iter().any(|c| host(&c.server.uri) == watcher_host);
         own || (watcher_host.is_some() && (in_path || server))
     }
@@ -155,15 +153,15 @@ impl Scscf {
         let over = after().next().is_none();
         let completeness = if over { Completeness::Full } else { Completeness::Partial };
         for id in self.watchers.of(impi) {
-            if !over && self.watchers.get(&id).is_some_and(|watcher| watcher.taken_over) {
+            if !over && self.watchers.get(id).is_some_and(|watcher| watcher.taken_over) {
                 // RFC 3680 §5.2: only the full state mends what the watcher missed.
                 let known = |c: &&Contact| !events.iter().any(|(other, _)| other.is_same(c));
                 let others = after().filter(known).map(|c| (c.clone(), ContactEvent::Registered));
                 let all: Vec<_> = events.iter().cloned().chain(others).collect();
-                self.notify(now, &id, &all, Completeness::Full, None);
+                self.notify(now, id, &all, Completeness::Full, None);
                 continue;
             }
-            self.notify(now, &id, &events, completeness, over.then_some("noresource"));
+            self.notify(now, id, &events, completeness, over.then_some("noresource"));
         }
     }
 
@@ -186,7 +184,7 @@ impl Scscf {
             return;
         }
         for id in self.watchers.of(impi) {
-            self.notify_of(now, &id, &events, &identities, Completeness::Full, None);
+            self.notify_of(now, id, &events, &identities, Completeness::Full, None);
         }
     }
 
@@ -194,7 +192,7 @@ impl Scscf {
     fn notify(
         &mut self,
         now: Instant,
-        id: &WatcherId,
+        id: WatcherId,
         events: &[(Contact, ContactEvent)],
         completeness: Completeness,
         ended: Option<&str>,
@@ -208,33 +206,33 @@ impl Scscf {
     fn notify_of(
         &mut self,
         now: Instant,
-        id: &WatcherId,
+        id: WatcherId,
         events: &[(Contact, ContactEvent)],
         identities: &[(String, Option<ContactEvent>)],
         completeness: Completeness,
         ended: Option<&str>,
     ) {
-        let Some((watcher, version)) = self.watchers.next_number(id) else { return };
-        watcher.taken_over = false;
+        let Some(until) = self.watchers.get(id).map(|watcher| watcher.until) else { return };
+        let Some((mut dialog, version)) = self.watchers.next_number(id) else { return };
         let (us, home) = (self.config.sent_by(), &self.config.home_domain);
         let info = document(now, events, identities, completeness, version);
         let body = self.gruus.tell(info, events, &us, home).to_xml();
-        let mut request = watcher.dialog.request(Method::Notify);
+        let mut request = dialog.request(Method::Notify);
         let state = match ended {
             Some(reason) => format!("terminated;reason={reason}"),
-            None => format!("active;expires={}", watcher.until.since(now).as_secs()),
+            None => format!("active;expires={}", until.since(now).as_secs()),
         };
         request.push(HeaderName::Event, "reg");
         request.push(HeaderName::SubscriptionState, state);
         request.push(HeaderName::Contact, format!("<{}>", self.config.server_name()));
         request.set_body(reginfo::CONTENT_TYPE, body.into_bytes());
-        let hop = Stack::hop(watcher.dialog.next_hop());
+        let hop = Stack::hop(dialog.next_hop());
         if ended.is_some() {
             self.watchers.remove(id);
         }
         if let Some(hop) = hop {
             let client = self.proxy.send(now, request, hop);
-            self.watchers.notified.insert(client, id.clone());
+            self.watchers.notified.insert(client, id);
         }
     }
 
@@ -247,7 +245,7 @@ impl Scscf {
         if let Some(id) = self.watchers.notified.remove(&client)
             && matches!(status, 404 | 405 | 408 | 410 | 416 | 480..=485 | 489 | 501 | 503 | 604)
         {
-            self.watchers.remove(&id);
+            self.watchers.remove(id);
         }
     }
 }
@@ -269,11 +267,11 @@ fn document(
         let contact = |(contact, event): &(Contact, ContactEvent)| {
             let event = own.unwrap_or(*event);
             ContactInfo {
-                id: name('c', &contact.uri),
+                id: name('c', contact.uri()),
                 state: if gone(event) { State::Terminated } else { State::Active },
                 event: Some(event),
                 expires: if gone(event) { 0 } else { contact.lifetime.left(now) },
-                uri: contact.uri.clone(),
+                uri: contact.uri().to_owned(),
                 public_gruu: None,
                 temporary_gruu: None,
             }

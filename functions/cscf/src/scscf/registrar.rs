@@ -11,9 +11,11 @@ use sip::reginfo::ContactEvent;
 
 use super::authenticate::Verdict;
 use super::config::ScscfConfig;
+use super::contact::{Contact, Said};
 use super::ifc::RegistrationType;
+use super::profile::Subscription;
 use super::third_party::Exchange;
-use super::user::{Contact, User};
+use super::user::User;
 use super::{Scscf, Waiting, aor_of};
 use crate::cx::{Answer, private_identity};
 use crate::emergency::is_emergency_registration;
@@ -222,10 +224,10 @@ impl Scscf {
             Ok(contacts) => {
                 let data = answer.body::<Saa>().and_then(|saa| saa.user_data);
                 let data = data.map(|data| String::from_utf8_lossy(&data).into_owned());
-                match data.and_then(|data| User::new(register.impi.clone(), data)) {
-                    Some(user) => {
+                match data.and_then(|data| Subscription::parse(&data)) {
+                    Some(Subscription { profile, .. }) => {
                         // `bind` stores him together with his contacts.
-                        let _ = self.users.save(now, user);
+                        let _ = self.users.save(now, User::new(&register.impi, profile));
                         return self.bind(now, &register, contacts);
                     }
                     None => Err(answer.register_refusal("no usable profile")),
@@ -250,7 +252,7 @@ impl Scscf {
         let cseq = request.get(HeaderName::CSeq).and_then(sip::header::CSeq::parse);
         let cseq = cseq.map_or(0, |c| c.number);
         let several = outbound::applies(request);
-        let path: Vec<String> = request.list(HeaderName::Path).map(str::to_owned).collect();
+        let path: Vec<&str> = request.list(HeaderName::Path).collect();
         for element in request.list(HeaderName::Contact) {
             if element == "*" {
                 if default != Some(0) {
@@ -265,23 +267,27 @@ impl Scscf {
             let asked = address.expires().or(default).unwrap_or(self.config.max_expires);
             let seconds = asked.min(self.config.max_expires);
             let lifetime = Lifetime::new(now, seconds);
-            let mut contact =
-                Contact::new(without_expires(&address), address.uri.to_owned(), lifetime);
-            contact.instance = address.params.get("+sip.instance").map(str::to_owned);
+            let said = Said {
+                element: &without_expires(&address),
+                uri: address.uri,
+                instance: address.params.get("+sip.instance"),
+                call_id,
+                path: &path,
+            };
+            let mut contact = Contact::new(&said, lifetime);
             contact.reg_id = outbound::reg_id(&address).filter(|_| several);
             contact.q = address.params.get("q").and_then(q_value).unwrap_or(1000);
-            contact.path = path.clone();
-            contact.call_id = call_id.to_owned();
             contact.cseq = cseq;
             let old = contacts.iter().position(|c| c.is_same(&contact));
             if let Some(old) = old
-                && contacts[old].call_id == call_id
+                && contacts[old].call_id() == call_id
                 && contacts[old].cseq >= cseq
             {
                 return Err(Refusal::new(500, "the REGISTER is out of order"));
             }
             let old = old.map(|old| contacts.remove(old));
             if seconds > 0 {
+                old.iter().for_each(|old| contact.share(old));
                 self.gruus.register(now, &mut contacts, old.as_ref(), &mut contact);
                 contacts.push(contact);
             }
@@ -346,7 +352,7 @@ impl Scscf {
     /// his registration does not.
     pub(super) fn forget_user(&mut self, impi: &str) {
         for watcher in self.watchers.of(impi) {
-            self.watchers.remove(&watcher);
+            self.watchers.remove(watcher);
         }
         self.outputs.extend(self.users.remove(impi).map(|(_, output)| output));
     }
@@ -377,7 +383,7 @@ impl Scscf {
             let ScscfConfig { home_domain, .. } = &self.config;
             for contact in user.contacts.iter().filter(|c| c.emergency == emergency) {
                 let left = contact.lifetime.left(now).to_string();
-                let mut value = [contact.element.as_str(), ";expires=", &left].concat();
+                let mut value = [contact.element(), ";expires=", &left].concat();
                 if gruus {
                     let (impu, us) = (&register.impu, self.config.sent_by());
                     let public = self.gruus.public(impu, contact);
@@ -414,7 +420,7 @@ impl Scscf {
         let Some(mut user) = self.users.get(impi).cloned() else { return };
         let before = user.contacts.clone();
         user.contacts.retain(|c| c.expires() > now);
-        let impu = user.profile.identities().next().map_or("", |identity| &identity.uri);
+        let impu = user.profile.identities().next().map_or("", |identity| &*identity.uri);
         let impu = user.profile.usable().next().unwrap_or(impu).to_owned();
         if user.contacts.is_empty() {
             self.unbind(now, impi, ContactEvent::Expired);

@@ -5,10 +5,11 @@ use diameter::cx::{Assignment, Saa, Sar};
 use sip::header::{Event, HeaderName, NameAddr};
 use sip::{Hop, Message, Method, Stack, Uri};
 
+use super::contact::Contact;
 use super::gruu::Called;
 use super::preferences::{self, Forking};
 use super::session::{Pending, Side, Then};
-use super::user::{Contact, User};
+use super::user::User;
 use super::{Scscf, Waiting};
 use crate::cx::Answer;
 use crate::emergency::is_call_back;
@@ -76,11 +77,9 @@ impl Scscf {
             return;
         }
         let upstream = pending.upstream.clone();
-        let user = answer.body::<Saa>().and_then(|saa| {
-            let data = String::from_utf8_lossy(saa.user_data.as_deref()?).into_owned();
-            let impi = crate::scscf::profile::Profile::parse(&data)?.private_identity;
-            User::new(impi, data)
-        });
+        let user = answer
+            .body::<Saa>()
+            .and_then(|saa| User::of_document(&String::from_utf8_lossy(saa.user_data.as_deref()?)));
         let result = match (user, answer) {
             (Some(user), _) => {
                 let barred = user.profile.find(&pending.served).is_some_and(|(_, i)| i.barred);
@@ -142,14 +141,15 @@ impl Scscf {
         for (contact, others) in phones(contacts) {
             let mut copy = pending.request.clone();
             copy.set(HeaderName::PCalledPartyId, format!("<{}>", pending.request.uri()));
-            copy.set_uri(without_headers(&contact.uri));
+            copy.set_uri(without_headers(contact.uri()));
             copy.remove(HeaderName::Route);
-            for route in &contact.path {
-                copy.push(HeaderName::Route, route.as_str());
+            for route in contact.path() {
+                copy.push(HeaderName::Route, route);
             }
             let Some(hop) = hop_to(&contact) else { continue };
             let way = |other: &Contact| {
-                let (uri, route) = (without_headers(&other.uri).to_owned(), other.path.clone());
+                let uri = without_headers(other.uri()).to_owned();
+                let route = other.path().map(str::to_owned).collect();
                 Some(Way { uri, route, hop: hop_to(other)? })
             };
             let ways: Vec<Way> = others.iter().filter_map(way).collect();
@@ -179,7 +179,9 @@ fn phones(contacts: Vec<Contact>) -> Vec<(Contact, Vec<Contact>)> {
     let mut phones: Vec<(Contact, Vec<Contact>)> = Vec::with_capacity(contacts.len());
     for contact in contacts.into_iter().rev() {
         let several = |(first, _): &&mut (Contact, Vec<Contact>)| {
-            contact.reg_id.is_some() && first.reg_id.is_some() && first.instance == contact.instance
+            contact.reg_id.is_some()
+                && first.reg_id.is_some()
+                && first.instance() == contact.instance()
         };
         match phones.iter_mut().find(several) {
             Some((_, others)) => others.push(contact),
@@ -193,8 +195,8 @@ fn phones(contacts: Vec<Contact>) -> Vec<(Contact, Vec<Contact>)> {
 
 /// Where a contact is reached: by its Path, else by itself.
 fn hop_to(contact: &Contact) -> Option<Hop> {
-    let next = contact.path.first().and_then(|path| NameAddr::parse(path));
-    Stack::hop(next.map_or(contact.uri.as_str(), |path| path.uri))
+    let next = contact.path().next().and_then(NameAddr::parse);
+    Stack::hop(next.map_or(contact.uri(), |path| path.uri))
 }
 
 /// A Contact's URI as Request-URI, which has no header fields (RFC 3261 §19.1.1). Those that a phone

@@ -165,18 +165,18 @@ fn servers(user: &User, request: &Message, kind: RegistrationType) -> (Told, Vec
         let usable = identities.iter().find(|identity| !identity.barred);
         let Some(identity) = usable.or(identities.first()) else { continue };
         let already = told.len();
-        for criterion in &service.criteria {
+        for criterion in &*service.criteria {
             let server = &criterion.server;
             let again = told[already..].iter().any(|(_, other)| other.uri == server.uri);
             if again {
                 continue;
             }
             let miss = criterion.miss(request, Case::Originating, Some(kind));
-            let event = verdict(criterion, &identity.uri, miss).impi(&user.impi);
+            let event = verdict(criterion, &identity.uri, miss).impi(&*user.impi);
             let call_id = request.get(HeaderName::CallId);
             looked_at.push(call_id.into_iter().fold(event, Event::call_id));
             if miss.is_none() {
-                told.push((identity.uri.clone(), server.clone()));
+                told.push((identity.uri.to_string(), server.clone()));
             }
         }
     }

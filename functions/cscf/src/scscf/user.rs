@@ -1,28 +1,25 @@
-//! The users that this S-CSCF serves and their contacts: TS 24.229 §5.4.1, RFC 3261 §10.3.
+//! The users that this S-CSCF serves: TS 24.229 §5.4.1, RFC 3261 §10.3.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use base::slots::{Slot, Slots};
 use base::store::{Change, Durability};
 use base::timer::Expiries;
 use base::{Instant, Output};
-use foldhash::fast::FixedState;
 use serde::{Deserialize, Serialize};
 
 use super::TABLE;
-use super::gruu::Registration;
-use super::profile::Profile;
-use crate::emergency::is_emergency_contact;
-use crate::lifetime::Lifetime;
+use super::contact::Contact;
+use super::ifc::Criterion;
+use super::profile::{Profile, PublicIdentity, Subscription};
+use crate::index::Index;
 
-/// A user whom the HSS assigned to us.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// A user whom the HSS assigned to us. Copies share what is large.
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct User {
     /// The private identity.
-    pub(super) impi: String,
-    /// The document that the HSS sent; `profile` is read from it. Both are shared by copies.
-    user_data: Arc<str>,
-    #[serde(skip)]
+    pub(super) impi: Arc<str>,
     pub(super) profile: Arc<Profile>,
     pub(super) contacts: Vec<Contact>,
     /// The HSS told us of him since we know him. One whom the store or another node told us of may have
@@ -31,77 +28,17 @@ pub(super) struct User {
     pub(super) confirmed: bool,
 }
 
-/// One contact of a user.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Contact {
-    /// The Contact element without its `expires`, to be echoed.
-    pub(super) element: String,
-    /// Its URI.
-    pub(super) uri: String,
-    /// The `+sip.instance`, if it has one.
-    pub(super) instance: Option<String>,
-    /// Which temporary GRUUs of the instance are good, RFC 5627.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) gruu: Option<Registration>,
-    /// Which of the phone's flows it is, if it has several: RFC 5626 §4.2.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) reg_id: Option<u32>,
-    /// The Path that its REGISTER came by, next hop first.
-    pub(super) path: Vec<String>,
-    pub(super) lifetime: Lifetime,
-    /// Call-ID and CSeq of the last REGISTER, RFC 3261 §10.3 step 7.
-    pub(super) call_id: String,
-    pub(super) cseq: u32,
-    /// Preference in thousandths.
-    pub(super) q: u16,
-    /// Whether it is for emergency calls only, TS 24.229 §5.4.1.2.2.
-    #[serde(default)]
-    pub(super) emergency: bool,
-}
-
-impl Contact {
-    pub(super) fn new(element: String, uri: String, lifetime: Lifetime) -> Contact {
-        Contact {
-            element,
-            emergency: is_emergency_contact(&uri),
-            uri,
-            instance: None,
-            gruu: None,
-            reg_id: None,
-            path: Vec::new(),
-            lifetime,
-            call_id: String::new(),
-            cseq: 0,
-            q: 1000,
-        }
-    }
-
-    pub(super) fn expires(&self) -> Instant {
-        self.lifetime.end()
-    }
-
-    /// Whether two are the same binding: the same flow of the same instance, or the same URI. One for
-    /// emergency calls is another one.
-    pub(super) fn is_same(&self, other: &Contact) -> bool {
-        if self.emergency != other.emergency {
-            return false;
-        }
-        match (&self.instance, &other.instance) {
-            (Some(a), Some(b)) => {
-                // Without a reg-id it was the phone's only flow.
-                let flows = self.reg_id.zip(other.reg_id);
-                a == b && flows.is_none_or(|(a, b)| a == b)
-            }
-            _ => sip::uri::equal(&self.uri, &other.uri),
-        }
-    }
-}
-
 impl User {
-    pub(super) fn new(impi: String, user_data: String) -> Option<User> {
-        let profile = Profile::parse(&user_data)?;
-        let (user_data, profile) = (user_data.into(), Arc::new(profile));
-        Some(User { impi, user_data, profile, contacts: Vec::new(), confirmed: true })
+    /// A user with the profile that the HSS sent.
+    pub(super) fn new(impi: &str, profile: Profile) -> User {
+        let (impi, profile) = (impi.into(), Arc::new(profile));
+        User { impi, profile, contacts: Vec::new(), confirmed: true }
+    }
+
+    /// From the document alone: `None` if it cannot be read.
+    pub(super) fn of_document(user_data: &str) -> Option<User> {
+        let Subscription { private_identity, profile } = Subscription::parse(user_data)?;
+        Some(User::new(&private_identity, profile))
     }
 
     /// Whether there is a contact for more than emergency calls.
@@ -111,27 +48,49 @@ impl User {
 
     /// The identities as addresses of record.
     fn aors(&self) -> Vec<String> {
-        let aor = |uri: &str| sip::Uri::parse(uri).map(|uri| uri.aor());
-        self.profile.identities().filter_map(|i| aor(&i.uri)).collect()
+        self.profile.identities().filter_map(PublicIdentity::aor).collect()
+    }
+}
+
+/// Users with the same criteria share them: the last different ones that came.
+#[derive(Debug, Default)]
+struct KnownCriteria(VecDeque<Arc<[Criterion]>>);
+
+impl KnownCriteria {
+    /// How many are remembered: what subscribers have is of few kinds.
+    const MOST: usize = 32;
+
+    fn share(&mut self, profile: &mut Profile) {
+        for service in profile.services.iter_mut().filter(|service| !service.criteria.is_empty()) {
+            match self.0.iter().find(|known| **known == service.criteria) {
+                Some(known) => service.criteria = Arc::clone(known),
+                None => {
+                    self.0.push_front(Arc::clone(&service.criteria));
+                    self.0.truncate(KnownCriteria::MOST);
+                }
+            }
+        }
     }
 }
 
 /// All users.
 #[derive(Debug, Default)]
 pub(super) struct Users {
-    /// Hashed with no seed: identities are the HSS's, no stranger chooses them. The same below.
-    by_impi: HashMap<String, User, FixedState>,
-    by_aor: HashMap<String, String, FixedState>,
-    /// Those with identities that stand for several.
-    wildcarded: BTreeSet<String>,
-    expiries: Expiries<String>,
+    users: Slots<User>,
+    by_impi: Index<Slot>,
+    /// By each identity; of several users with the same one the newest.
+    by_aor: Index<Slot>,
+    /// Those with identities that stand for several, by their private identities.
+    wildcarded: BTreeSet<(Arc<str>, Slot)>,
+    expiries: Expiries<Slot>,
     /// Contacts of all users: asked for by every scrape, so they are not counted anew.
     contacts: usize,
+    known_criteria: KnownCriteria,
 }
 
 impl Users {
     pub(super) fn len(&self) -> usize {
-        self.by_impi.values().filter(|user| user.is_registered()).count()
+        self.users.iter().filter(|(_, user)| user.is_registered()).count()
     }
 
     /// Contacts of all users.
@@ -139,78 +98,115 @@ impl Users {
         self.contacts
     }
 
+    fn slot_of(&self, impi: &str) -> Option<Slot> {
+        let is = |slot| self.users.get(slot).is_some_and(|user| &*user.impi == impi);
+        self.by_impi.find(impi, is)
+    }
+
     pub(super) fn get(&self, impi: &str) -> Option<&User> {
-        self.by_impi.get(impi)
+        self.users.get(self.slot_of(impi)?)
     }
 
     /// The user of an address of record.
     pub(super) fn of(&self, aor: &str) -> Option<&User> {
         let wildcarded = || {
             let meant = |user: &&User| user.profile.find(aor).is_some();
-            self.wildcarded.iter().filter_map(|impi| self.by_impi.get(impi)).find(meant)
+            self.wildcarded.iter().filter_map(|(_, slot)| self.users.get(*slot)).find(meant)
         };
-        let named = self.by_aor.get(aor).and_then(|impi| self.by_impi.get(impi));
-        named.or_else(wildcarded)
+        let is = |slot| self.users.get(slot).is_some_and(|user| user.profile.names(aor));
+        let named = self.by_aor.find(aor, is);
+        named.and_then(|slot| self.users.get(slot)).or_else(wildcarded)
     }
 
     /// Puts a user in, or replaces it. The store hears of it unless only expiries moved and more
     /// than half of what it knows is left.
     pub(super) fn save(&mut self, now: Instant, mut user: User) -> Option<Output> {
-        let old = self.by_impi.get(&user.impi);
-        let unchanged = old.is_some_and(|old| is_refresh(now, old, &user));
-        // Most REGISTERs change no identity.
-        let renamed = old.is_none_or(|old| old.user_data != user.user_data);
-        let stale = old.filter(|_| renamed).map(User::aors).unwrap_or_default();
-        if let Some(old) = old.filter(|_| unchanged) {
-            for (new, old) in user.contacts.iter_mut().zip(&old.contacts) {
-                new.lifetime.keep_stored(&old.lifetime);
+        let old = self.get(&user.impi);
+        let unchanged = old.filter(|old| is_refresh(now, old, &user));
+        match unchanged {
+            Some(old) => {
+                for (new, old) in user.contacts.iter_mut().zip(&old.contacts) {
+                    new.lifetime.keep_stored(&old.lifetime);
+                }
             }
+            None => user.contacts.iter_mut().for_each(|contact| contact.lifetime.mark_stored()),
         }
-        for aor in stale {
-            self.by_aor.remove(&aor);
-        }
-        for contact in user.contacts.iter_mut().filter(|_| !unchanged) {
-            contact.lifetime.mark_stored();
-        }
-        let value = (!unchanged).then(|| serde_json::to_vec(&user).unwrap_or_default());
-        let key = user.impi.clone().into_bytes().into();
-        if renamed {
-            self.name(&user);
-        }
+        let change = unchanged.is_none().then(|| {
+            let value = serde_json::to_vec(&user).unwrap_or_default();
+            let key = user.impi.as_bytes().to_vec().into();
+            Change::Put { table: TABLE, key, value: value.into() }
+        });
         self.insert(user);
-        value.map(|value| stored(Change::Put { table: TABLE, key, value: value.into() }))
+        change.map(stored)
     }
 
-    fn name(&mut self, user: &User) {
+    fn insert(&mut self, mut user: User) {
+        user.contacts.shrink_to_fit();
+        let known = self.slot_of(&user.impi);
+        let old = known.and_then(|slot| self.users.get(slot));
+        // Most REGISTERs change no identity.
+        let same =
+            old.filter(|old| old.profile == user.profile).map(|old| Arc::clone(&old.profile));
+        let is_new = same.is_none();
+        match same {
+            Some(profile) => user.profile = profile,
+            None => self.known_criteria.share(Arc::make_mut(&mut user.profile)),
+        }
+        let first = user.contacts.iter().map(Contact::expires).min();
+        self.contacts += user.contacts.len();
+        let slot = match known {
+            Some(slot) => {
+                if is_new {
+                    self.unname(slot);
+                }
+                if let Some(old) = self.users.get_mut(slot) {
+                    self.contacts -= old.contacts.len();
+                    *old = user;
+                }
+                slot
+            }
+            None => {
+                let impi = Arc::clone(&user.impi);
+                let slot = self.users.insert(user);
+                self.by_impi.insert(&impi, slot, |_| false);
+                slot
+            }
+        };
+        if is_new {
+            self.name(slot);
+        }
+        match first {
+            Some(at) => self.expiries.refresh(at, &slot),
+            None => self.expiries.remove(&slot),
+        }
+    }
+
+    /// The user is found by his identities.
+    fn name(&mut self, slot: Slot) {
+        let Some(user) = self.users.get(slot) else { return };
         for aor in user.aors() {
-            self.by_aor.insert(aor, user.impi.clone());
+            let is = |slot| self.users.get(slot).is_some_and(|user| user.profile.names(&aor));
+            self.by_aor.insert(&aor, slot, is);
         }
         if user.profile.is_wildcarded() {
-            self.wildcarded.insert(user.impi.clone());
-        } else {
-            self.wildcarded.remove(&user.impi);
+            self.wildcarded.insert((Arc::clone(&user.impi), slot));
         }
     }
 
-    fn insert(&mut self, user: User) {
-        match user.contacts.iter().map(Contact::expires).min() {
-            Some(at) => self.expiries.refresh(at, user.impi.as_str()),
-            None => self.expiries.remove(&user.impi),
-        }
-        self.contacts += user.contacts.len();
-        let old = self.by_impi.insert(user.impi.clone(), user);
-        self.contacts -= old.map_or(0, |old| old.contacts.len());
+    fn unname(&mut self, slot: Slot) {
+        let Some(user) = self.users.get(slot) else { return };
+        user.aors().iter().for_each(|aor| self.by_aor.remove(aor, slot));
+        self.wildcarded.remove(&(Arc::clone(&user.impi), slot));
     }
 
     /// Takes a user out.
     pub(super) fn remove(&mut self, impi: &str) -> Option<(User, Output)> {
-        let user = self.by_impi.remove(impi)?;
+        let slot = self.slot_of(impi)?;
+        self.unname(slot);
+        self.by_impi.remove(impi, slot);
+        self.expiries.remove(&slot);
+        let user = self.users.remove(slot)?;
         self.contacts -= user.contacts.len();
-        self.expiries.remove(&user.impi);
-        self.wildcarded.remove(&user.impi);
-        for aor in user.aors() {
-            self.by_aor.remove(&aor);
-        }
         let key = impi.as_bytes().to_vec().into();
         Some((user, stored(Change::Delete { table: TABLE, key })))
     }
@@ -221,10 +217,6 @@ impl Users {
         for contact in &mut user.contacts {
             contact.lifetime = contact.lifetime.restored();
         }
-        for aor in self.by_impi.get(&user.impi).map(User::aors).unwrap_or_default() {
-            self.by_aor.remove(&aor);
-        }
-        self.name(&user);
         self.insert(user);
     }
 
@@ -236,8 +228,9 @@ impl Users {
     }
 
     /// The next user with a contact whose time is over.
-    pub(super) fn expired(&mut self, now: Instant) -> Option<String> {
-        self.expiries.due(now)
+    pub(super) fn expired(&mut self, now: Instant) -> Option<Arc<str>> {
+        let slot = self.expiries.due(now)?;
+        self.users.get(slot).map(|user| Arc::clone(&user.impi))
     }
 
     pub(super) fn next_expiry(&self) -> Option<Instant> {
@@ -247,14 +240,10 @@ impl Users {
 
 /// Whether nothing but lifetimes changed, and what is stored of them is good enough.
 fn is_refresh(now: Instant, old: &User, new: &User) -> bool {
-    old.user_data == new.user_data
+    old.profile == new.profile
         && old.contacts.len() == new.contacts.len()
         && old.contacts.iter().zip(&new.contacts).all(|(a, b)| {
-            a.uri == b.uri
-                && a.path == b.path
-                && a.element == b.element
-                && a.gruu == b.gruu
-                && b.lifetime.is_covered(&a.lifetime, now)
+            a.is_said_as(b) && a.gruu == b.gruu && b.lifetime.is_covered(&a.lifetime, now)
         })
 }
 
@@ -264,9 +253,20 @@ pub(super) fn is_record(key: &[u8], value: &[u8]) -> bool {
 }
 
 fn read(value: &[u8]) -> Option<User> {
-    let mut user: User = serde_json::from_slice(value).ok()?;
-    user.profile = Arc::new(Profile::parse(&user.user_data)?);
-    Some(user)
+    let Record { impi, profile, user_data, contacts } = serde_json::from_slice(value).ok()?;
+    let old = || Some(Subscription::parse(&user_data?)?.profile);
+    let user = User::new(&impi, profile.or_else(old)?);
+    Some(User { contacts, confirmed: false, ..user })
+}
+
+/// What is stored of a user.
+#[derive(Deserialize)]
+struct Record {
+    impi: String,
+    profile: Option<Profile>,
+    /// Of older programs: the document that the HSS sent.
+    user_data: Option<String>,
+    contacts: Vec<Contact>,
 }
 
 fn stored(change: Change) -> Output {

@@ -4,7 +4,9 @@
 //! is stored: whoever goes on from the record begins behind the block, so that no number is used twice.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use base::slots::{Slot, Slots};
 use base::store::{Change, Durability};
 use base::time::Duration;
 use base::timer::Expiries;
@@ -13,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use sip::{ClientId, Dialog};
 
 use super::WATCHERS;
+use crate::index::Index;
 
 /// Numbers of one block.
 const BLOCK: u32 = 64;
@@ -21,16 +24,22 @@ const BLOCK: u32 = 64;
 /// lives, is to end it first.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A subscription's Call-ID and the watcher's tag.
-pub(super) type WatcherId = (String, String);
+/// Names a subscription as long as it lasts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct WatcherId(Slot);
 
-/// A subscription.
+/// A subscription. Each registered phone has one, so its dialog is kept as one text, and taken apart when it is
+/// needed.
 #[derive(Debug)]
 pub(super) struct Watcher {
-    pub(super) impi: String,
-    /// The number of its last NOTIFY is also how many there were.
-    pub(super) dialog: Dialog,
+    pub(super) impi: Arc<str>,
     pub(super) until: Instant,
+    /// Of the dialog, a line each: Call-ID, the watcher's tag, our tag, our and his address, his Contact, and the
+    /// route set.
+    lines: Box<str>,
+    /// The number of its last NOTIFY is also how many there were.
+    local_cseq: u32,
+    remote_cseq: Option<u32>,
     /// The first number that is not ours yet.
     reserved: u32,
     /// It was read from a record: the watcher may have missed something, and gets the full state next.
@@ -53,14 +62,50 @@ struct Record {
 }
 
 impl Watcher {
-    pub(super) fn new(impi: String, dialog: Dialog, until: Instant) -> Watcher {
-        Watcher { impi, dialog, until, reserved: 0, taken_over: false }
+    pub(super) fn new(impi: Arc<str>, dialog: &Dialog, until: Instant) -> Watcher {
+        let Dialog { call_id, remote_tag, local_tag, local, remote, remote_target, .. } = dialog;
+        let lines = [call_id, remote_tag, local_tag, local, remote, remote_target];
+        let lines: Vec<&str> =
+            lines.into_iter().chain(&dialog.route_set).map(String::as_str).collect();
+        Watcher {
+            impi,
+            until,
+            lines: lines.join("\n").into(),
+            local_cseq: dialog.local_cseq,
+            remote_cseq: dialog.remote_cseq,
+            reserved: 0,
+            taken_over: false,
+        }
+    }
+
+    fn line(&self, number: usize) -> &str {
+        self.lines.split('\n').nth(number).unwrap_or_default()
+    }
+
+    fn is(&self, call_id: &str, tag: &str) -> bool {
+        self.line(0) == call_id && self.line(1) == tag
+    }
+
+    fn dialog(&self) -> Dialog {
+        let line = |number| self.line(number).to_owned();
+        Dialog {
+            call_id: line(0),
+            remote_tag: line(1),
+            local_tag: line(2),
+            local: line(3),
+            remote: line(4),
+            remote_target: line(5),
+            route_set: self.lines.split('\n').skip(6).map(str::to_owned).collect(),
+            local_cseq: self.local_cseq,
+            remote_cseq: self.remote_cseq,
+            early: false,
+        }
     }
 
     fn record(&self) -> Record {
-        let dialog = self.dialog.clone();
+        let dialog = self.dialog();
         Record {
-            impi: self.impi.clone(),
+            impi: self.impi.to_string(),
             local: dialog.local,
             remote: dialog.remote,
             local_tag: dialog.local_tag,
@@ -76,10 +121,12 @@ impl Watcher {
 /// All subscriptions.
 #[derive(Debug, Default)]
 pub(super) struct Watchers {
-    by_id: BTreeMap<WatcherId, Watcher>,
-    /// The watchers of each private identity.
-    by_impi: BTreeMap<String, Vec<WatcherId>>,
-    expiries: Expiries<WatcherId>,
+    watchers: Slots<Watcher>,
+    /// By Call-ID and the watcher's tag, as in the key of the record.
+    by_dialog: Index<Slot>,
+    /// By private identity.
+    by_impi: Index<Slot>,
+    expiries: Expiries<Slot>,
     /// NOTIFYs that are not answered yet.
     pub(super) notified: BTreeMap<ClientId, WatcherId>,
     changes: Vec<Change>,
@@ -87,7 +134,7 @@ pub(super) struct Watchers {
 
 impl Watchers {
     pub(super) fn len(&self) -> usize {
-        self.by_id.len()
+        self.watchers.len()
     }
 
     pub(super) fn next_expiry(&self) -> Option<Instant> {
@@ -96,91 +143,118 @@ impl Watchers {
 
     /// The next subscription that was not refreshed.
     pub(super) fn expired(&mut self, now: Instant) -> Option<WatcherId> {
-        self.expiries.due(now)
+        self.expiries.due(now).map(WatcherId)
     }
 
-    pub(super) fn get(&self, id: &WatcherId) -> Option<&Watcher> {
-        self.by_id.get(id)
+    /// The subscription of a dialog.
+    pub(super) fn find(&self, call_id: &str, tag: &str) -> Option<WatcherId> {
+        let is = |slot| self.watchers.get(slot).is_some_and(|watcher| watcher.is(call_id, tag));
+        self.by_dialog.find(&name(call_id, tag), is).map(WatcherId)
     }
 
-    pub(super) fn get_mut(&mut self, id: &WatcherId) -> Option<&mut Watcher> {
-        self.by_id.get_mut(id)
+    pub(super) fn get(&self, id: WatcherId) -> Option<&Watcher> {
+        self.watchers.get(id.0)
+    }
+
+    pub(super) fn dialog(&self, id: WatcherId) -> Option<Dialog> {
+        self.get(id).map(Watcher::dialog)
+    }
+
+    /// The dialog has gone on.
+    pub(super) fn keep(&mut self, id: WatcherId, dialog: &Dialog) {
+        if let Some(watcher) = self.watchers.get_mut(id.0) {
+            let Watcher { reserved, taken_over, .. } = *watcher;
+            let new = Watcher::new(Arc::clone(&watcher.impi), dialog, watcher.until);
+            *watcher = Watcher { reserved, taken_over, ..new };
+        }
+    }
+
+    fn watches(&self, slot: Slot, impi: &str) -> bool {
+        self.watchers.get(slot).is_some_and(|watcher| &*watcher.impi == impi)
     }
 
     /// Whether anybody watches a private identity.
     pub(super) fn has(&self, impi: &str) -> bool {
-        self.by_impi.contains_key(impi)
+        self.by_impi.find(impi, |slot| self.watches(slot, impi)).is_some()
     }
 
     pub(super) fn of(&self, impi: &str) -> Vec<WatcherId> {
-        self.by_impi.get(impi).cloned().unwrap_or_default()
+        let slots = self.by_impi.all(impi, |slot| self.watches(slot, impi));
+        slots.into_iter().map(WatcherId).collect()
     }
 
-    pub(super) fn insert(&mut self, id: WatcherId, watcher: Watcher) {
-        self.take_out(&id);
-        self.expiries.set(watcher.until, id.clone());
-        self.by_impi.entry(watcher.impi.clone()).or_default().push(id.clone());
-        self.by_id.insert(id, watcher);
+    pub(super) fn insert(&mut self, watcher: Watcher) -> WatcherId {
+        let (call_id, tag) = (watcher.line(0).to_owned(), watcher.line(1).to_owned());
+        if let Some(known) = self.find(&call_id, &tag) {
+            self.take_out(known);
+        }
+        let (until, impi) = (watcher.until, Arc::clone(&watcher.impi));
+        let slot = self.watchers.insert(watcher);
+        self.by_dialog.add(&name(&call_id, &tag), slot);
+        self.by_impi.add(&impi, slot);
+        self.expiries.set(until, slot);
+        WatcherId(slot)
     }
 
     /// A subscription lasts until then, which is stored.
-    pub(super) fn prolong(&mut self, id: &WatcherId, until: Instant) {
-        let Some(watcher) = self.by_id.get_mut(id) else { return };
+    pub(super) fn prolong(&mut self, id: WatcherId, until: Instant) {
+        let Some(watcher) = self.watchers.get_mut(id.0) else { return };
         watcher.until = until;
-        self.expiries.set(until, id.clone());
+        self.expiries.set(until, id.0);
         self.save(id);
     }
 
-    /// The watcher, for a NOTIFY with the next number, and the document's version.
-    pub(super) fn next_number(&mut self, id: &WatcherId) -> Option<(&mut Watcher, u32)> {
-        let watcher = self.by_id.get_mut(id)?;
-        let number = watcher.dialog.local_cseq;
+    /// The dialog for a NOTIFY with the next number, and the document's version.
+    pub(super) fn next_number(&mut self, id: WatcherId) -> Option<(Dialog, u32)> {
+        let watcher = self.watchers.get_mut(id.0)?;
+        watcher.taken_over = false;
+        let number = watcher.local_cseq;
         if number >= watcher.reserved {
             watcher.reserved = number.saturating_add(BLOCK);
             self.save(id);
         }
-        self.by_id.get_mut(id).map(|watcher| (watcher, number))
+        let watcher = self.watchers.get_mut(id.0)?;
+        let dialog = watcher.dialog();
+        watcher.local_cseq = number.saturating_add(1);
+        Some((dialog, number))
     }
 
-    pub(super) fn remove(&mut self, id: &WatcherId) {
-        if self.take_out(id).is_some() {
-            self.changes.push(Change::Delete { table: WATCHERS, key: key(id) });
+    pub(super) fn remove(&mut self, id: WatcherId) {
+        if let Some(watcher) = self.take_out(id) {
+            let key = key(watcher.line(0), watcher.line(1));
+            self.changes.push(Change::Delete { table: WATCHERS, key });
         }
     }
 
-    fn take_out(&mut self, id: &WatcherId) -> Option<Watcher> {
-        let watcher = self.by_id.remove(id)?;
-        self.expiries.remove(id);
-        if let Some(ids) = self.by_impi.get_mut(&watcher.impi) {
-            ids.retain(|other| other != id);
-            if ids.is_empty() {
-                self.by_impi.remove(&watcher.impi);
-            }
-        }
+    fn take_out(&mut self, id: WatcherId) -> Option<Watcher> {
+        let watcher = self.watchers.remove(id.0)?;
+        self.expiries.remove(&id.0);
+        self.by_dialog.remove(&name(watcher.line(0), watcher.line(1)), id.0);
+        self.by_impi.remove(&watcher.impi, id.0);
         Some(watcher)
     }
 
-    fn save(&mut self, id: &WatcherId) {
-        if let Some(watcher) = self.by_id.get(id) {
+    fn save(&mut self, id: WatcherId) {
+        if let Some(watcher) = self.watchers.get(id.0) {
+            let key = key(watcher.line(0), watcher.line(1));
             let value = serde_json::to_vec(&watcher.record()).unwrap_or_default().into();
-            self.changes.push(Change::Put { table: WATCHERS, key: key(id), value });
+            self.changes.push(Change::Put { table: WATCHERS, key, value });
         }
     }
 
     /// Takes a record of the store, or of another node; what is unreadable is left out.
     pub(super) fn restore(&mut self, key: &[u8], value: &[u8]) {
-        if let Some((id, watcher)) = read(key, value) {
+        if let Some(watcher) = read(key, value) {
             let until = watcher.until;
-            self.insert(id.clone(), watcher);
-            self.expiries.set(until + GRACE, id);
+            let id = self.insert(watcher);
+            self.expiries.set(until + GRACE, id.0);
         }
     }
 
     /// Another node ended the subscription of this record.
     pub(super) fn forget(&mut self, key: &[u8]) {
-        if let Some(id) = parse_key(key) {
-            self.take_out(&id);
-        }
+        let id = parse_key(key).and_then(|(call_id, tag)| self.find(call_id, tag));
+        id.and_then(|id| self.take_out(id));
     }
 
     /// What the store has to do.
@@ -197,15 +271,15 @@ pub(super) fn is_record(key: &[u8], value: &[u8]) -> bool {
     read(key, value).is_some()
 }
 
-fn read(key: &[u8], value: &[u8]) -> Option<(WatcherId, Watcher)> {
+fn read(key: &[u8], value: &[u8]) -> Option<Watcher> {
     let (call_id, remote_tag) = parse_key(key)?;
     let record: Record = serde_json::from_slice(value).ok()?;
     let dialog = Dialog {
-        call_id: call_id.clone(),
+        call_id: call_id.to_owned(),
         local: record.local,
         remote: record.remote,
         local_tag: record.local_tag,
-        remote_tag: remote_tag.clone(),
+        remote_tag: remote_tag.to_owned(),
         local_cseq: record.reserved,
         remote_cseq: record.remote_cseq,
         route_set: record.route_set,
@@ -213,18 +287,21 @@ fn read(key: &[u8], value: &[u8]) -> Option<(WatcherId, Watcher)> {
         early: false,
     };
     let until = Instant::from_unix_micros(record.until);
-    let (impi, reserved) = (record.impi, record.reserved);
-    Some(((call_id, remote_tag), Watcher { impi, dialog, until, reserved, taken_over: true }))
+    let watcher = Watcher::new(record.impi.into(), &dialog, until);
+    Some(Watcher { reserved: record.reserved, taken_over: true, ..watcher })
 }
 
 /// A Call-ID has no space in it.
-fn key((call_id, tag): &WatcherId) -> Bytes {
-    format!("{call_id} {tag}").into_bytes().into()
+fn name(call_id: &str, tag: &str) -> String {
+    [call_id, " ", tag].concat()
 }
 
-fn parse_key(key: &[u8]) -> Option<WatcherId> {
-    let (call_id, tag) = std::str::from_utf8(key).ok()?.split_once(' ')?;
-    Some((call_id.to_owned(), tag.to_owned()))
+fn key(call_id: &str, tag: &str) -> Bytes {
+    name(call_id, tag).into_bytes().into()
+}
+
+fn parse_key(key: &[u8]) -> Option<(&str, &str)> {
+    std::str::from_utf8(key).ok()?.split_once(' ')
 }
 
 #[cfg(test)]
@@ -257,23 +334,27 @@ mod tests {
 
     #[test]
     fn no_number_is_used_twice_wherever_the_subscription_goes_on() {
-        let id: WatcherId = ("c@h".into(), "r".into());
         let mut here = Watchers::default();
         let until = Instant::from_unix_micros(9_000_000);
-        here.insert(id.clone(), Watcher::new("impi".into(), dialog(), until));
+        let id = here.insert(Watcher::new("impi".into(), &dialog(), until));
         let mut last = None;
         let mut used = 0;
         for _ in 0..200 {
-            let (watcher, version) = here.next_number(&id).expect("the watcher");
-            watcher.dialog.request(sip::Method::Notify);
+            let (_, version) = here.next_number(id).expect("the watcher");
             used = used.max(version);
             last = written(&mut here).or(last);
             let (key, value) = last.clone().expect("a block is stored before it is used");
             let mut there = Watchers::default();
             there.restore(&key, &value);
-            let (watcher, first) = there.next_number(&id).expect("the same watcher");
-            assert!(first > used && watcher.taken_over, "{first} after {used}");
-            let again = watcher.dialog.request(sip::Method::Notify);
+            let same = there.find("c@h", "r").expect("the same watcher");
+            assert!(there.get(same).is_some_and(|watcher| watcher.taken_over));
+            let (mut next, first) = there.next_number(same).expect("a number");
+            assert!(first > used, "{first} after {used}");
+            let again = next.request(sip::Method::Notify);
+            assert_eq!(
+                (next.route_set, next.remote_target),
+                (dialog().route_set, dialog().remote_target)
+            );
             let cseq = again.get(sip::HeaderName::CSeq).expect("a CSeq");
             assert_eq!(cseq, format!("{} NOTIFY", first + 1));
         }
@@ -281,11 +362,10 @@ mod tests {
 
     #[test]
     fn another_node_may_end_it() {
-        let id: WatcherId = ("c@h".into(), "r".into());
         let mut watchers = Watchers::default();
         let until = Instant::from_unix_micros(9_000_000);
-        watchers.insert(id.clone(), Watcher::new("impi".into(), dialog(), until));
-        watchers.forget(&key(&id));
+        watchers.insert(Watcher::new("impi".into(), &dialog(), until));
+        watchers.forget(&key("c@h", "r"));
         assert_eq!((watchers.len(), watchers.of("impi").len()), (0, 0));
         assert!(watchers.poll_output().is_none() && watchers.next_expiry().is_none());
         watchers.forget(b"\xff");
