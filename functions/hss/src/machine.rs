@@ -33,6 +33,9 @@ use crate::subscriber::{Subscriber, canonical};
 /// SEQs that are reserved in the store at a time.
 const BLOCK: u64 = 32;
 
+/// Registration states that are kept beside the store: the rest is read again when it is needed.
+const MOST_REGISTRATIONS: usize = 2048;
+
 /// The commands that an HSS answers.
 pub const SERVES: [u32; 4] = [Uar::COMMAND, Mar::COMMAND, Sar::COMMAND, Lir::COMMAND];
 
@@ -158,7 +161,7 @@ impl Hss {
         Census(vec![
             ("Cx requests", self.jobs.len().max(self.node.pending().1)),
             ("busy identities", self.busy.len()),
-            ("users with an S-CSCF", assigned),
+            ("users with an S-CSCF, of those at hand", assigned),
         ])
     }
 
@@ -526,6 +529,9 @@ impl Hss {
                 job.locked = true;
             }
             self.load(next, Step::Subscriber, records::SUBSCRIBER, impi);
+        } else if self.registrations.len() > MOST_REGISTRATIONS {
+            // The store has it.
+            self.registrations.remove(impi);
         }
     }
 
