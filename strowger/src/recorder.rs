@@ -30,7 +30,7 @@ const CHUNK: usize = 64 << 10;
 const NAMES: usize = 1024;
 
 /// How much a process remembers: what a person asks about minutes later, in little memory.
-pub const LIMITS: Limits = Limits { records: 20_000, bytes: 32 << 20, waiting: WAITING };
+pub const LIMITS: Limits = Limits { records: 10_000, bytes: 8 << 20, waiting: WAITING };
 
 /// Asks the recorder's thread.
 #[derive(Clone, Debug)]

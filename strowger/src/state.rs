@@ -12,8 +12,8 @@ use crate::config::Config;
 
 /// The version of the store's records.
 const SCHEMA: u64 = 1;
-/// Memory for the store's pages, in bytes.
-const CACHE: usize = 64 << 20;
+/// Memory for the pages of the store, in bytes: the system keeps those that are read often anyway.
+const CACHE: usize = 8 << 20;
 
 /// The files of a process.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -17,7 +17,7 @@ use source::Source;
 /// Show the messages of a subscriber, of a call, or all, as a ladder
 ///
 /// Without options it shows what comes from now on, until Ctrl-C. A running process remembers its
-/// last 20,000 messages, or 32 MiB of them: --last shows these, --list what calls and registrations
+/// last 10,000 messages, or 8 MiB of them: --last shows these, --list what calls and registrations
 /// there are, and --to writes them to a file, which --from reads again. RTP is not recorded.
 ///
 /// Functions in several processes remember what crossed their own seams. Write a file of each, and name
