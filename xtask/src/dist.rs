@@ -10,7 +10,7 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// The path of the shipped binary.
 pub(crate) fn binary() -> PathBuf {
-    root().join("target").join(TARGET).join("release/strowger")
+    root().join("target").join(TARGET).join("dist/strowger")
 }
 
 /// Its size in bytes.
@@ -21,7 +21,8 @@ pub(crate) fn size() -> Result<u64, String> {
 
 /// Builds it and checks that it is static and small.
 pub(crate) fn build() -> Result<(), String> {
-    let mut build = cargo(&["build", "--release", "--package", "strowger", "--target", TARGET]);
+    let mut build =
+        cargo(&["build", "--profile", "dist", "--package", "strowger", "--target", TARGET]);
     step("static binary", build.env("RUSTFLAGS", "-C target-feature=+crt-static"))?;
     let (binary, size) = (binary(), size()?);
     let ldd = Command::new("ldd").arg(&binary).output().map_err(|e| format!("ldd: {e}"))?;

@@ -188,7 +188,7 @@ impl Stack {
     pub fn respond_once(&mut self, server: ServerId, mut response: Message) {
         let Some(record) = self.servers.remove(server.0) else { return };
         self.by_key.remove(&record.key);
-        let tag = self.by_key.hasher().hash_one(&record.key);
+        let tag = self.by_key.hasher().hash_one(record.key);
         response.tag_to(&format!("{tag:016x}"));
         if let Some(flow) = record.flow {
             self.transmit(*flow, response.to_bytes());
