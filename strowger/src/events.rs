@@ -8,7 +8,7 @@ use base::{Event, Instant, Severity};
 use serde::{Deserialize, Serialize};
 
 /// The most events that are remembered: what goes with as many messages as the recorder has.
-const MOST: usize = 10_000;
+const MOST: usize = 5_000;
 /// The most bytes of their texts and names.
 const MOST_BYTES: usize = 8 << 20;
 

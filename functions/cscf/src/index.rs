@@ -9,8 +9,13 @@ use hashbrown::HashTable;
 /// Places by key.
 #[derive(Debug)]
 pub(crate) struct Index<P> {
-    places: HashTable<(u64, P)>,
+    places: HashTable<(u32, P)>,
     hasher: FixedState,
+}
+
+/// What the table is told of a hash: half of it is kept.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 impl<P> Default for Index<P> {
@@ -27,16 +32,23 @@ impl<P> Index<P> {
 }
 
 impl<P: Copy + Ord> Index<P> {
+    fn hash<K: Hash + ?Sized>(&self, key: &K) -> u32 {
+        self.hasher.hash_one(key) as u32
+    }
+
     /// The place whose key this is, as `is` says.
     pub(crate) fn find<K: Hash + ?Sized>(&self, key: &K, is: impl Fn(P) -> bool) -> Option<P> {
-        let hash = self.hasher.hash_one(key);
-        self.places.find(hash, |(of, place)| *of == hash && is(*place)).map(|(_, place)| *place)
+        let hash = self.hash(key);
+        self.places
+            .find(spread(hash), |(of, place)| *of == hash && is(*place))
+            .map(|(_, place)| *place)
     }
 
     /// All places whose key this is, in their order.
     pub(crate) fn all<K: Hash + ?Sized>(&self, key: &K, is: impl Fn(P) -> bool) -> Vec<P> {
-        let hash = self.hasher.hash_one(key);
-        let found = self.places.iter_hash(hash).filter(|(of, place)| *of == hash && is(*place));
+        let hash = self.hash(key);
+        let found =
+            self.places.iter_hash(spread(hash)).filter(|(of, place)| *of == hash && is(*place));
         let mut found: Vec<P> = found.map(|(_, place)| *place).collect();
         found.sort_unstable();
         found
@@ -44,8 +56,8 @@ impl<P: Copy + Ord> Index<P> {
 
     /// The key is this one's from now on, and no longer another one's.
     pub(crate) fn insert<K: Hash + ?Sized>(&mut self, key: &K, place: P, is: impl Fn(P) -> bool) {
-        let hash = self.hasher.hash_one(key);
-        match self.places.find_mut(hash, |(of, other)| *of == hash && is(*other)) {
+        let hash = self.hash(key);
+        match self.places.find_mut(spread(hash), |(of, other)| *of == hash && is(*other)) {
             Some((_, other)) => *other = place,
             None => self.add(key, place),
         }
@@ -53,13 +65,13 @@ impl<P: Copy + Ord> Index<P> {
 
     /// The key is this one's, too.
     pub(crate) fn add<K: Hash + ?Sized>(&mut self, key: &K, place: P) {
-        let hash = self.hasher.hash_one(key);
-        self.places.insert_unique(hash, (hash, place), |(hash, _)| *hash);
+        let hash = self.hash(key);
+        self.places.insert_unique(spread(hash), (hash, place), |(hash, _)| spread(*hash));
     }
 
     pub(crate) fn remove<K: Hash + ?Sized>(&mut self, key: &K, place: P) {
-        let hash = self.hasher.hash_one(key);
-        if let Ok(entry) = self.places.find_entry(hash, |entry| *entry == (hash, place)) {
+        let hash = self.hash(key);
+        if let Ok(entry) = self.places.find_entry(spread(hash), |entry| *entry == (hash, place)) {
             entry.remove();
         }
     }

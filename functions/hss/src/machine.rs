@@ -34,7 +34,7 @@ use crate::subscriber::{Subscriber, canonical};
 const BLOCK: u64 = 32;
 
 /// Registration states that are kept beside the store: the rest is read again when it is needed.
-const MOST_REGISTRATIONS: usize = 2048;
+const MOST_REGISTRATIONS: usize = 512;
 
 /// The commands that an HSS answers.
 pub const SERVES: [u32; 4] = [Uar::COMMAND, Mar::COMMAND, Sar::COMMAND, Lir::COMMAND];

@@ -16,7 +16,7 @@ use crate::explain::{Places, explain_last, report};
 /// why others did not, and the line of the configuration or the command that mends it. Of a call that
 /// was not refused it tells the same.
 ///
-/// A running process remembers its last 10,000 messages and as many log events, whatever its log
+/// A running process remembers its last 10,000 messages and 5,000 log events, whatever its log
 /// shows. A file that `strowger trace --to` wrote has messages only: statuses and Diameter results,
 /// but not the functions' own reasons.
 #[derive(clap::Args)]
