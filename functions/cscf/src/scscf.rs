@@ -86,7 +86,7 @@ pub fn is_watcher_record(key: &[u8], value: &[u8]) -> bool {
 
 /// Whether a record of [`GRUU_TABLE`] can be read.
 pub fn is_gruu_record(key: &[u8], value: &[u8]) -> bool {
-    gruu::is_key(key, value)
+    crate::key::is_record(key, value)
 }
 
 /// What waits for the HSS.
