@@ -67,6 +67,11 @@ impl Upstream {
         self.ways.push((place_of(copy), ways));
     }
 
+    /// What every response repeats of the request: Via, From, To, Call-ID and CSeq as they came.
+    pub fn came(&self) -> Arc<Message> {
+        Arc::clone(&self.repeats)
+    }
+
     /// Its server transaction.
     pub fn server(&self) -> ServerId {
         self.server

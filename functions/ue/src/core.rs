@@ -360,7 +360,9 @@ impl Core {
         };
         request.push(HeaderName::From, format!("{from};tag={tag}"));
         request.push(HeaderName::To, format!("<{to}>"));
-        request.push(HeaderName::CallId, call_id);
+        let host = self.config.options.call_id_host.as_ref();
+        request
+            .push(HeaderName::CallId, host.map_or(call_id.clone(), |h| format!("{call_id}@{h}")));
         request.push(HeaderName::CSeq, CSeq { number: 1, method: method.clone() }.to_string());
         if self.config.options.ims && method != Method::Register {
             request.push(HeaderName::PPreferredIdentity, format!("<{identity}>"));

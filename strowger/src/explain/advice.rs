@@ -120,6 +120,13 @@ const REASONS: &[Known] = &[
         Some("bgcf.from"),
     ),
     (
+        "what it hands back was not sealed here",
+        0,
+        "the other network changed the `thig.` token of our Record-Route or Contact, or the BGCF's store, which has \
+      the key, was replaced during the call: compare what it got with what it sends, in `strowger trace`",
+        None,
+    ),
+    (
         "neither a centre",
         0,
         "the sender is no emergency centre: add its address to `from` below `[ecscf]`, or, of a network \

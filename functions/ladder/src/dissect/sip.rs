@@ -90,8 +90,8 @@ fn keys(message: &Message, out: &mut Summary) {
     for identity in uri.into_iter().chain(uris).filter_map(public_identity) {
         out.push_key(Key::Impu(identity));
     }
-    // Only the phone's own message tells its address: others have passed a proxy.
-    if message.is_request() && out.vias == 1 {
+    // Only the phone's own message tells its address: others have passed a proxy, which may have hidden that.
+    if message.is_request() && out.vias == 1 && !message.has(HeaderName::RecordRoute) {
         let contact = message.list(HeaderName::Contact).next().and_then(NameAddr::parse);
         let host = contact.and_then(|c| c.parsed_uri()).and_then(Uri::sip).map(|uri| uri.host);
         if let Some(ip) = host.and_then(|h| h.trim_matches(['[', ']']).parse().ok()) {
