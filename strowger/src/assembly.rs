@@ -145,6 +145,7 @@ impl Setup {
                     max_expires: plan.max_expires,
                     digest: plan.digest.clone(),
                     await_auth: Duration::from_secs(240),
+                    restoration: plan.restores(),
                     max_contacts: 8,
                 }))
             }

@@ -304,6 +304,12 @@ impl Plan {
         here || self.elsewhere.contains_key(&Role::Bgcf)
     }
 
+    /// Whether a network has other S-CSCFs that could go on with the users of one: one that has a name of its
+    /// own says so.
+    pub fn restores(&self) -> bool {
+        self.scscf_name.is_some() || self.scscfs.len() > 1
+    }
+
     /// The host name of a function.
     pub fn host(&self, role: Role) -> String {
         let own = self.scscf_name.clone().filter(|_| role == Role::Scscf);

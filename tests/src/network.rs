@@ -231,11 +231,21 @@ impl Network {
         number: u32,
         change: impl Fn(&mut UeConfig) + 'static,
     ) -> Phone {
-        let password = Secret::new(format!("secret{number}"));
-        let name = format!("user{number}");
+        let (name, password) = login(number);
         let subscriber = Subscriber::with_password(&name, &password, &[msisdn(number)], DOMAIN)
             .expect("a legal subscriber");
         self.provision(hss::records(&subscriber));
+        self.another_phone(number, number, change)
+    }
+
+    /// Adds another phone of a subscriber with a password, whose first phone has the number `of`.
+    pub fn another_phone(
+        &mut self,
+        number: u32,
+        of: u32,
+        change: impl Fn(&mut UeConfig) + 'static,
+    ) -> Phone {
+        let (name, password) = login(of);
         let identity = format!("sip:{name}@{DOMAIN}");
         let credential = Credential::Password(password);
         let config = UeConfig::new(&name, &identity, credential, DOMAIN);
@@ -485,6 +495,11 @@ fn sim_config(number: u32, subscriber: &Subscriber) -> UeConfig {
     let credential = Credential::Sim { opc, k, amf: [0x80, 0], sqn };
     let identity = format!("sip:{}", subscriber.impi);
     UeConfig::new(&subscriber.impi, &identity, credential, DOMAIN)
+}
+
+/// Name and password of a subscriber.
+fn login(number: u32) -> (String, Secret<String>) {
+    (format!("user{number}"), Secret::new(format!("secret{number}")))
 }
 
 /// A phone that cannot register.

@@ -31,6 +31,7 @@ mod outbound;
 mod own;
 pub mod pcscf;
 pub mod proxy;
+mod restoration;
 pub mod scscf;
 mod trust_domain;
 

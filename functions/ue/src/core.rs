@@ -140,6 +140,8 @@ pub(crate) struct Home {
     pub(crate) routes: Vec<String>,
     /// P-Associated-URI, RFC 7315 §4.1.
     pub(crate) associated: Vec<String>,
+    /// Path, RFC 3327: the P-CSCF as it calls itself.
+    pub(crate) path: Vec<String>,
     /// GRUUs of the identities, by address of record.
     pub(crate) gruus: BTreeMap<String, Granted>,
     /// The flow that the registration was made over, RFC 5626 §4.3.

@@ -230,6 +230,13 @@ const REASONS: &[Known] = &[
     ("the called identity is barred", 0, UNBAR, None),
     ("the caller's identity is barred", 0, "`strowger sub unbar {from}`", None),
     (
+        "the caller is not registered at this S-CSCF",
+        0,
+        "the S-CSCF was started without what it knew, or another one took the user over: the phone is told to \
+      register anew; one that does not has to be switched off and on",
+        None,
+    ),
+    (
         "the caller is not registered",
         0,
         "the calling phone has to register: `strowger explain {from}`",

@@ -30,6 +30,8 @@ pub(super) struct Branch {
     /// How it ended: `Some(None)` with a 2xx.
     pub(super) last: Option<Option<(Message, Option<Flow>)>>,
     pub(super) spare: Option<Spare>,
+    /// Whether whoever got it said anything, 100 included.
+    pub(super) heard: bool,
 }
 
 /// The copy and the ways that it may still take, the best one last.
@@ -41,7 +43,7 @@ pub(super) struct Spare {
 
 impl Branch {
     pub(super) fn new(client: ClientId, spare: Option<Spare>) -> Branch {
-        Branch { client, last: None, spare }
+        Branch { client, last: None, spare, heard: false }
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use base::store::{Change, Durability};
 use base::timer::Expiries;
 use base::{Instant, Output};
+use diameter::cx::Saa;
 use foldhash::fast::FixedState;
 use serde::{Deserialize, Serialize};
 
@@ -102,6 +103,13 @@ impl User {
         let profile = Profile::parse(&user_data)?;
         let (user_data, profile) = (user_data.into(), Arc::new(profile));
         Some(User { impi, user_data, profile, contacts: Vec::new(), confirmed: true })
+    }
+
+    /// The user whom an SAA tells of, without contacts.
+    pub(super) fn of_answer(saa: &Saa) -> Option<User> {
+        let data = String::from_utf8_lossy(saa.user_data.as_deref()?).into_owned();
+        let impi = Profile::parse(&data)?.private_identity;
+        User::new(impi, data)
     }
 
     /// Whether there is a contact for more than emergency calls.
