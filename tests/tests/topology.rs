@@ -16,6 +16,7 @@ use sip::header::{HeaderName, NameAddr};
 use sip::{Message, Method};
 use strowger::plan::{Plan, Role};
 use strowger_tests::network::{DOMAIN, ip};
+use strowger_tests::scenario::WEATHER;
 use strowger_tests::{Network, Phone};
 use ue::{CallId, Incoming, UeConfig, UeOrder, What};
 
@@ -27,7 +28,11 @@ const BORDER: &str = "10.255.0.5";
 type Heard = Rc<RefCell<Vec<Bytes>>>;
 
 fn network(change: impl Fn(&mut Plan)) -> (Network, Heard) {
-    let mut network = Network::with_border(1, Weather::CALM, move |plan| {
+    network_in(1, Weather::CALM, change)
+}
+
+fn network_in(seed: u64, weather: Weather, change: impl Fn(&mut Plan)) -> (Network, Heard) {
+    let mut network = Network::with_border(seed, weather, move |plan| {
         plan.routes = vec!["default=sip:10.254.0.9".parse().expect("a route")];
         change(plan);
     });
@@ -94,7 +99,7 @@ fn changes(network: &mut Network, (by, call): (Phone, CallId), other: Phone) {
         let order = if held { UeOrder::Hold(call) } else { UeOrder::Resume(call) };
         network.order(by, order);
         let (mut done, mut heard) = (false, false);
-        let both = network.until(Duration::from_secs(10), |host, report| {
+        let both = network.until(Duration::from_secs(40), |host, report| {
             match &report.what {
                 What::Held(_) | What::Resumed(_) if host == by.host => done = true,
                 What::HeldByPeer { held: now, .. } if host == other.host => heard = *now == held,
@@ -113,7 +118,7 @@ fn ends(network: &mut Network, (by, call): (Phone, CallId)) {
     network.run(Duration::from_secs(1));
     network.order(by, UeOrder::Hangup(call));
     let mut ended = 0;
-    let both = network.until(Duration::from_secs(5), |_, report| {
+    let both = network.until(Duration::from_secs(40), |_, report| {
         if let What::Ended { status, media, .. } = &report.what {
             assert_eq!(*status, 200);
             assert!(media.stats.received > 20, "{:?}", media.stats);
@@ -164,6 +169,23 @@ fn a_call_in_shows_nothing_and_is_changed_and_ended_from_both_sides() {
     }
 }
 
+/// Messages are lost, come twice and out of order: what is repeated is hidden, too.
+#[test]
+fn bad_weather_shows_nothing() {
+    for seed in 1..=10 {
+        let (mut network, heard) = network_in(seed, WEATHER, |_| {});
+        let gateway = gateway(&mut network, |_| {});
+        let alice = alice(&mut network);
+        let at_border = number_at_border(alice);
+        for (from, to, by) in [(alice, "tel:+45301", gateway), (gateway, &at_border, alice)] {
+            let (caller, called) = network.answered(from, to, by);
+            changes(&mut network, (by, called), from);
+            ends(&mut network, if seed % 2 == 0 { (from, caller) } else { (by, called) });
+        }
+        nothing_shows(&heard);
+    }
+}
+
 /// Nothing but the store outlives the BGCF: the calls go on.
 #[test]
 fn calls_outlive_the_border() {
@@ -190,7 +212,7 @@ fn calls_outlive_the_border() {
 fn cancelled(network: &mut Network, from: Phone, to: &str, by: Phone) -> u16 {
     network.order(from, UeOrder::Call { to: to.to_owned(), token: 1 });
     let (mut call, mut rings) = (None, false);
-    let ringing = network.until(Duration::from_secs(10), |host, report| {
+    let ringing = network.until(Duration::from_secs(40), |host, report| {
         match &report.what {
             What::Ringing { call: id, .. } if host == from.host => call = Some(*id),
             What::Incoming { .. } if host == by.host => rings = true,
@@ -201,7 +223,7 @@ fn cancelled(network: &mut Network, from: Phone, to: &str, by: Phone) -> u16 {
     });
     network.order(from, UeOrder::Hangup(ringing.expect("it rings")));
     let (mut here, mut there) = (None, false);
-    let both = network.until(Duration::from_secs(10), |host, report| {
+    let both = network.until(Duration::from_secs(40), |host, report| {
         if let What::Ended { status, .. } = &report.what {
             match host == from.host {
                 true => here = Some(*status),

@@ -38,6 +38,10 @@ pub(super) fn summary(bytes: &Bytes) -> Summary {
     let branch =
         message.list(HeaderName::Via).next().and_then(Via::parse).map(|v| v.branch().to_owned());
     let number = cseq.as_ref().map_or(0, |c| c.number);
+    let from = message.get(HeaderName::From).and_then(NameAddr::parse);
+    let tag = from.and_then(|from| from.tag()).filter(|_| message.is_request());
+    out.origin = tag.map(|tag| format!("{tag} {number} {verb}"));
+    out.sealed = message.get(HeaderName::CallId).is_some_and(|id| id.starts_with(SEALED));
     out.transaction = format!("{} {number} {verb}", branch.unwrap_or_default());
     out.verb = verb;
     details(&message, &mut out);
@@ -45,6 +49,9 @@ pub(super) fn summary(bytes: &Bytes) -> Summary {
     out.about = about(&message, method.as_ref());
     out
 }
+
+/// How a Call-ID begins that our border has sealed, TS 24.229 §5.10.4.
+const SEALED: &str = "thig.";
 
 fn details(message: &Message, out: &mut Summary) {
     if message.is_request() {
