@@ -6,7 +6,7 @@
 //!
 //! What comes from the address of a trunk comes in; everything else is of our own functions and leaves. What a
 //! trunk would see of this network on the way is hidden (`border`), unless it is in `shown_to`: a dialog
-//! stays as it began, by the token of our Record-Route.
+//! that began hidden stays so, by the token of our Record-Route.
 
 pub mod config;
 
@@ -277,6 +277,10 @@ impl Bgcf {
             leave(request);
         }
         if !Border::hides(user) {
+            // A Route of its own making leads a trunk nowhere that it was not shown.
+            if inwards && !self.config.shown_to.has(flow) {
+                return Err(nobody);
+            }
             let hop = self.config.door.within(request, own, TOKEN).ok_or(nobody)?;
             return Ok((hop, Kept { way, crossed: Crossed::Openly }));
         }

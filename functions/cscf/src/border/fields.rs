@@ -53,12 +53,10 @@ pub(super) fn map_contacts(message: &mut Message, map: impl Fn(&str) -> Option<S
 pub(super) fn map_uris(message: &mut Message, map: impl Fn(&str) -> Option<String>) {
     let other = |element: &str| {
         let address = NameAddr::parse(element)?;
-        let (uri, headers) = match address.uri.split_once('?') {
-            Some((uri, headers)) => (uri, format!("?{headers}")),
-            None => (address.uri, String::new()),
-        };
-        let uri = map(uri)?;
-        Some(with_uri(&address, &format!("{uri}{headers}"), &[]))
+        let headers = Uri::parse(address.uri)?.sip()?.headers;
+        let end = headers.map_or(address.uri.len(), |fields| address.uri.len() - fields.len() - 1);
+        let (uri, headers) = address.uri.split_at(end);
+        Some(with_uri(&address, &format!("{}{headers}", map(uri)?), &[]))
     };
     for name in WITH_URIS {
         replace(message, name, other);

@@ -130,6 +130,7 @@ fn fields_that_name_others_and_other_dialogs_are_mapped() {
             HeaderName::ReferTo,
             "<sip:bob@10.0.0.2?Replaces=d%4010.0.0.1%3Bto-tag%3D1%3Bfrom-tag%3D2&X=y>",
         )
+        .with(HeaderName::ReferTo, "<sip:a?b@10.0.0.4>")
         .with(HeaderName::ReferredBy, "<sip:alice@ims.test>;cid=1")
         .with(HeaderName::HistoryInfo, "<sip:a@scscf.ims.test>;index=1, <tel:+45301>;index=1.1")
         .with(HeaderName::Replaces, "d@10.0.0.1;to-tag=1;from-tag=2")
@@ -196,4 +197,30 @@ fn nothing_that_was_not_sealed_here_is_opened() {
     let mut bye = Message::request(Method::Bye, forged);
     assert_eq!(theirs.open(&mut bye, &route, is_us), Err(Forged));
     assert!(Border::hides("thig.x") && !Border::hides("thigh") && !Border::hides("pstn"));
+}
+
+proptest::proptest! {
+    /// Whatever stands there, it crosses in both directions.
+    #[test]
+    fn any_fields_are_taken(text in "[ -~]{0,80}", call in "[!-~]{1,30}") {
+        let border = border(1);
+        let mut message = request(&call);
+        let fields = [
+            HeaderName::Contact,
+            HeaderName::RecordRoute,
+            HeaderName::ReferTo,
+            HeaderName::HistoryInfo,
+            HeaderName::Replaces,
+            HeaderName::InReplyTo,
+            HeaderName::Warning,
+        ];
+        fields.into_iter().for_each(|name| message.push(name, text.as_str()));
+        let (mut out, crossed) = left(&border, message.clone());
+        border.answered_there(&crossed, &mut out.clone());
+        let _ = border.open(&mut out.clone(), &text, is_us);
+        let came = Arc::new(out.clone());
+        let crossed = border.enter(&mut out, came, &sides(), true);
+        proptest::prop_assert_eq!(out.get(HeaderName::CallId), message.get(HeaderName::CallId));
+        border.answered_here(&crossed, &mut out);
+    }
 }
