@@ -23,7 +23,7 @@ use serde_json::Value;
 use crate::provision::StoredRecord;
 
 /// All tables, in the order in which they are written: subscribers first.
-pub const TABLES: [Table; 10] = [
+pub const TABLES: [Table; 11] = [
     SUBSCRIBER,
     IDENTITY,
     SQN,
@@ -31,6 +31,7 @@ pub const TABLES: [Table; 10] = [
     cscf::scscf::TABLE,
     cscf::scscf::WATCHERS,
     cscf::scscf::GRUU_TABLE,
+    cscf::bgcf::TABLE,
     cscf::pcscf::TABLE,
     cscf::pcscf::EMERGENCY_TABLE,
     ipsmgw::TABLE,
@@ -191,6 +192,7 @@ impl Check {
                     cscf::scscf::TABLE => cscf::scscf::is_record,
                     cscf::scscf::WATCHERS => cscf::scscf::is_watcher_record,
                     cscf::scscf::GRUU_TABLE => cscf::scscf::is_gruu_record,
+                    cscf::bgcf::TABLE => cscf::bgcf::is_record,
                     cscf::pcscf::TABLE => cscf::pcscf::is_record,
                     cscf::pcscf::EMERGENCY_TABLE => cscf::pcscf::is_emergency_record,
                     _ => ipsmgw::is_record,

@@ -95,6 +95,7 @@ impl Setup {
                     &plan.trunks_from,
                     plan.routes.iter().map(|route| route.trunk.as_str()),
                 ),
+                shown_to: plan.shown_to.clone(),
                 trust: trust(plan),
                 limits: plan.limits,
             }),
@@ -144,6 +145,7 @@ impl Setup {
                     max_expires: plan.max_expires,
                     digest: plan.digest.clone(),
                     await_auth: Duration::from_secs(240),
+                    restoration: plan.restores(),
                     max_contacts: 8,
                 }))
             }
@@ -182,7 +184,8 @@ pub fn order(plan: &Plan, role: Role) -> Order {
 /// The tables of the store that belong to a function.
 fn tables(role: Role) -> &'static [base::store::Table] {
     match role {
-        Role::Hss | Role::Media | Role::Icscf | Role::Ecscf | Role::Bgcf => &[],
+        Role::Hss | Role::Media | Role::Icscf | Role::Ecscf => &[],
+        Role::Bgcf => &[cscf::bgcf::TABLE],
         Role::IpSmGw => &[ipsmgw::TABLE],
         Role::Pcscf => &[cscf::pcscf::TABLE, cscf::pcscf::EMERGENCY_TABLE],
         Role::Scscf => &[cscf::scscf::TABLE, cscf::scscf::WATCHERS, cscf::scscf::GRUU_TABLE],

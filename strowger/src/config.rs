@@ -18,7 +18,7 @@ use base::Service;
 use base::dialling::Dialling;
 pub use change::Changes;
 use change::Said;
-use cscf::bgcf::config::Route;
+use cscf::bgcf::config::{Peers, Route};
 use cscf::ecscf::config::Centre;
 use cscf::emergency::EmergencyNumber;
 use hss::Psi;
@@ -78,6 +78,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Networks that they send from.
     pub trunks_from: Vec<(IpAddr, u8)>,
+    /// Trunks that this network does not hide from.
+    pub shown_to: Peers,
     /// The host name of the S-CSCF.
     pub scscf_name: Option<String>,
     /// The S-CSCFs of the network.
@@ -212,6 +214,7 @@ impl Config {
         plan.centres_from.clone_from(&self.centres_from);
         plan.routes.clone_from(&self.routes);
         plan.trunks_from.clone_from(&self.trunks_from);
+        plan.shown_to.clone_from(&self.shown_to);
         plan.scscf_name.clone_from(&self.scscf_name);
         plan.scscfs.clone_from(&self.scscfs);
         plan.enum_suffix.clone_from(&self.enum_suffix);

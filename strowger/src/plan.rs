@@ -8,7 +8,7 @@ use auth::digest::Algorithm;
 use base::dialling::Dialling;
 use base::{Service, Transport};
 use cscf::LimitsConfig;
-use cscf::bgcf::config::Route;
+use cscf::bgcf::config::{Peers, Route};
 use cscf::ecscf::config::Centre;
 use cscf::emergency::EmergencyNumbers;
 use hss::Psi;
@@ -171,6 +171,8 @@ pub struct Plan {
     pub routes: Vec<Route>,
     /// Networks that the BGCF takes requests of trunks from.
     pub trunks_from: Vec<(IpAddr, u8)>,
+    /// Trunks that this network does not hide from.
+    pub shown_to: Peers,
     /// The host name of the S-CSCF, if it is not the usual one.
     pub scscf_name: Option<String>,
     /// The URIs of the S-CSCFs that users may get, the preferred one first; none is the one of this plan.
@@ -216,6 +218,7 @@ impl Plan {
             centres_from: Vec::new(),
             routes: Vec::new(),
             trunks_from: Vec::new(),
+            shown_to: Peers::default(),
             scscf_name: None,
             scscfs: Vec::new(),
             enum_suffix: None,
@@ -299,6 +302,12 @@ impl Plan {
     pub fn breaks_out(&self) -> bool {
         let here = self.here.contains_key(&Role::Bgcf) && !self.routes.is_empty();
         here || self.elsewhere.contains_key(&Role::Bgcf)
+    }
+
+    /// Whether a network has other S-CSCFs that could go on with the users of one: one that has a name of its
+    /// own says so.
+    pub fn restores(&self) -> bool {
+        self.scscf_name.is_some() || self.scscfs.len() > 1
     }
 
     /// The host name of a function.

@@ -45,6 +45,7 @@ pub fn tables(role: Role) -> &'static [Table] {
     match role {
         Role::Pcscf => &[cscf::pcscf::TABLE, cscf::pcscf::EMERGENCY_TABLE],
         Role::Scscf => &[cscf::scscf::TABLE, cscf::scscf::WATCHERS, cscf::scscf::GRUU_TABLE],
+        Role::Bgcf => &[cscf::bgcf::TABLE],
         _ => &[],
     }
 }

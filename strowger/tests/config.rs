@@ -42,6 +42,7 @@ centre = ["sip:psap@192.0.2.7", "urn:service:sos.police=sip:police@192.0.2.8;tra
 from = "192.0.2.0/28"
 [bgcf]
 from = ["198.51.100.0/24", "203.0.113.9"]
+show_topology_to = ["trunk.example", "203.0.113.9"]
 at = "192.0.2.4:5080"
 routes = ["+49=sip:trunk.example;transport=tcp", "default=sip:192.0.2.9"]
 [dialling]
@@ -195,6 +196,7 @@ fn everything_wrong_is_told_with_advice() {
         ("[ecscf]\ncentre = \"psap\"", "\"psap\" is not an emergency centre"),
         ("[ecscf]\nfrom = \"here\"", "\"here\" is not a network"),
         ("[bgcf]\nroutes = \"sip:192.0.2.9\"", "\"sip:192.0.2.9\" is not a route to a trunk"),
+        ("[bgcf]\nshow_topology_to = \"a b\"", "\"a b\" is not a domain"),
         ("[dialling]\ncountry = \"+49\"", "\"+49\" is not what people dial"),
         ("[dialling]\nnational = \"0\"", "a prefix without the country that it stands for"),
         ("[scscf]\nenum_suffix = \"e164..arpa\"", "\"e164..arpa\" is not a domain"),

@@ -20,6 +20,8 @@ pub enum Fault {
     SuccessNeverRepeated,
     /// What the HSS says about the third subscriber comes ten seconds late.
     HssLate,
+    /// The S-CSCF has an empty disk whenever it starts.
+    DiskLost,
 }
 
 const LATE: Duration = Duration::from_secs(10);
@@ -28,6 +30,12 @@ impl Fault {
     /// Plants the fault into a function, if it is one of that function.
     pub fn plant(fault: Option<Fault>, mut spec: FunctionSpec) -> FunctionSpec {
         let concerns = match fault {
+            Some(Fault::DiskLost) => {
+                if spec.name == "scscf" {
+                    spec.tables = &[];
+                }
+                return spec;
+            }
             Some(Fault::BindingSurvives) => "scscf",
             Some(Fault::SqnNotPersisted | Fault::HssLate) => "hss",
             Some(Fault::SuccessNeverRepeated) => "ue",

@@ -105,14 +105,34 @@ impl Network {
         fault: Option<Fault>,
         change: impl Fn(&mut Plan),
     ) -> Network {
-        let mut sim = Simulation::new(seed, weather).framing(strowger::framing::framings);
         let home = vec![Role::Hss, Role::Icscf];
         let groups = [home, vec![Role::Media], vec![Role::Scscf], vec![Role::Pcscf]];
+        Network::of_groups(seed, weather, fault, &groups, change)
+    }
+
+    /// A network without phones with a BGCF. All have hosts of their own but I-CSCF and HSS.
+    pub fn with_border(seed: u64, weather: Weather, change: impl Fn(&mut Plan)) -> Network {
+        let home = vec![Role::Hss, Role::Icscf];
+        let groups =
+            [home, vec![Role::Media], vec![Role::Scscf], vec![Role::Pcscf], vec![Role::Bgcf]];
+        Network::of_groups(seed, weather, None, &groups, change)
+    }
+
+    /// Each group has a host of its own, `10.255.0.1` and so on.
+    fn of_groups(
+        seed: u64,
+        weather: Weather,
+        fault: Option<Fault>,
+        groups: &[Vec<Role>],
+        change: impl Fn(&mut Plan),
+    ) -> Network {
+        let mut sim = Simulation::new(seed, weather).framing(strowger::framing::framings);
         let address = |role: Role| {
             let host = groups.iter().position(|group| group.contains(&role)).unwrap_or(0);
             IpAddr::from([10, 255, 0, 1 + host as u8])
         };
-        let mut plans: Vec<Plan> = groups.iter().map(|group| share(group, address)).collect();
+        let mut plans: Vec<Plan> =
+            groups.iter().map(|group| share(group, groups, address)).collect();
         plans.iter_mut().for_each(change);
         for (name, service, places) in plans.iter().flat_map(strowger::assembly::topology) {
             sim.name(&name, service, places);
@@ -211,11 +231,21 @@ impl Network {
         number: u32,
         change: impl Fn(&mut UeConfig) + 'static,
     ) -> Phone {
-        let password = Secret::new(format!("secret{number}"));
-        let name = format!("user{number}");
+        let (name, password) = login(number);
         let subscriber = Subscriber::with_password(&name, &password, &[msisdn(number)], DOMAIN)
             .expect("a legal subscriber");
         self.provision(hss::records(&subscriber));
+        self.another_phone(number, number, change)
+    }
+
+    /// Adds another phone of a subscriber with a password, whose first phone has the number `of`.
+    pub fn another_phone(
+        &mut self,
+        number: u32,
+        of: u32,
+        change: impl Fn(&mut UeConfig) + 'static,
+    ) -> Phone {
+        let (name, password) = login(of);
         let identity = format!("sip:{name}@{DOMAIN}");
         let credential = Credential::Password(password);
         let config = UeConfig::new(&name, &identity, credential, DOMAIN);
@@ -415,12 +445,12 @@ pub fn sound(wav: &[u8]) -> Audio {
 }
 
 /// What one host of several runs.
-fn share(group: &[Role], address: impl Fn(Role) -> IpAddr) -> Plan {
+fn share(group: &[Role], groups: &[Vec<Role>], address: impl Fn(Role) -> IpAddr) -> Plan {
     let mut plan = Plan::all_in_one(DOMAIN);
     let at = |role: Role| SocketAddr::new(address(role), role.default_port());
     // I-CSCF and P-CSCF use the same port; they never share a host here.
     plan.here = group.iter().map(|role| (*role, vec![at(*role)])).collect();
-    for role in Role::USUAL.into_iter().filter(|role| !group.contains(role)) {
+    for role in groups.iter().flatten().copied().filter(|role| !group.contains(role)) {
         let seam = |transport: &Transport| Seam { transport: *transport, address: at(role) };
         plan.elsewhere.insert(role, role.transports().iter().map(seam).collect());
     }
@@ -465,6 +495,11 @@ fn sim_config(number: u32, subscriber: &Subscriber) -> UeConfig {
     let credential = Credential::Sim { opc, k, amf: [0x80, 0], sqn };
     let identity = format!("sip:{}", subscriber.impi);
     UeConfig::new(&subscriber.impi, &identity, credential, DOMAIN)
+}
+
+/// Name and password of a subscriber.
+fn login(number: u32) -> (String, Secret<String>) {
+    (format!("user{number}"), Secret::new(format!("secret{number}")))
 }
 
 /// A phone that cannot register.

@@ -11,6 +11,7 @@ use engine::sim::{HostId, Process, Simulation, Weather};
 use strowger::plan::{Plan, Role, Seam};
 use strowger::shared::SharedPlan;
 
+use crate::faulty::Fault;
 use crate::network::{DOMAIN, Network, packet_path, provisioner};
 use crate::valkey::{Day, Valkey};
 
@@ -86,12 +87,22 @@ fn scscf_name(host: u8) -> String {
 impl Nodes {
     /// A network without phones, whose S-CSCFs share everything.
     pub fn new(seed: u64, weather: Weather) -> Nodes {
-        Nodes::with(seed, weather, plan)
+        Nodes::with(seed, weather, None, plan)
     }
 
     /// A network without phones, whose S-CSCFs share nothing.
     pub fn apart(seed: u64, weather: Weather) -> Nodes {
-        let mut nodes = Nodes::with(seed, weather, |roles, host, _| plan_apart(roles, host));
+        Nodes::apart_with(seed, weather, None)
+    }
+
+    /// The same; an S-CSCF that is started anew has an empty disk.
+    pub fn forgetful(seed: u64, weather: Weather) -> Nodes {
+        Nodes::apart_with(seed, weather, Some(Fault::DiskLost))
+    }
+
+    fn apart_with(seed: u64, weather: Weather, fault: Option<Fault>) -> Nodes {
+        let plan = |roles: &[Role], host, _: &str| plan_apart(roles, host);
+        let mut nodes = Nodes::with(seed, weather, fault, plan);
         for host in SCSCF {
             let place = |transport: &Transport| {
                 let endpoint = SocketAddr::new(address(host), Role::Scscf.default_port()).into();
@@ -106,6 +117,7 @@ impl Nodes {
     fn with(
         seed: u64,
         weather: Weather,
+        fault: Option<Fault>,
         plan: impl Fn(&[Role], u8, &str) -> Plan + Copy + 'static,
     ) -> Nodes {
         let mut sim = Simulation::new(seed, weather).framing(strowger::framing::framings);
@@ -131,6 +143,8 @@ impl Nodes {
                 if roles.contains(&Role::Hss) {
                     functions.push(provisioner());
                 }
+                let functions =
+                    functions.into_iter().map(|spec| Fault::plant(fault, spec)).collect();
                 let relay = roles.contains(&Role::Media).then(|| packet_path(&plan));
                 Process { functions, relay }
             })

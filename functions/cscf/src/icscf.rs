@@ -31,7 +31,7 @@ use crate::emergency;
 use crate::limits::Inner;
 use crate::proxy::{self, ContextId, OwnRoute, Proxy, Refusal, Upstream, in_dialog, preprocess};
 use config::IcscfConfig;
-use next::{Away, Registering};
+use next::{Away, Trying};
 use select::{Choice, select};
 
 /// A request that waits for the HSS.
@@ -58,9 +58,9 @@ enum Asked {
 #[derive(Debug)]
 pub struct Icscf {
     config: IcscfConfig,
-    proxy: Proxy<Option<Box<Registering>>>,
+    proxy: Proxy<Option<Box<Trying>>>,
     cx: Cx,
-    /// How long S-CSCFs may take to answer a REGISTER.
+    /// How long S-CSCFs may take to answer.
     patience: Timers<ContextId>,
     away: Away,
     waiting: BTreeMap<RequestId, Waiting>,
@@ -195,7 +195,7 @@ impl Icscf {
         now: Instant,
         waiting: Waiting,
         to: &Choice,
-        keep: Option<Box<Registering>>,
+        keep: Option<Box<Trying>>,
     ) -> Result<(), Refusal> {
         let hop = self.hop(&waiting.upstream, to)?;
         self.proxy.forward(now, waiting.upstream, vec![(waiting.request, hop)], keep);

@@ -6,6 +6,7 @@
 //! - [`scscf`]: registrar, filter criteria and routing, TS 24.229 §5.4.
 //! - [`ecscf`]: emergency calls to their centre, TS 24.229 §5.11; [`emergency`]: what is one.
 //! - [`bgcf`]: calls to the public telephone network and from it, TS 24.229 §5.6.
+//! - `border`: what another network does not see of this one, TS 24.229 §5.10.4.
 //! - [`cx`]: what I- and S-CSCF ask the HSS, TS 29.228.
 //!
 //! Covered beside them: RFC 5626 (several flows of one phone), RFC 8760 (Digest with SHA-256).
@@ -16,12 +17,14 @@
 #![forbid(unsafe_code)]
 
 pub mod bgcf;
+mod border;
 pub mod cx;
 pub mod ecscf;
 pub mod emergency;
 mod enum_rules;
 pub mod icscf;
 mod index;
+mod key;
 mod lifetime;
 mod limits;
 mod number;
@@ -29,6 +32,7 @@ mod outbound;
 mod own;
 pub mod pcscf;
 pub mod proxy;
+mod restoration;
 pub mod scscf;
 mod trust_domain;
 

@@ -33,6 +33,11 @@ impl Lifetime {
         Instant::from_unix_micros(self.end)
     }
 
+    /// Seconds that were granted.
+    pub(crate) fn granted(&self) -> u32 {
+        self.granted
+    }
+
     /// Seconds that are left, a begun one counted.
     pub(crate) fn left(&self, now: Instant) -> u32 {
         u32::try_from(self.end().since(now).as_micros().div_ceil(1_000_000)).unwrap_or(u32::MAX)

@@ -39,6 +39,7 @@ use sip::{Message, Method, StackConfig};
 use crate::proxy::{
     self, ContextId, OwnRoute, Proxy, Refusal, Upstream, preprocess, take_other_side,
 };
+use crate::restoration::register_anew;
 use binding::Bindings;
 use config::PcscfConfig;
 use emergency_call::EmergencyCalls;
@@ -68,8 +69,10 @@ pub fn is_emergency_record(key: &[u8], value: &[u8]) -> bool {
 #[derive(Debug)]
 enum Kept {
     Register(register::Pending),
-    /// From the phone to the network.
-    Originating,
+    /// From the phone to the network; `first` if it is an INVITE without a dialog.
+    Originating {
+        first: bool,
+    },
     /// From the network to the phone: the identity that its responses are asserted with.
     Terminating {
         asserted: Option<Arc<str>>,
@@ -242,14 +245,35 @@ impl Pcscf {
         }
     }
 
-    fn response(&mut self, now: Instant, context: ContextId, mut response: Message) {
+    fn response(
+        &mut self,
+        now: Instant,
+        context: ContextId,
+        mut response: Message,
+        flow: Option<Flow>,
+    ) {
+        let silent = flow.is_none() && self.proxy.is_silent(context);
         let Some(kept) = self.proxy.kept(context) else { return };
         match kept {
             Kept::Register(pending) => {
                 let pending = pending.clone();
                 self.registered_or_not(now, &pending, &mut response);
             }
-            Kept::Originating => identity::leave_trust_domain(&mut response),
+            Kept::Originating { first } => {
+                // §5.2.6.3.3: nobody is where the Service-Route leads; an S-CSCF would have said 100.
+                if *first && silent && matches!(response.status(), 408 | 504) {
+                    response = Message::answer(&response, 504);
+                    let us = format!("sip:{}", self.config.sent_by());
+                    register_anew(&mut response, &us, "the S-CSCF does not answer");
+                    let text = "an S-CSCF says nothing to an INVITE: the phone is to register anew";
+                    let event =
+                        LogEvent::new(Severity::Warning, "pcscf.scscf_silent", text.to_owned());
+                    let call = response.get(HeaderName::CallId).unwrap_or("");
+                    self.outputs.push_back(Output::Log(event.call_id(call)));
+                } else {
+                    identity::leave_trust_domain(&mut response);
+                }
+            }
             Kept::Terminating { asserted, icid } => {
                 identity::enter_trust_domain(&mut response, asserted.as_deref(), icid.as_deref());
             }
@@ -272,8 +296,8 @@ impl Pcscf {
                     self.request(now, upstream, request, flow);
                 }
                 proxy::Event::Ack { request, flow } => self.ack(now, request, flow),
-                proxy::Event::Response { context, response, .. } => {
-                    self.response(now, context, response);
+                proxy::Event::Response { context, response, flow } => {
+                    self.response(now, context, response, flow);
                 }
                 proxy::Event::Own { client, response } => {
                     if let Some(id) = self.subscriptions.answered(client, response) {

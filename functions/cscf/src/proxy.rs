@@ -70,6 +70,11 @@ impl Upstream {
         self.ways.push((place_of(copy), ways));
     }
 
+    /// What every response repeats of the request: Via, From, To, Call-ID and CSeq as they came.
+    pub fn came(&self) -> Arc<Message> {
+        Arc::clone(&self.repeats)
+    }
+
     /// Its server transaction.
     pub fn server(&self) -> ServerId {
         self.server
@@ -311,15 +316,22 @@ impl<T> Proxy<T> {
         self.send_copies(now, context.0, copies);
     }
 
-    /// Waits no longer for an answer to a request that was forwarded, and not an INVITE: it counts as a
-    /// 504. What comes later is nobody's.
-    pub fn give_up(&mut self, context: ContextId) {
+    /// Whether nobody has said anything to a request that was forwarded, not even 100.
+    pub fn is_silent(&self, context: ContextId) -> bool {
+        let record = self.contexts.get(context.0);
+        record.is_some_and(|record| !record.branches.iter().any(|branch| branch.heard))
+    }
+
+    /// Waits no longer for an answer to a request that was forwarded: it counts as a 504. What comes later
+    /// is nobody's; an INVITE is cancelled as soon as that is possible.
+    pub fn give_up(&mut self, now: Instant, context: ContextId) {
         let upstream = self.contexts.get(context.0).and_then(|record| record.upstream.clone());
         let Some(upstream) = upstream else { return };
         let response = self.answer(&upstream, 504);
         let Some(record) = self.contexts.get_mut(context.0) else { return };
         for branch in record.branches.iter_mut().filter(|branch| branch.last.is_none()) {
             self.by_client.remove(&branch.client);
+            self.stack.cancel(now, branch.client, None);
             branch.last = Some(Some(Box::new((response.clone(), None))));
         }
         self.settle_failure(context);
@@ -582,6 +594,10 @@ impl<T> Proxy<T> {
         };
         let Some(context) = self.contexts.get_mut(slot) else { return };
         let id = ContextId(slot);
+        let from = context.branches.iter_mut().find(|branch| branch.client == client);
+        if let Some(branch) = from.filter(|_| flow.is_some()) {
+            branch.heard = true;
+        }
         match response.status() {
             100 => {}
             101..200 => {

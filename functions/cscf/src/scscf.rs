@@ -32,6 +32,7 @@ mod preferences;
 pub mod profile;
 mod reg_event;
 mod registrar;
+mod restoration;
 mod session;
 mod terminating;
 mod third_party;
@@ -87,7 +88,7 @@ pub fn is_watcher_record(key: &[u8], value: &[u8]) -> bool {
 
 /// Whether a record of [`GRUU_TABLE`] can be read.
 pub fn is_gruu_record(key: &[u8], value: &[u8]) -> bool {
-    gruu::is_key(key, value)
+    crate::key::is_record(key, value)
 }
 
 /// What waits for the HSS.
@@ -99,6 +100,8 @@ enum Waiting {
     Assign(registrar::Register),
     /// SAR: a request for a user who is not registered.
     Unregistered(session::Pending),
+    /// SAR: a request of a phone whom we do not know.
+    Caller(Box<(proxy::Upstream, Message)>),
     /// SAR that nobody waits for.
     Quiet,
 }
@@ -255,6 +258,10 @@ impl Scscf {
             Some(Waiting::Challenge(register)) => self.challenge(now, register, answer),
             Some(Waiting::Assign(register)) => self.assigned(now, register, answer),
             Some(Waiting::Unregistered(pending)) => self.unregistered(now, pending, answer),
+            Some(Waiting::Caller(caller)) => {
+                let (upstream, request) = *caller;
+                self.caller_told(now, &upstream, request, answer);
+            }
             Some(Waiting::Quiet) | None => {}
         }
     }
@@ -269,13 +276,18 @@ impl Scscf {
     }
 
     fn cancelled(&mut self, now: Instant, server: ServerId) {
-        let found = self.waiting.iter().find_map(|(id, waiting)| match waiting {
-            Waiting::Unregistered(pending) if pending.upstream.server() == server => Some(*id),
+        let upstream_of = |waiting: &Waiting| match waiting {
+            Waiting::Unregistered(pending) => Some(pending.upstream.clone()),
+            Waiting::Caller(caller) => Some(caller.0.clone()),
             _ => None,
+        };
+        let waits = self.waiting.iter().find_map(|(id, waiting)| {
+            let upstream = upstream_of(waiting).filter(|u| u.server() == server)?;
+            Some((*id, upstream))
         });
-        if let Some(Waiting::Unregistered(pending)) = found.and_then(|id| self.waiting.remove(&id))
-        {
-            return self.proxy.reply(now, &pending.upstream, 487);
+        if let Some((id, upstream)) = waits {
+            self.waiting.remove(&id);
+            return self.proxy.reply(now, &upstream, 487);
         }
         let waits = self.enum_queries.cancel(server).or_else(|| self.anchor.cancel(server));
         if let Some(upstream) = waits {

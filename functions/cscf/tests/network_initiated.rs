@@ -70,6 +70,7 @@ impl Server {
             max_expires: 3600,
             digest: vec![auth::digest::Algorithm::Md5],
             await_auth: Duration::from_secs(240),
+            restoration: false,
             max_contacts: 8,
         };
         let scscf = Scscf::new(config, Random::from_u64(1));

@@ -1,18 +1,18 @@
 //! The next S-CSCF when one is away, message by message: TS 24.229 §5.3.1.3. The test plays the HSS and the
 //! S-CSCFs.
 
-use base::flow::{FlowId, WireId};
+use base::flow::{FlowError, FlowId, WireId};
 use base::machine::{Function, Input, Output, Target};
 use base::time::Duration;
 use base::trust::Networks;
 use base::{Endpoint, Flow, Instant, Random, Service, Transport};
 use cscf::icscf::Icscf;
 use cscf::icscf::config::{IcscfConfig, Scscf};
-use diameter::cx::{self, Authorization, Body, Uaa, Uar};
+use diameter::cx::{self, Authorization, Body, Lia, Lir, Uaa, Uar};
 use diameter::dictionary::*;
 use diameter::header::{Flags, Header};
 use diameter::{ExperimentalCode, NodeConfig, Outcome, ResultCode};
-use sip::Message;
+use sip::{Message, Method};
 
 const PATIENCE: Duration = Duration::from_secs(8);
 const SUBSEQUENT: Outcome = Outcome::Experimental(ExperimentalCode::SUBSEQUENT_REGISTRATION);
@@ -137,6 +137,40 @@ impl Bench {
         self.diameter(&answer);
     }
 
+    /// A request to Alice.
+    fn session(&mut self, method: &str) {
+        let request = format!(
+            "{method} sip:alice@test SIP/2.0\r\nVia: SIP/2.0/TCP p.test;branch=z9hG4bK{method}\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:bob@test>;tag=1\r\nTo: <sip:alice@test>\r\nCall-ID: s\r\n\
+             CSeq: 1 {method}\r\nContact: <sip:bob@10.0.0.8>\r\nContent-Length: 0\r\n\r\n"
+        );
+        let request = Message::parse(request.into()).expect("a request");
+        self.sip(2, &request);
+        self.sent.retain(|message| message.status() != 100);
+    }
+
+    /// The HSS answers an LIR.
+    fn lia(&mut self, wanted: Option<Authorization>, server: Option<&str>) {
+        let request = self.asked.pop().expect("the HSS is asked");
+        let lir = Lir::parse(&request).expect("an LIR");
+        assert_eq!((lir.public_identity.as_str(), lir.authorization), ("sip:alice@test", wanted));
+        let lia = Lia { server_name: server.map(str::to_owned), capabilities: None };
+        let answer = diameter::Message::write(request.header().answer(), |out| {
+            out.utf8(SESSION_ID, request.session_id().unwrap_or_default());
+            Outcome::from(ResultCode::SUCCESS).write(out);
+            out.utf8(ORIGIN_HOST, "hss.test").utf8(ORIGIN_REALM, "test");
+            out.raw(cx::answer(&lia).as_slice());
+        });
+        self.diameter(&answer);
+    }
+
+    /// An S-CSCF answers what it got.
+    fn answers(&mut self, from: u64, copy: &Message, status: u16) {
+        let mut answer = Message::answer(copy, status);
+        answer.tag_to(&from.to_string());
+        self.sip(from, &answer);
+    }
+
     fn wait(&mut self, time: Duration) {
         self.now += time;
         self.input(Input::Timeout);
@@ -213,4 +247,84 @@ fn a_late_answer_comes_too_late() {
     }
     let answers: Vec<_> = bench.sent.iter().filter_map(|m| m.get(sip::HeaderName::To)).collect();
     assert_eq!(answers, ["<sip:alice@test>;tag=11"]);
+}
+
+fn route(copy: &Message) -> Option<&str> {
+    copy.get(sip::HeaderName::Route)
+}
+
+/// TS 23.380 §4.4.3.
+#[test]
+fn an_invite_that_an_s_cscf_says_nothing_to_goes_to_the_next_one() {
+    let mut bench = Bench::new(&["sip:a.test", "sip:b.test"]);
+    bench.session("INVITE");
+    bench.lia(None, Some("sip:a.test"));
+    let first = bench.sent.pop().expect("it is forwarded");
+    assert_eq!(route(&first), Some("<sip:a.test;lr>"));
+    bench.wait(PATIENCE);
+    bench.lia(Some(Authorization::RegistrationAndCapabilities), None);
+    let second = bench.sent.pop().expect("it goes on");
+    assert_eq!(route(&second), Some("<sip:b.test;lr>"));
+    // The first one comes to itself, and hears that it is not asked any more.
+    bench.sent.clear();
+    bench.answers(10, &first, 100);
+    let cancel = bench.sent.pop().expect("it is told");
+    assert_eq!((cancel.method(), route(&cancel)), (Some(&Method::Cancel), route(&first)));
+    bench.answers(10, &first, 487);
+    bench.sent.clear();
+    bench.answers(11, &second, 200);
+    assert_eq!(bench.sent(), ["200"]);
+}
+
+/// A phone rings for longer than an S-CSCF may be silent; and what an S-CSCF says is an answer.
+#[test]
+fn an_s_cscf_that_says_something_is_there() {
+    for status in [180, 480, 486, 503, 504] {
+        let mut bench = Bench::new(&["sip:a.test", "sip:b.test"]);
+        bench.session("INVITE");
+        bench.lia(None, Some("sip:a.test"));
+        let copy = bench.sent.pop().expect("it is forwarded");
+        bench.answers(10, &copy, 100);
+        bench.wait(PATIENCE);
+        assert!(bench.sent().is_empty() && bench.asked.is_empty());
+        bench.answers(10, &copy, status);
+        assert!(bench.asked.is_empty(), "{status}");
+        assert!(bench.sent().contains(&status.to_string()), "{status}");
+    }
+}
+
+/// The called phone knows of the call, and would take a second INVITE for a loop.
+#[test]
+fn a_call_that_an_s_cscf_had_ends_with_it() {
+    let mut bench = Bench::new(&["sip:a.test", "sip:b.test"]);
+    bench.session("INVITE");
+    bench.lia(None, Some("sip:a.test"));
+    let copy = bench.sent.pop().expect("it is forwarded");
+    bench.answers(10, &copy, 180);
+    bench.sent.clear();
+    bench.input(Input::Closed { flow: flow(Service::Sip, 10), error: FlowError::Closed });
+    assert_eq!((bench.sent(), bench.asked.len()), (vec!["504".to_owned()], 0));
+}
+
+/// RFC 4320: it waits for the phone and says nothing meanwhile.
+#[test]
+fn of_a_text_nobody_knows_who_is_silent() {
+    let mut bench = Bench::new(&["sip:a.test", "sip:b.test"]);
+    bench.session("MESSAGE");
+    bench.lia(None, Some("sip:a.test"));
+    assert_eq!(bench.sent().len(), 1);
+    bench.wait(PATIENCE);
+    bench.wait(Duration::from_secs(32));
+    assert!(bench.asked.is_empty());
+}
+
+/// Where there is no other one it is tried for as long as an INVITE lasts.
+#[test]
+fn the_only_s_cscf_may_take_its_time() {
+    let mut bench = Bench::new(&["sip:a.test"]);
+    bench.session("INVITE");
+    bench.lia(None, Some("sip:a.test"));
+    assert_eq!(bench.sent().len(), 1);
+    bench.wait(PATIENCE);
+    assert!(bench.asked.is_empty() && bench.sent().is_empty());
 }

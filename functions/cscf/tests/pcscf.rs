@@ -337,3 +337,30 @@ fn a_flow_that_is_gone_is_told_as_430() {
         assert_eq!(invite(&mut door).1, status, "{supported}");
     }
 }
+
+/// §5.2.6.3.3: the S-CSCF of the Service-Route does not answer, so the phone has to register anew.
+#[test]
+fn a_phone_whose_s_cscf_does_not_answer_is_to_register_anew() {
+    let mut door = Door::new();
+    door.register();
+    door.phone_says(INVITE, "To: <sip:bob@test>\r\n");
+    door.now += base::time::Duration::from_secs(33);
+    door.input(Input::Timeout);
+    let answer = door.to_phone.last().expect("an answer");
+    assert_eq!(answer.status(), 504);
+    assert!(answer.is_of_type("application/3gpp-ims+xml"));
+    assert_eq!(answer.get(HeaderName::PAssertedIdentity), Some("<sip:pcscf.test>"));
+    // What the S-CSCF itself says is not ours to explain.
+    let mut door = Door::new();
+    door.register();
+    door.phone_says(INVITE, "To: <sip:bob@test>\r\n");
+    door.network_answers(504, |_| {});
+    let answer = door.to_phone.last().expect("an answer");
+    assert_eq!((answer.status(), answer.body().len()), (504, 0));
+    // Whether it or the other phone does not answer a text, nobody knows (RFC 4320).
+    door.phone_says("MESSAGE sip:bob@test", "To: <sip:bob@test>\r\n");
+    door.now += base::time::Duration::from_secs(33);
+    door.input(Input::Timeout);
+    let answer = door.to_phone.last().expect("an answer");
+    assert_eq!((answer.status(), answer.body().len()), (504, 0));
+}

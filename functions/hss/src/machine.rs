@@ -14,7 +14,9 @@ use base::store::{Change, CommitId, Durability, LoadId, StoreError, Table};
 use base::{Event, Instant, Random, Severity};
 use bytes::Bytes;
 use diameter::cx::{self, Body, Lir, Maa, Mar, Sar, Uar};
-use diameter::dictionary::{FEATURE_LIST, FEATURE_LIST_ID, SUPPORTED_FEATURES, VENDOR_ID};
+use diameter::dictionary::{
+    FEATURE_LIST, FEATURE_LIST_ID, SUPPORTED_FEATURES, VENDOR_3GPP, VENDOR_ID,
+};
 use diameter::header::Flags;
 use diameter::node::{self, AnswerHandle, NodeConfig, RequestId};
 use diameter::{ExperimentalCode, Fault, Message, Node, Outcome, ResultCode, Writer};
@@ -509,9 +511,13 @@ impl Hss {
         }
     }
 
-    fn finish(&mut self, now: Instant, id: u64, outcome: Outcome, avps: Writer) {
+    fn finish(&mut self, now: Instant, id: u64, outcome: Outcome, mut avps: Writer) {
         if let Some(job) = self.jobs.remove(&id) {
             if let Some(handle) = job.handle.clone() {
+                // TS 29.229 §7.2.1: whoever told his features is told ours.
+                if handle.request().all(SUPPORTED_FEATURES).next().is_some() {
+                    cx::write_features(&mut avps, FEATURES);
+                }
                 self.node.answer(now, handle, outcome, avps);
             }
             self.unlock(id, &job);
@@ -626,19 +632,23 @@ fn parse(message: &Message) -> Result<Parsed, Fault> {
     })
 }
 
-/// TS 29.229 §7.2.1: features that the sender insists on (M-bit) and that we do not have, which is
-/// all of them. The answer lists what we support: nothing.
+/// What we support of Feature-List 1.
+const FEATURES: u32 = cx::IMS_RESTORATION;
+
+/// TS 29.229 §7.2.1: features that the sender insists on (M-bit) and that we do not have. The answer lists
+/// what we support.
 fn unsupported_features(message: &Message) -> Option<Writer> {
     let mut lists = message.all(SUPPORTED_FEATURES).filter(|avp| avp.is_mandatory());
     let list = lists.find_map(|avp| {
         let number = |key| avp.members().find(key)?.u32().ok();
-        let wanted = number(FEATURE_LIST).filter(|bits| *bits != 0);
-        wanted.map(|_| (number(VENDOR_ID).unwrap_or(0), number(FEATURE_LIST_ID).unwrap_or(0)))
+        let (vendor, id) = (number(VENDOR_ID).unwrap_or(0), number(FEATURE_LIST_ID).unwrap_or(0));
+        let ours = if (vendor, id) == (VENDOR_3GPP, 1) { FEATURES } else { 0 };
+        number(FEATURE_LIST).filter(|bits| bits & !ours != 0).map(|_| (vendor, id, ours))
     });
-    list.map(|(vendor, id)| {
+    list.map(|(vendor, id, ours)| {
         let mut out = cx::common();
         out.group(SUPPORTED_FEATURES, |group| {
-            group.u32(VENDOR_ID, vendor).u32(FEATURE_LIST_ID, id).u32(FEATURE_LIST, 0);
+            group.u32(VENDOR_ID, vendor).u32(FEATURE_LIST_ID, id).u32(FEATURE_LIST, ours);
         });
         out
     })

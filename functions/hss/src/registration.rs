@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use auth::hex;
 use base::fnv::fnv1a;
 use diameter::cx::{
     self, Assignment, Authorization, ChargingInformation, Lia, Lir, Saa, Sar, ServerCapabilities,
@@ -40,6 +41,9 @@ pub struct Registration {
     /// The S-CSCF that serves the sets while another one authenticates the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub former: Option<Former>,
+    /// What the S-CSCF left for another one: the contents of SCSCF-Restoration-Info in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restoration: Option<Box<str>>,
 }
 
 /// An S-CSCF that another one takes over from.
@@ -125,6 +129,22 @@ impl Registration {
         self.former.take().filter(|former| former.scscf != scscf)
     }
 
+    /// Keeps what the S-CSCF leaves for another one, TS 29.228 §6.1.2.1: of one who leaves nothing, nothing is
+    /// kept of those before him either, unless he says that he could.
+    fn keep(&mut self, sar: &Sar) {
+        if let Some(data) = sar.restoration.first() {
+            self.restoration = Some(hex::encode(data).into());
+        } else if sar.features & cx::IMS_RESTORATION == 0 {
+            self.restoration = None;
+        }
+    }
+
+    /// What another S-CSCF left, for one that knows what to do with it.
+    fn kept_for(&self, sar: &Sar) -> Option<Vec<u8>> {
+        let knows = sar.features & cx::IMS_RESTORATION != 0;
+        hex::decode(self.restoration.as_deref().filter(|_| knows)?)
+    }
+
     /// Ends the service of a set; the S-CSCF's name goes with the last one.
     fn clear(&mut self, set: &ImplicitSet) {
         self.end(set.name());
@@ -135,7 +155,15 @@ impl Registration {
         self.states.remove(name);
         self.pending.remove(name);
         self.profiles.remove(name);
+        self.forget_restoration();
         self.forget_if_empty();
+    }
+
+    /// Nobody is registered whom another S-CSCF could have to reach.
+    fn forget_restoration(&mut self) {
+        if self.states.values().all(|state| *state != State::Registered) {
+            self.restoration = None;
+        }
     }
 
     /// Forgets sets that the subscriber has no longer: they were provisioned anew since.
@@ -145,6 +173,7 @@ impl Registration {
         self.states.retain(|name, _| names(name));
         self.pending.retain(names);
         self.profiles.retain(|name, _| names(name));
+        self.forget_restoration();
         if self.states.len() + self.pending.len() < before {
             self.forget_if_empty();
         }
@@ -230,7 +259,11 @@ impl Known<'_> {
         let set = self.set(impu)?;
         let recommend = || Lia { server_name: None, capabilities: self.recommend() };
         if lir.authorization == Some(Authorization::RegistrationAndCapabilities) {
-            return self.unchanged(ResultCode::SUCCESS.into(), &recommend());
+            // As for a REGISTER: the one that is assigned does not answer.
+            let mut after = self.registration.clone();
+            after.reassignment = after.scscf.is_some();
+            let avps = cx::answer(&recommend());
+            return Ok(Decision { outcome: ResultCode::SUCCESS.into(), avps, after, former: None });
         }
         let serves = || set.criteria.iter().any(|criteria| criteria.serves_unregistered());
         let state = self.registration.state(set);
@@ -276,34 +309,44 @@ impl Known<'_> {
                     return Err(ResultCode::UNABLE_TO_COMPLY.into());
                 }
                 let former = after.assigned(&sar.server_name, host);
+                // Whoever takes over hears of the user's other contacts, too.
+                let kept = after.kept_for(sar).filter(|_| former.is_some());
                 for set in &sets {
                     after.pending.remove(set.name());
                     after.states.insert(set.name().to_owned(), State::Registered);
                 }
-                let decision = self.profile(sar, &sets, after)?;
+                after.keep(sar);
+                let decision = self.profile(sar, &sets, after, kept)?;
                 Ok(Decision { former, ..decision })
             }
             UnregisteredUser => {
-                if other {
+                if other && !after.reassignment {
                     let code = ExperimentalCode::ERROR_IDENTITY_ALREADY_REGISTERED;
                     return Err(code.into());
                 }
                 let registered = |set: &&ImplicitSet| after.state(set) == Some(State::Registered);
-                if sets.iter().any(registered) {
-                    return Err(ExperimentalCode::ERROR_IN_ASSIGNMENT_TYPE.into());
+                let kept = if sets.iter().any(registered) {
+                    // TS 23.380 §4.4.3: he is registered, and who asks lost him, or takes him over.
+                    let error = Outcome::from(ExperimentalCode::ERROR_IN_ASSIGNMENT_TYPE);
+                    Some(after.kept_for(sar).ok_or(error)?)
+                } else {
+                    None
+                };
+                let former = after.assigned(&sar.server_name, host);
+                if kept.is_none() {
+                    for set in &sets {
+                        after.states.insert(set.name().to_owned(), State::Unregistered);
+                    }
                 }
-                after.scscf = Some(sar.server_name.clone());
-                after.host = host.map(str::to_owned);
-                for set in &sets {
-                    after.states.insert(set.name().to_owned(), State::Unregistered);
-                }
-                self.profile(sar, &sets, after)
+                let decision = self.profile(sar, &sets, after, kept)?;
+                Ok(Decision { former, ..decision })
             }
             NoAssignment => {
                 if !after.is_served_by(&sar.server_name) {
                     return Err(ResultCode::UNABLE_TO_COMPLY.into());
                 }
-                self.profile(sar, &sets, after)
+                let kept = after.kept_for(sar);
+                self.profile(sar, &sets, after, kept)
             }
             TimeoutDeregistration
             | UserDeregistration
@@ -335,6 +378,7 @@ impl Known<'_> {
                         after.clear(set);
                     }
                 }
+                after.forget_restoration();
                 self.done(after)
             }
             AuthenticationFailure | AuthenticationTimeout => {
@@ -378,7 +422,14 @@ impl Known<'_> {
         self.subscriber.set_of(impu).ok_or(unknown)
     }
 
-    fn profile(&self, sar: &Sar, sets: &[&ImplicitSet], mut after: Registration) -> Decided {
+    /// The profile; and `kept`, what another S-CSCF left.
+    fn profile(
+        &self,
+        sar: &Sar,
+        sets: &[&ImplicitSet],
+        mut after: Registration,
+        kept: Option<Vec<u8>>,
+    ) -> Decided {
         let document =
             (!sar.has_user_data).then(|| user_data(self.subscriber, sets.iter().copied()));
         if let Some(document) = &document {
@@ -395,6 +446,7 @@ impl Known<'_> {
             user_name: Some(self.subscriber.impi.clone()),
             user_data: document.map(String::into_bytes),
             charging: charging(self.subscriber),
+            restoration: kept.into_iter().collect(),
             ..Saa::default()
         };
         let outcome = ResultCode::SUCCESS.into();

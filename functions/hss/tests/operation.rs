@@ -31,6 +31,8 @@ fn sar(assignment: Assignment) -> Sar {
         server_name: SCSCF.to_owned(),
         assignment,
         has_user_data: false,
+        features: 0,
+        restoration: Vec::new(),
     }
 }
 

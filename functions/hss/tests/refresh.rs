@@ -34,6 +34,8 @@ fn bench() -> Bench {
             server_name: SCSCF.to_owned(),
             assignment: Assignment::Registration,
             has_user_data: false,
+            features: 0,
+            restoration: Vec::new(),
         };
         assert_eq!(bench.outcome(&sar), Outcome::Base(ResultCode::SUCCESS));
     }

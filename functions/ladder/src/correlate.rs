@@ -3,6 +3,8 @@
 //! - One Call-ID is one dialog or registration; NG names calls by the same Call-ID.
 //! - One icid of P-Charging-Vector is one session, whoever stood in the middle and changed the
 //!   Call-ID.
+//! - A border that hides this network may seal a Call-ID and takes the icid off: what has the same From tag and
+//!   CSeq on the other side, within ten seconds, is the same request.
 //! - One Session-Id is one exchange of Diameter. A Cx request belongs to the SIP request that caused
 //!   it: the last one that its sender got, within ten seconds, for one of its identities. What had no
 //!   cause (a push by the HSS, an expiry) belongs to the subscriber's registration.
@@ -187,7 +189,16 @@ struct Weaver<'a> {
     registrations: BTreeMap<Key, usize>,
     /// Requests whose answers have no key, by their ends and transaction.
     exchanges: BTreeMap<Exchange, usize>,
+    /// The last request of an origin.
+    origins: BTreeMap<String, Origin>,
     subscribers: Union<String>,
+}
+
+/// Where a request was seen that a border may have changed.
+struct Origin {
+    at: Instant,
+    node: usize,
+    sealed: bool,
 }
 
 impl<'a> Weaver<'a> {
@@ -199,6 +210,7 @@ impl<'a> Weaver<'a> {
             causes: BTreeMap::new(),
             registrations: BTreeMap::new(),
             exchanges: BTreeMap::new(),
+            origins: BTreeMap::new(),
             subscribers: Union::default(),
         }
     }
@@ -242,7 +254,7 @@ impl<'a> Weaver<'a> {
             }
         }
         if summary.protocol == Service::Sip {
-            return node;
+            return self.past_the_border(record, summary, node);
         }
         if !summary.is_request() {
             // An answer may lack what its request was tied by.
@@ -262,6 +274,24 @@ impl<'a> Weaver<'a> {
         let node = node.unwrap_or_else(|| self.ties.anonymous());
         if let Some(cause) = self.cause(record, summary) {
             self.ties.join(cause, node);
+        }
+        Some(node)
+    }
+
+    /// The same for a SIP message that may have crossed a border.
+    fn past_the_border(
+        &mut self,
+        record: &Record,
+        summary: &Summary,
+        node: Option<usize>,
+    ) -> Option<usize> {
+        let (Some(node), Some(origin)) = (node, &summary.origin) else { return node };
+        let sealed = summary.sealed;
+        let known = self.origins.get(origin);
+        let other = known.filter(|o| o.sealed != sealed && record.at.since(o.at) <= CAUSE);
+        let node = other.map(|other| other.node).map_or(node, |other| self.ties.join(other, node));
+        if matches!(summary.verb.as_str(), "INVITE" | "MESSAGE" | "SUBSCRIBE") {
+            self.origins.insert(origin.clone(), Origin { at: record.at, node, sealed });
         }
         Some(node)
     }

@@ -50,6 +50,10 @@ pub struct Summary {
     pub transaction: String,
     /// Via header fields of a SIP message.
     pub(crate) vias: usize,
+    /// What a SIP request keeps where a border changes its Call-ID: From tag and CSeq.
+    pub(crate) origin: Option<String>,
+    /// Whether a border has sealed its Call-ID.
+    pub(crate) sealed: bool,
     /// Whether it is of a dialog or subscription for registration state, or registers for somebody else.
     pub(crate) about: Option<About>,
 }
@@ -76,6 +80,8 @@ impl Summary {
             failed: false,
             transaction: String::new(),
             vias: 0,
+            origin: None,
+            sealed: false,
             about: None,
         }
     }

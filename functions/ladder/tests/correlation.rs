@@ -152,6 +152,33 @@ fn a_foreign_scscf_in_the_middle_does_not_part_a_call() {
     assert!(registration.participants.iter().any(|p| p.role == Role::Scscf && p.name.is_none()));
 }
 
+/// Topology hiding: the far side knows the call by a sealed Call-ID and has no icid.
+#[test]
+fn a_border_does_not_part_a_call() {
+    let mut net = Net::new(Place::HOSTS);
+    let half = net.records.len();
+    call(&mut net);
+    let (old, far) = (net.token("call"), net.ip("bob"));
+    let legs = |sealed: &str| -> Vec<Record> {
+        let beyond = |r: &Record| {
+            [r.from.endpoint, r.to.endpoint].iter().any(|e| e.ip().unwrap().to_string() == far)
+        };
+        let hide = |r: &Record| {
+            let mut r = r.clone();
+            if r.service == Service::Sip && beyond(&r) {
+                let text = String::from_utf8(r.bytes.to_vec()).unwrap().replace(&old, sealed);
+                let told = |line: &&str| !line.starts_with("P-Charging-Vector");
+                r.bytes = text.split("\r\n").filter(told).collect::<Vec<_>>().join("\r\n").into();
+            }
+            r
+        };
+        net.records[half..].iter().map(hide).collect()
+    };
+    let calls = |sealed: &str| Correlation::new(legs(sealed)).calls().count();
+    assert_eq!(calls("thig.abc"), 1);
+    assert_eq!(calls("somebody-elses"), 2, "only a border of ours seals");
+}
+
 #[test]
 fn what_the_hss_pushes_belongs_to_the_registration() {
     let mut net = Net::new(Place::PROCESS);

@@ -135,6 +135,8 @@ pub struct Options {
     pub emergency: bool,
     /// Priority of calls, such as `psap-callback` for an emergency centre (RFC 7090).
     pub priority: Option<String>,
+    /// What Call-IDs end with, as those of many phones do: RFC 3261 §20.8.
+    pub call_id_host: Option<String>,
 }
 
 impl Default for Options {
@@ -155,6 +157,7 @@ impl Default for Options {
             raw_sms: false,
             emergency: false,
             priority: None,
+            call_id_host: None,
         }
     }
 }

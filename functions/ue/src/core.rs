@@ -140,6 +140,8 @@ pub(crate) struct Home {
     pub(crate) routes: Vec<String>,
     /// P-Associated-URI, RFC 7315 §4.1.
     pub(crate) associated: Vec<String>,
+    /// Path, RFC 3327: the P-CSCF as it calls itself.
+    pub(crate) path: Vec<String>,
     /// GRUUs of the identities, by address of record.
     pub(crate) gruus: BTreeMap<String, Granted>,
     /// The flow that the registration was made over, RFC 5626 §4.3.
@@ -360,7 +362,9 @@ impl Core {
         };
         request.push(HeaderName::From, format!("{from};tag={tag}"));
         request.push(HeaderName::To, format!("<{to}>"));
-        request.push(HeaderName::CallId, call_id);
+        let host = self.config.options.call_id_host.as_ref();
+        request
+            .push(HeaderName::CallId, host.map_or(call_id.clone(), |h| format!("{call_id}@{h}")));
         request.push(HeaderName::CSeq, CSeq { number: 1, method: method.clone() }.to_string());
         if self.config.options.ims && method != Method::Register {
             request.push(HeaderName::PPreferredIdentity, format!("<{identity}>"));

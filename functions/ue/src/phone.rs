@@ -426,6 +426,9 @@ impl Ue {
             Purpose::Refer(slot) if status >= 300 => self.transferred(now, slot, status),
             Purpose::Refer(_) | Purpose::Orphan => {}
         }
+        if status == 504 && !matches!(pending.purpose, Purpose::Register) {
+            self.register_anew(now, response);
+        }
     }
 
     /// Nobody answered.

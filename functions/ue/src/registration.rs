@@ -186,6 +186,7 @@ impl Ue {
         }
         let list = |name| response.list(name).map(str::to_owned).collect::<Vec<_>>();
         self.core.service.routes = list(HeaderName::ServiceRoute);
+        self.core.service.path = list(HeaderName::Path);
         let uri = |element: &String| NameAddr::parse(element).map(|a| a.uri.to_owned());
         let associated: Vec<_> = list(HeaderName::PAssociatedUri).iter().filter_map(uri).collect();
         if !associated.is_empty() {
@@ -287,6 +288,27 @@ impl Ue {
         }
     }
 
+    /// TS 24.229 §5.1.2A.1.6: a 504 of those that we registered at says that the registration is lost there.
+    pub(crate) fn register_anew(&mut self, now: Instant, response: &Message) {
+        if !self.registration.is_registered() || !wants_registration(response) {
+            return;
+        }
+        let host = |element: &str| {
+            let uri = NameAddr::parse(element)?.parsed_uri()?.sip()?;
+            Some(uri.host.to_ascii_lowercase())
+        };
+        let says = response.list(HeaderName::PAssertedIdentity).next().and_then(host);
+        let service = &self.core.service;
+        let mut known = service.routes.iter().chain(&service.path).filter_map(|route| host(route));
+        if says.is_none_or(|says| !known.any(|known| known == says)) {
+            return;
+        }
+        let text = "the network lost the registration; registering anew".to_owned();
+        self.core.log(Severity::Warning, "ue.registration_lost", text);
+        self.forget_registration();
+        self.register(now);
+    }
+
     /// The network wants a re-authentication: the registration ends in `expires` seconds.
     pub(crate) fn registration_shortened(&mut self, now: Instant, expires: u32) {
         let at = now + Duration::from_secs(u64::from(expires / 2));
@@ -317,6 +339,20 @@ impl Ue {
             self.register(now);
         }
     }
+}
+
+/// Whether a response has a body that asks for an initial registration, TS 24.229 §7.6.
+fn wants_registration(response: &Message) -> bool {
+    let text = String::from_utf8_lossy(response.body());
+    let says = |name: &str, value: &str| {
+        let (open, close) = (format!("<{name}>"), format!("</{name}>"));
+        let rest = text.split_once(&open).map(|(_, rest)| rest);
+        rest.and_then(|rest| rest.split_once(&close)).is_some_and(|(v, _)| v.trim() == value)
+    };
+    response.status() == 504
+        && response.is_of_type("application/3gpp-ims+xml")
+        && says("type", "restoration")
+        && says("action", "initial-registration")
 }
 
 /// Whether two Contact URIs name the same user and host.

@@ -164,6 +164,8 @@ fn cx_commands_there_and_back() {
             server_name: "sip:s".to_owned(),
             assignment: *assignment,
             has_user_data: true,
+            features: cx::IMS_RESTORATION,
+            restoration: vec![cx::Restoration::default().to_bytes()],
         });
     }
     round(cx::Saa {
@@ -172,6 +174,7 @@ fn cx_commands_there_and_back() {
         charging: Some(charging.clone()),
         associated_identities: vec!["v@h".to_owned()],
         server_name: None,
+        restoration: vec![cx::Restoration::default().to_bytes()],
     });
     round(cx::Lir {
         public_identity: "sip:u".to_owned(),

@@ -41,6 +41,8 @@ const UDP_LIMIT: usize = 1300;
 pub struct StackConfig {
     /// The sent-by of our Via, `host` or `host:port`; `None` is the local address of the flow.
     pub sent_by: Option<String>,
+    /// The local address stands in our Via instead of that on flows that have one.
+    pub by_address: bool,
     /// The values that timers derive from.
     pub timers: TimerValues,
     /// Added to every [`QueryId`] and [`OpenId`] of this stack, so that a function that runs several
@@ -62,6 +64,7 @@ impl Default for StackConfig {
     fn default() -> StackConfig {
         StackConfig {
             sent_by: None,
+            by_address: false,
             timers: TimerValues::RFC3261,
             id_base: 0,
             max_transactions: 200_000,

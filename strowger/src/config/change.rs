@@ -169,6 +169,7 @@ mod tests {
             keys::Kind::Seams => "\"127.0.0.2:7\"",
             keys::Kind::Addresses => "\"127.0.0.3\"",
             keys::Kind::Ports => "\"2000-2999\"",
+            keys::Kind::Hosts => "\"trunk.example\"",
             keys::Kind::Networks => "\"10.0.0.0/8\"",
             keys::Kind::Seconds | keys::Kind::Number => "4711",
             keys::Kind::Switch => "false",

@@ -26,6 +26,8 @@ pub enum Kind {
     Ports,
     /// A network, `address/bits`, or a list of them.
     Networks,
+    /// Host names, and an address with a number of bits.
+    Hosts,
     /// Seconds.
     Seconds,
     /// `true` or `false`.
@@ -231,6 +233,11 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
                 Kind::Networks,
                 "Networks that calls of trunks come from, beside the addresses in `routes`.",
             ),
+            key(
+                "show_topology_to",
+                Kind::Hosts,
+                "Trunks that may see names and addresses of this network, by their hosts in `routes` and the addresses that they send from. Unless told: none.",
+            ),
         ],
     ),
     (
@@ -413,6 +420,7 @@ fn of_kind(key: &Key) -> Value {
         | Kind::Seams
         | Kind::Addresses
         | Kind::Networks
+        | Kind::Hosts
         | Kind::Servers
         | Kind::Criteria => some(text()),
         Kind::Label => json!({ "type": "string", "pattern": "^[A-Za-z0-9-]{1,63}$" }),

@@ -6,8 +6,9 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use base::trust::Networks;
 use base::{Service, Transport};
-use cscf::bgcf::config::Route;
+use cscf::bgcf::config::{Peers, Route};
 use cscf::ecscf::config::Centre;
 use cscf::emergency::EmergencyNumber;
 use hss::Psi;
@@ -114,6 +115,7 @@ impl Reader {
             ("dialling", "international") => self.config.dialling[2] = self.digits(value),
             ("ecscf", "from") => self.config.centres_from = self.networks(value),
             ("bgcf", "from") => self.config.trunks_from = self.networks(value),
+            ("bgcf", "show_topology_to") => self.config.shown_to = self.peers(value),
             ("trust", "networks") => self.config.trusted = self.networks(value),
             ("limits", "requests_per_second") => self.config.limits[0] = self.number(value, 0),
             ("limits", "burst") => self.config.limits[1] = self.number(value, 1),
@@ -533,6 +535,18 @@ impl Reader {
             }
         }
         networks
+    }
+
+    /// Host names and networks.
+    fn peers(&mut self, value: &Value<'_>) -> Peers {
+        let (mut names, mut networks) = (Vec::new(), Vec::new());
+        for (text, span) in self.texts(value) {
+            match network(&text) {
+                Some(network) => networks.push(network),
+                None => names.extend(self.host(text, span)),
+            }
+        }
+        Peers { names, networks: Networks::new(networks) }
     }
 
     fn seconds(&mut self, value: &Value<'_>) -> Option<u32> {

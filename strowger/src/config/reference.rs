@@ -87,6 +87,7 @@ fn words(kind: Kind) -> &'static str {
         Kind::Label => "a name",
         Kind::Ports => "`first-last`",
         Kind::Networks => "a list of `address/bits`",
+        Kind::Hosts => "a list of host names and of `address/bits`",
         Kind::Seconds => "seconds",
         Kind::Switch => "`true` or `false`",
         Kind::Criteria => "a list of filter criteria, as `strowger sub add --ifc` takes them",

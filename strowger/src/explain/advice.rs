@@ -120,6 +120,13 @@ const REASONS: &[Known] = &[
         Some("bgcf.from"),
     ),
     (
+        "what it hands back was not sealed here",
+        0,
+        "the other network changed the `thig.` token of our Record-Route or Contact, or the BGCF's store, which has \
+      the key, was replaced during the call: compare what it got with what it sends, in `strowger trace`",
+        None,
+    ),
+    (
         "neither a centre",
         0,
         "the sender is no emergency centre: add its address to `from` below `[ecscf]`, or, of a network \
@@ -222,6 +229,13 @@ const REASONS: &[Known] = &[
     ),
     ("the called identity is barred", 0, UNBAR, None),
     ("the caller's identity is barred", 0, "`strowger sub unbar {from}`", None),
+    (
+        "the caller is not registered at this S-CSCF",
+        0,
+        "the S-CSCF was started without what it knew, or another one took the user over: the phone is told to \
+      register anew; one that does not has to be switched off and on",
+        None,
+    ),
     (
         "the caller is not registered",
         0,

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use base::Flow;
 use base::dialling::Dialling;
 use base::machine::Name;
 use base::trust::Networks;
+use sip::uri::literal;
 use sip::{SipUri, Uri};
 
 use crate::limits::LimitsConfig;
@@ -26,10 +28,37 @@ pub struct BgcfConfig {
     pub dialling: Option<Dialling>,
     /// Where trunks send from: what comes from there comes in, and never leaves again.
     pub trunks: Networks,
+    /// The trunks that this network does not hide from.
+    pub shown_to: Peers,
     /// Whose requests leave: those of our own functions.
     pub trust: Networks,
     /// How much one source may ask that is no network function.
     pub limits: LimitsConfig,
+}
+
+/// Other networks, by the names and the addresses of their hosts.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Peers {
+    /// Host names, in lower case.
+    pub names: Vec<String>,
+    /// Addresses.
+    pub networks: Networks,
+}
+
+impl Peers {
+    /// Whether the host of a URI is one of them.
+    pub(super) fn names(&self, host: &str) -> bool {
+        let named = |name: &String| name.eq_ignore_ascii_case(host);
+        match literal(host) {
+            Some(ip) => self.networks.contains(ip),
+            None => self.names.iter().any(named),
+        }
+    }
+
+    /// Whether a flow is theirs.
+    pub(super) fn has(&self, flow: &Flow) -> bool {
+        self.networks.has(flow)
+    }
 }
 
 /// A trunk and the numbers that it is for.

@@ -29,7 +29,7 @@ pub struct IcscfConfig {
     pub diameter_realm: String,
     /// How long the HSS may take.
     pub cx_timeout: Duration,
-    /// How long an S-CSCF may take to answer a REGISTER if there is another one: longer than the HSS, which
+    /// How long an S-CSCF may take to answer if there is another one: longer than the HSS, which
     /// it asks.
     pub patience: Duration,
 }

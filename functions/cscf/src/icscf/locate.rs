@@ -4,8 +4,9 @@ use base::Instant;
 use diameter::cx::{Lia, Lir};
 use diameter::result::ExperimentalCode;
 use sip::header::{HeaderName, NameAddr, ServedUser};
-use sip::{Message, Uri};
+use sip::{Message, Method, Uri};
 
+use super::next::Kind;
 use super::select::{Choice, is_same};
 use super::{Asked, Icscf, Waiting, asks_originating};
 use crate::cx::Answer;
@@ -32,8 +33,10 @@ impl Icscf {
             }
             if let Some(choice) = self.minted(request.uri()) {
                 let asked = Asked::LocationInfo { originating };
-                let waiting = Waiting { upstream: upstream.clone(), request, asked };
-                return self.forward_to(now, waiting, choice, "");
+                let mut waiting = Waiting { upstream: upstream.clone(), request, asked };
+                let route = format!("<{}>", loose(&choice.uri));
+                waiting.request.push_front(HeaderName::Route, route);
+                return self.forward(now, waiting, &choice, None);
             }
             let (identity, uri) = called_identity(request.uri())
                 .ok_or(Refusal::new(404, "the Request-URI is no user of this network"))?;
@@ -69,23 +72,24 @@ impl Icscf {
             _ => {}
         }
         let lia = answer.body::<Lia>().ok_or(Refusal::new(500, "the HSS refused the LIR"))?;
+        let public_identity = if originating {
+            served_user(&waiting.request)
+        } else {
+            called_identity(waiting.request.uri()).map(|(identity, _)| identity)
+        };
+        let public_identity = public_identity.unwrap_or_default();
+        let serves = lia.server_name.is_some();
         let choice = self
             .choose(now, lia.server_name, lia.capabilities.as_ref(), &[])
             .ok_or(Refusal::new(600, "no S-CSCF has the capabilities that the HSS asks for"))?;
-        // The S-CSCF is told if we were asked for originating services.
-        let orig = if originating { ";orig" } else { "" };
-        self.forward_to(now, waiting, choice, orig)
-    }
-
-    fn forward_to(
-        &mut self,
-        now: Instant,
-        mut waiting: Waiting,
-        choice: Choice,
-        params: &str,
-    ) -> Result<(), Refusal> {
-        let route = format!("<{}{params}>", loose(&choice.uri));
-        waiting.request.push_front(HeaderName::Route, route);
+        let capabilities = (!serves).then_some(lia.capabilities);
+        let kind = Kind::Session { public_identity, originating };
+        let another = self.config.scscfs.iter().any(|scscf| !is_same(&scscf.uri, &choice.uri));
+        if another && waiting.request.method() == Some(&Method::Invite) {
+            return self.begin_trying(now, kind, waiting, &choice, capabilities);
+        }
+        let mut waiting = waiting;
+        kind.to(&choice.uri, &mut waiting.request);
         self.forward(now, waiting, &choice, None)
     }
 

@@ -7,6 +7,7 @@ use sip::Message;
 use sip::header::{Credentials, HeaderName, NameAddr, delta_seconds};
 use sip::lex;
 
+use super::next::Kind;
 use super::{Asked, Icscf, Waiting};
 use crate::cx::{Answer, private_identity};
 use crate::emergency::is_emergency_registration;
@@ -84,7 +85,7 @@ impl Icscf {
             return self.forward(now, waiting, &choice, None);
         }
         let capabilities = (!serves).then_some(uaa.capabilities);
-        self.begin_registering(now, waiting, &choice, capabilities)
+        self.begin_trying(now, Kind::Register, waiting, &choice, capabilities)
     }
 }
 

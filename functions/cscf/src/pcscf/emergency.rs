@@ -12,12 +12,10 @@ use super::originating::refreshes_target;
 use super::{Kept, Pcscf, Token, identity};
 use crate::emergency::{EmergencyNumbers, is_emergency_registration};
 use crate::proxy::{self, Refusal, Upstream};
+use crate::restoration::IMS_XML;
 
 /// The kind of our token in Record-Route.
 const KIND: &str = "sos";
-
-/// Media type of the body of a 380, TS 24.229 §7.6.
-const IMS_XML: &str = "application/3gpp-ims+xml";
 
 /// A request of an emergency call on its way.
 #[derive(Clone, Debug)]

@@ -45,12 +45,18 @@ impl Pcscf {
             request.push(HeaderName::Route, route.as_str());
         }
         self.record_route(&mut request, ("mo", binding.id), &flow, true);
+        let first = request.method() == Some(&Method::Invite);
         let hop = match binding.service_route.first().and_then(|r| NameAddr::parse(r)) {
             Some(route) => Stack::hop(route.uri),
             None => Some(Hop::Name(self.config.icscf.clone())),
         };
         let hop = hop.ok_or(Refusal::new(500, "the Service-Route is no SIP URI"))?;
-        self.proxy.forward(now, upstream.clone(), vec![(request, hop)], Kept::Originating);
+        self.proxy.forward(
+            now,
+            upstream.clone(),
+            vec![(request, hop)],
+            Kept::Originating { first },
+        );
         Ok(())
     }
 
@@ -98,7 +104,12 @@ impl Pcscf {
             self.record_route(&mut request, ("mo", id), &flow, true);
         }
         let hop = proxy::onward(&request).ok_or(Refusal::new(404, "no way onward"))?;
-        self.proxy.forward(now, upstream.clone(), vec![(request, hop)], Kept::Originating);
+        self.proxy.forward(
+            now,
+            upstream.clone(),
+            vec![(request, hop)],
+            Kept::Originating { first: false },
+        );
         Ok(())
     }
 

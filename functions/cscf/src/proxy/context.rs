@@ -30,6 +30,8 @@ pub(super) struct Branch {
     /// How it ended: `Some(None)` with a 2xx.
     pub(super) last: Option<Option<Box<Failed>>>,
     pub(super) spare: Option<Box<Spare>>,
+    /// Whether whoever got it said anything, 100 included.
+    pub(super) heard: bool,
 }
 
 /// A failure, and where it came from.
@@ -44,7 +46,7 @@ pub(super) struct Spare {
 
 impl Branch {
     pub(super) fn new(client: ClientId, spare: Option<Box<Spare>>) -> Branch {
-        Branch { client, last: None, spare }
+        Branch { client, last: None, spare, heard: false }
     }
 }
 

@@ -53,6 +53,8 @@ pub struct ScscfConfig {
     pub digest: Vec<Algorithm>,
     /// How long a challenge may stay unanswered: reg-await-auth, TS 24.229 Table 7.8, 4 minutes.
     pub await_auth: Duration,
+    /// Whether the HSS is left what another S-CSCF needs to go on: TS 23.380.
+    pub restoration: bool,
     /// Contacts of one user at most; the one that was refreshed longest ago goes.
     pub max_contacts: usize,
 }

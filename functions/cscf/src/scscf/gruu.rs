@@ -5,10 +5,7 @@
 //! of an instance end with that number: when its last contact is gone, or when it registers with another
 //! Call-ID. The key is in the store, so that they outlive a restart.
 
-use auth::seal::Seal;
-use base::redact::Secret;
-use base::store::{Change, Durability};
-use base::{Bytes, Instant, Output, Random};
+use base::{Instant, Output, Random};
 use serde::{Deserialize, Serialize};
 use sip::gruu::{self, Gruu};
 use sip::lex::unquote;
@@ -18,11 +15,10 @@ use sip::{SipUri, Uri};
 use super::GRUU_TABLE;
 use super::contact::Contact;
 use super::user::Users;
+use crate::key::StoredKey;
 
 /// The user part of a temporary GRUU begins so.
 const PREFIX: &str = "tgruu.";
-/// The record that holds the key.
-const KEY: &[u8] = b"key";
 /// An identity of the home domain is sealed without it.
 const HOME: &str = "@";
 
@@ -38,9 +34,7 @@ pub(super) struct Registration {
 /// Mints GRUUs and reads them.
 #[derive(Debug)]
 pub(super) struct Gruus {
-    seal: Seal,
-    /// The key, as long as the store does not have it.
-    unsaved: Option<Secret<[u8; 32]>>,
+    key: StoredKey,
 }
 
 /// Whom a Request-URI is for.
@@ -69,23 +63,18 @@ impl Called {
 }
 
 impl Gruus {
-    pub(super) fn new(mut random: Random) -> Gruus {
-        let key = Secret::new(random.bytes());
-        Gruus { seal: Seal::new(&key), unsaved: Some(key) }
+    pub(super) fn new(random: Random) -> Gruus {
+        Gruus { key: StoredKey::new(GRUU_TABLE, random) }
     }
 
     /// The store has a key.
     pub(super) fn restore(&mut self, value: &[u8]) {
-        let Ok(key) = value.try_into() else { return };
-        self.seal = Seal::new(&Secret::new(key));
-        self.unsaved = None;
+        self.key.restore(value);
     }
 
     /// The first start: the key is written down.
     pub(super) fn start(&mut self) -> Option<Output> {
-        let value = Bytes::copy_from_slice(self.unsaved.take()?.reveal());
-        let change = Change::Put { table: GRUU_TABLE, key: Bytes::from_static(KEY), value };
-        Some(Output::Store { durability: Durability::Behind, changes: vec![change], commit: None })
+        self.key.start()
     }
 
     /// RFC 5627 §5.1: a contact that takes the place of `replaced` keeps the temporary GRUUs of its instance,
@@ -109,7 +98,7 @@ impl Gruus {
             let when = now.unix_micros().to_be_bytes();
             let parts = [instance.as_bytes(), contact.call_id().as_bytes(), &when];
             let mut number = [0; 8];
-            number.copy_from_slice(&self.seal.fingerprint("registration", &parts)[..8]);
+            number.copy_from_slice(&self.key.seal().fingerprint("registration", &parts)[..8]);
             Registration { number: u64::from_be_bytes(number), first_cseq: contact.cseq }
         };
         contact.gruu = Some(known.unwrap_or_else(new));
@@ -129,7 +118,7 @@ impl Gruus {
             return (!urn.is_empty()).then(|| urn.to_owned());
         }
         let mut uuid = [0; 16];
-        uuid.copy_from_slice(&self.seal.fingerprint("instance", &[urn.as_bytes()])[..16]);
+        uuid.copy_from_slice(&self.key.seal().fingerprint("instance", &[urn.as_bytes()])[..16]);
         // RFC 9562 §5.8: a name-based one with a hash function of our own.
         uuid[6] = uuid[6] & 0x0f | 0x80;
         uuid[8] = uuid[8] & 0x3f | 0x80;
@@ -160,7 +149,7 @@ impl Gruus {
         let mut plain = contact.gruu?.number.to_be_bytes().to_vec();
         plain.extend_from_slice(&contact.cseq.to_be_bytes());
         plain.extend_from_slice(identity.as_bytes());
-        Some(format!("sip:{PREFIX}{}@{host};gr", self.seal.close(&plain)))
+        Some(format!("sip:{PREFIX}{}@{host};gr", self.key.seal().close(&plain)))
     }
 
     /// What a reg event document about these contacts says of their GRUUs, RFC 5628.
@@ -197,7 +186,7 @@ impl Gruus {
     }
 
     fn open(&self, uri: &SipUri<'_>, home: &str) -> Option<Called> {
-        let plain = self.seal.open(uri.user?.strip_prefix(PREFIX)?)?;
+        let plain = self.key.seal().open(uri.user?.strip_prefix(PREFIX)?)?;
         let (number, rest) = plain.split_first_chunk()?;
         let identity = std::str::from_utf8(rest.get(4..)?).ok()?;
         let home = if identity.ends_with(HOME) { home } else { "" };
@@ -232,9 +221,4 @@ impl Gruus {
 /// Whether a URI is a temporary GRUU as S-CSCFs like this one mint them: its host is the S-CSCF's.
 pub(crate) fn is_temporary(uri: &SipUri<'_>) -> bool {
     Gruu::of(uri) == Some(Gruu::Temporary) && uri.user.is_some_and(|u| u.starts_with(PREFIX))
-}
-
-/// Whether a record of ours can be read.
-pub(super) fn is_key(key: &[u8], value: &[u8]) -> bool {
-    key == KEY && value.len() == 32
 }

@@ -12,14 +12,19 @@ use crate::number;
 use crate::proxy::{self, ContextId, Refusal, Upstream};
 
 impl Scscf {
-    /// A request of a user whom we serve.
+    /// A request of a user whom we serve; `by_service_route` if it is a phone's.
     pub(super) fn originating(
         &mut self,
         now: Instant,
         upstream: &Upstream,
         mut request: Message,
+        by_service_route: bool,
     ) -> Result<(), Refusal> {
         let served = caller(&request).ok_or(Refusal::new(403, "no asserted identity"))?;
+        if by_service_route && self.users.of(&served).is_none() {
+            self.ask_for_caller(now, upstream, request, served);
+            return Ok(());
+        }
         let user =
             self.users.of(&served).ok_or(Refusal::new(403, "the caller is not registered"))?;
         let barred = user.profile.find(&served).is_none_or(|(_, identity)| identity.barred);

@@ -200,6 +200,8 @@ impl Scscf {
             server_name: self.config.server_name(),
             assignment,
             has_user_data: false,
+            features: self.features(),
+            restoration: self.leave(&register.impi, &contacts),
         };
         let id = self.cx.ask(now, &sar);
         self.waiting.insert(id, Waiting::Assign(register));
@@ -222,12 +224,17 @@ impl Scscf {
                 return;
             }
             Ok(contacts) => {
-                let data = answer.body::<Saa>().and_then(|saa| saa.user_data);
-                let data = data.map(|data| String::from_utf8_lossy(&data).into_owned());
+                let saa = answer.body::<Saa>().unwrap_or_default();
+                let data = saa.user_data.as_deref().map(String::from_utf8_lossy);
                 match data.and_then(|data| Subscription::parse(&data)) {
                     Some(Subscription { profile, .. }) => {
+                        let mut user = User::new(&register.impi, profile);
+                        // Of one whom another S-CSCF served his other contacts come with him.
+                        let took_over = self.restored(now, &mut user, &saa);
                         // `bind` stores him together with his contacts.
-                        let _ = self.users.save(now, User::new(&register.impi, profile));
+                        let _ = self.users.save(now, user);
+                        let merged = took_over.then(|| self.merged(now, &register));
+                        let contacts = merged.and_then(Result::ok).unwrap_or(contacts);
                         return self.bind(now, &register, contacts);
                     }
                     None => Err(answer.register_refusal("no usable profile")),
@@ -313,8 +320,12 @@ impl Scscf {
         let watched = self.watchers.has(&register.impi);
         let after = if watched { user.contacts.clone() } else { Vec::new() };
         let is = user.is_registered();
+        let changed = self.config.restoration && is_changed(&before, &user.contacts);
         let save = self.users.save(now, user);
         self.outputs.extend(save);
+        if changed && !before.is_empty() {
+            self.leave_again(now, &register.impi);
+        }
         if is && !was {
             let text = format!("{} registered as {}", register.impu, register.impi);
             self.tell(register.about(Event::new(Severity::Info, "scscf.registered", text)));
@@ -430,6 +441,7 @@ impl Scscf {
             let gone = !user.is_registered() && before.iter().any(|c| !c.emergency);
             let save = self.users.save(now, user.clone());
             self.outputs.extend(save);
+            self.leave_again(now, impi);
             self.contacts_changed(now, impi, &before, &after, ContactEvent::Expired);
             if gone {
                 self.deregistration_to_servers(now, &user, None);
@@ -451,6 +463,8 @@ impl Scscf {
             server_name: self.config.server_name(),
             assignment,
             has_user_data: true,
+            features: self.features(),
+            restoration: Vec::new(),
         };
         let id = self.cx.ask(now, &sar);
         self.waiting.insert(id, Waiting::Quiet);
@@ -463,8 +477,14 @@ fn has_contacts(user: &User, register: &Register) -> bool {
     user.confirmed && !user.contacts.is_empty() && user.profile.find(&register.impu).is_some()
 }
 
+/// Whether other contacts are to be left with the HSS than before.
+fn is_changed(before: &[Contact], after: &[Contact]) -> bool {
+    let same = |(a, b): (&Contact, &Contact)| a.is_said_as(b);
+    before.len() != after.len() || !before.iter().zip(after).all(same)
+}
+
 /// The element to be echoed: as it was registered, with our `expires` and GRUUs to come.
-fn without_expires(address: &NameAddr<'_>) -> String {
+pub(super) fn without_expires(address: &NameAddr<'_>) -> String {
     let mut out = String::new();
     if !address.display.is_empty() {
         out.push_str(address.display);

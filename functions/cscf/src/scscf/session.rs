@@ -117,7 +117,7 @@ impl Scscf {
             return self.back_from_server(now, upstream, request, odi);
         }
         if own.user == "orig" || own.has("orig") {
-            return self.originating(now, upstream, request);
+            return self.originating(now, upstream, request, own.user == "orig");
         }
         self.terminating(now, upstream, request)
     }

@@ -66,6 +66,8 @@ impl Scscf {
             server_name: self.config.server_name(),
             assignment: Assignment::UnregisteredUser,
             has_user_data: false,
+            features: self.features(),
+            restoration: Vec::new(),
         };
         let id = self.cx.ask(now, &sar);
         self.waiting.insert(id, Waiting::Unregistered(pending));
@@ -77,15 +79,16 @@ impl Scscf {
             return;
         }
         let upstream = pending.upstream.clone();
-        let user = answer
-            .body::<Saa>()
-            .and_then(|saa| User::of_document(&String::from_utf8_lossy(saa.user_data.as_deref()?)));
+        let saa = answer.body::<Saa>().unwrap_or_default();
+        let user = User::of_answer(&saa);
         let result = match (user, answer) {
-            (Some(user), _) => {
+            (Some(mut user), _) => {
                 let barred = user.profile.find(&pending.served).is_some_and(|(_, i)| i.barred);
                 if user.profile.is_service() {
                     let _ = self.users.save(now, user);
                 } else if self.users.get(&user.impi).is_none() {
+                    // TS 23.380 §4.4.3: he is registered, and his S-CSCF is away.
+                    self.restored(now, &mut user, &saa);
                     let save = self.users.save(now, user);
                     self.outputs.extend(save);
                 }

@@ -13,9 +13,7 @@ use super::Scscf;
 use super::application_server::verdict;
 use super::ifc::{ApplicationServer, Case, RegistrationType};
 use super::user::User;
-
-/// Media type of the body with the ServiceInfo of the criteria, TS 24.229 §7.6.
-const IMS_XML: &str = "application/3gpp-ims+xml";
+use crate::restoration::IMS_XML;
 
 /// What separates the parts of a body: no REGISTER has such a line, and one that had would only
 /// confuse the server that its user's profile names.

@@ -7,6 +7,7 @@ use base::slots::{Slot, Slots};
 use base::store::{Change, Durability};
 use base::timer::Expiries;
 use base::{Instant, Output};
+use diameter::cx::Saa;
 use serde::{Deserialize, Serialize};
 
 use super::TABLE;
@@ -35,9 +36,10 @@ impl User {
         User { impi, profile, contacts: Vec::new(), confirmed: true }
     }
 
-    /// From the document alone: `None` if it cannot be read.
-    pub(super) fn of_document(user_data: &str) -> Option<User> {
-        let Subscription { private_identity, profile } = Subscription::parse(user_data)?;
+    /// The user whom an SAA tells of, without contacts.
+    pub(super) fn of_answer(saa: &Saa) -> Option<User> {
+        let data = String::from_utf8_lossy(saa.user_data.as_deref()?);
+        let Subscription { private_identity, profile } = Subscription::parse(&data)?;
         Some(User::new(&private_identity, profile))
     }
 

@@ -38,6 +38,10 @@ pub(super) fn summary(bytes: &Bytes) -> Summary {
     let branch =
         message.list(HeaderName::Via).next().and_then(Via::parse).map(|v| v.branch().to_owned());
     let number = cseq.as_ref().map_or(0, |c| c.number);
+    let from = message.get(HeaderName::From).and_then(NameAddr::parse);
+    let tag = from.and_then(|from| from.tag()).filter(|_| message.is_request());
+    out.origin = tag.map(|tag| format!("{tag} {number} {verb}"));
+    out.sealed = message.get(HeaderName::CallId).is_some_and(|id| id.starts_with(SEALED));
     out.transaction = format!("{} {number} {verb}", branch.unwrap_or_default());
     out.verb = verb;
     details(&message, &mut out);
@@ -45,6 +49,9 @@ pub(super) fn summary(bytes: &Bytes) -> Summary {
     out.about = about(&message, method.as_ref());
     out
 }
+
+/// How a Call-ID begins that our border has sealed, TS 24.229 §5.10.4.
+const SEALED: &str = "thig.";
 
 fn details(message: &Message, out: &mut Summary) {
     if message.is_request() {
@@ -90,8 +97,8 @@ fn keys(message: &Message, out: &mut Summary) {
     for identity in uri.into_iter().chain(uris).filter_map(public_identity) {
         out.push_key(Key::Impu(identity));
     }
-    // Only the phone's own message tells its address: others have passed a proxy.
-    if message.is_request() && out.vias == 1 {
+    // Only the phone's own message tells its address: others have passed a proxy, which may have hidden that.
+    if message.is_request() && out.vias == 1 && !message.has(HeaderName::RecordRoute) {
         let contact = message.list(HeaderName::Contact).next().and_then(NameAddr::parse);
         let host = contact.and_then(|c| c.parsed_uri()).and_then(Uri::sip).map(|uri| uri.host);
         if let Some(ip) = host.and_then(|h| h.trim_matches(['[', ']']).parse().ok()) {

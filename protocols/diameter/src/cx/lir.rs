@@ -9,7 +9,8 @@ pub struct Lir {
     pub public_identity: String,
     /// Originating-Request: for a session from this identity instead of to it.
     pub originating: bool,
-    /// User-Authorization-Type, only ever REGISTRATION_AND_CAPABILITIES.
+    /// User-Authorization-Type, only ever REGISTRATION_AND_CAPABILITIES: for restoration, whose feature the
+    /// request then says to have.
     pub authorization: Option<Authorization>,
 }
 
@@ -33,6 +34,7 @@ impl Body for Lir {
         out.utf8(PUBLIC_IDENTITY, &self.public_identity);
         if let Some(authorization) = self.authorization {
             out.u32(USER_AUTHORIZATION_TYPE, authorization as u32);
+            write_features(out, IMS_RESTORATION);
         }
     }
 }

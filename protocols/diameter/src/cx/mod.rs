@@ -2,14 +2,15 @@
 //! same shape. A request or answer type holds what is the command's own; the node writes what every
 //! message has (Session-Id, origin, destination, result).
 //!
-//! AVPs that are not named in a type are left alone on receipt: Supported-Features among them,
-//! because without an answer to it no optional feature is in use (TS 29.229 §7.2).
+//! AVPs that are not named in a type are left alone on receipt. Of Supported-Features one is known:
+//! without an answer to it no optional feature is in use (TS 29.229 §7.2).
 
 mod auth_data;
 mod charging;
 mod lir;
 mod mar;
 mod ppr;
+mod restoration;
 mod rtr;
 mod sar;
 mod server;
@@ -20,6 +21,7 @@ pub use charging::ChargingInformation;
 pub use lir::{Lia, Lir};
 pub use mar::{Maa, Mar};
 pub use ppr::{Ppa, Ppr};
+pub use restoration::{IMS_RESTORATION, Restoration, RestoredContact, features, write_features};
 pub use rtr::{DeregistrationReason, ReasonCode, Rta, Rtr};
 pub use sar::{Assignment, Saa, Sar};
 pub use server::ServerCapabilities;

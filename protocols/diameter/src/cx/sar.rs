@@ -51,6 +51,10 @@ pub struct Sar {
     pub assignment: Assignment,
     /// User-Data-Already-Available: whether the S-CSCF has the profile.
     pub has_user_data: bool,
+    /// Supported-Features: those of list 1 that the S-CSCF has.
+    pub features: u32,
+    /// The contents of SCSCF-Restoration-Info, which the HSS keeps as they are: [`Restoration`].
+    pub restoration: Vec<Vec<u8>>,
 }
 
 impl Body for Sar {
@@ -68,8 +72,10 @@ impl Body for Sar {
             user_name: text(avps.clone(), USER_NAME)?,
             public_identities: texts(avps.clone(), PUBLIC_IDENTITY)?,
             server_name: required_text(avps.clone(), SERVER_NAME)?,
-            assignment: Assignment::parse(&avps.require(SERVER_ASSIGNMENT_TYPE)?)?,
+            assignment: Assignment::parse(&avps.clone().require(SERVER_ASSIGNMENT_TYPE)?)?,
             has_user_data,
+            features: restoration::features_of(avps.clone()),
+            restoration: restoration::all(avps),
         })
     }
 
@@ -81,6 +87,8 @@ impl Body for Sar {
         out.utf8(SERVER_NAME, &self.server_name)
             .u32(SERVER_ASSIGNMENT_TYPE, self.assignment as u32)
             .u32(USER_DATA_ALREADY_AVAILABLE, u32::from(self.has_user_data));
+        write_features(out, self.features);
+        restoration::write_all(out, &self.restoration);
     }
 }
 
@@ -97,6 +105,8 @@ pub struct Saa {
     pub associated_identities: Vec<String>,
     /// Server-Name: the S-CSCF that is assigned, where the answer tells it.
     pub server_name: Option<String>,
+    /// The contents of SCSCF-Restoration-Info: what an S-CSCF left.
+    pub restoration: Vec<Vec<u8>>,
 }
 
 impl Body for Saa {
@@ -109,7 +119,8 @@ impl Body for Saa {
             user_data: octets(avps.clone(), USER_DATA),
             charging: ChargingInformation::parse(avps.clone())?,
             associated_identities: associated(avps.clone())?,
-            server_name: text(avps, SERVER_NAME)?,
+            server_name: text(avps.clone(), SERVER_NAME)?,
+            restoration: restoration::all(avps),
         })
     }
 
@@ -121,6 +132,7 @@ impl Body for Saa {
         }
         write_associated(out, &self.associated_identities);
         write_text(out, SERVER_NAME, &self.server_name);
+        restoration::write_all(out, &self.restoration);
     }
 }
 

@@ -181,9 +181,12 @@ impl Stack {
             dots.any(|at| line.as_bytes()[at..].starts_with(text.as_bytes()))
         };
         let lines = request.lines(HeaderName::Via).filter(has_mark);
-        lines.flat_map(crate::lex::elements).filter_map(Via::parse).any(|via| {
-            via.host.eq_ignore_ascii_case(host) && via.port == port && via.branch().ends_with(&text)
-        })
+        // Where our Via has one address or another, the mark alone says that it is ours.
+        let named = |via: &Via<'_>| via.host.eq_ignore_ascii_case(host) && via.port == port;
+        lines
+            .flat_map(crate::lex::elements)
+            .filter_map(Via::parse)
+            .any(|via| (self.config.by_address || named(&via)) && via.branch().ends_with(&text))
     }
 
     /// Cancels an INVITE, RFC 3261 §9.1: at once if a provisional response has come, else when one

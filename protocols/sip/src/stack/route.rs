@@ -130,7 +130,11 @@ impl Stack {
 
     /// The sent-by of our Via on this flow.
     pub(super) fn sent_by(&self, flow: &Flow) -> String {
-        match (&self.config.sent_by, flow.local.socket_addr()) {
+        let local = flow.local.socket_addr();
+        let name = &self.config.sent_by;
+        let by_address =
+            self.config.by_address && local.is_some_and(|at| !at.ip().is_unspecified());
+        match (name.as_ref().filter(|_| !by_address), local) {
             (Some(name), _) => name.clone(),
             (None, Some(addr)) => addr.to_string(),
             (None, None) => "localhost".to_owned(),
