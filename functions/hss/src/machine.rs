@@ -163,7 +163,7 @@ impl Hss {
         Census(vec![
             ("Cx requests", self.jobs.len().max(self.node.pending().1)),
             ("busy identities", self.busy.len()),
-            ("users with an S-CSCF, of those at hand", assigned),
+            ("users with an S-CSCF", assigned),
         ])
     }
 
