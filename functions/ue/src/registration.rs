@@ -311,10 +311,17 @@ impl Ue {
             self.hang_up_all(now);
         }
         self.forget_registration();
-        let event = Some(event.map_or("", ContactEvent::as_str).to_owned());
-        self.core.report(now, What::Deregistered { event });
-        if again {
-            self.register(now);
+        let text = Some(event.map_or("", ContactEvent::as_str).to_owned());
+        self.core.report(now, What::Deregistered { event: text });
+        match event {
+            Some(_) if again => self.register(now),
+            // Nobody says why: at once it might end as soon again.
+            None if again => {
+                self.registration.state = State::Waiting;
+                let wait = self.core.spread(self.core.config.retry.base);
+                self.core.arm(TimerKey::Register, now + wait);
+            }
+            _ => {}
         }
     }
 }
