@@ -1,12 +1,13 @@
-//! Nodes that share registrations over many seeds: nodes and the server die, start, are slow, full, cut off,
-//! in any order, while phones register, call and leave. When all is well again, all nodes know the same,
+//! Nodes that share registrations over many seeds: nodes, the server, the HSS and the relay die, start, are slow,
+//! full, cut off, in any order, while phones register, call and leave. When all is well again, all nodes know the same,
 //! and everybody can be called through either of them.
 //!
 //! `STROWGER_SEED=17` runs that seed alone, `STROWGER_SEEDS=1000` so many.
 
 use base::Random;
 use base::time::Duration;
-use engine::sim::Weather;
+use engine::sim::{HostId, Weather};
+use strowger::plan::Role;
 use strowger_tests::Phone;
 use strowger_tests::nodes::Nodes;
 use strowger_tests::scenario::WEATHER;
@@ -23,16 +24,22 @@ fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
+/// All hosts but the phones'.
+fn everybody(nodes: &Nodes) -> [HostId; 6] {
+    let [a, b] = nodes.scscf;
+    let [hss, media] = [Role::Hss, Role::Media].map(|role| nodes.network.hosts[&role]);
+    [a, b, nodes.pcscf, nodes.valkey, hss, media]
+}
+
 /// Something bad, or the end of something bad.
 fn trouble(nodes: &mut Nodes, random: &mut Random) {
-    let [a, b] = nodes.scscf;
-    let hosts = [a, b, nodes.pcscf, nodes.valkey];
-    let host = hosts[random.below(4) as usize];
+    let hosts = everybody(nodes);
+    let host = hosts[random.below(6) as usize];
     let sim = &mut nodes.network.sim;
     match random.below(6) {
         0 => sim.crash(host),
         1 => sim.restart(host),
-        2 => sim.partition(host, hosts[random.below(4) as usize]),
+        2 => sim.partition(host, hosts[random.below(6) as usize]),
         3 => {
             let days = [Day::Slow(Duration::from_millis(900)), Day::Silent, Day::Full];
             if sim.is_up(nodes.valkey) {
@@ -64,8 +71,7 @@ fn act(nodes: &mut Nodes, phones: &[Phone], random: &mut Random) {
 
 /// All is well from now on.
 fn mend(nodes: &mut Nodes) {
-    let [a, b] = nodes.scscf;
-    let hosts = [a, b, nodes.pcscf, nodes.valkey];
+    let hosts = everybody(nodes);
     for host in hosts {
         hosts.into_iter().for_each(|other| nodes.network.sim.heal(host, other));
         if !nodes.network.sim.is_up(host) {
