@@ -4,6 +4,7 @@
 //! - [`network`]: a whole IMS and its phones on simulated hosts.
 //! - [`nodes`]: the same with nodes that share registrations, by a [`valkey`] with its bad days.
 //! - [`calamity`]: everything that can break does, everywhere; all from one seed.
+//! - [`doors`]: a network with two P-CSCFs.
 //! - [`scenario`]: phones register, call and deregister while things break; all from one seed.
 //! - [`raw`]: a phone that also sends what it is told to, byte for byte.
 //! - [`server`]: an application server between two passes of the S-CSCF.
@@ -14,6 +15,7 @@
 //! - `interop` (feature `interop`): foreign programs in network namespaces of their own.
 
 pub mod calamity;
+pub mod doors;
 pub mod ear;
 pub mod faulty;
 pub mod flooder;

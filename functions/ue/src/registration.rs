@@ -67,6 +67,11 @@ impl Registration {
         matches!(self.state, State::Registered)
     }
 
+    /// Whether the phone is registered, by one flow or another, and does not leave.
+    pub(crate) fn stands(&self) -> bool {
+        matches!(self.state, State::Registered | State::Trying { .. } | State::Waiting)
+    }
+
     fn is_busy(&self) -> bool {
         matches!(self.state, State::Trying { .. } | State::Leaving | State::Parting)
     }
@@ -104,6 +109,7 @@ impl Ue {
             State::Registered => {
                 registration.state = State::Leaving;
                 self.core.disarm(TimerKey::Register);
+                self.leave_further_flows(now);
                 self.send_register(now, 0);
             }
         }
@@ -192,17 +198,17 @@ impl Ue {
             self.core.service.associated = associated.clone();
         }
         self.core.service.flow = Some(flow);
+        self.core.service.detour = None;
         self.core.learn_gruus(None, &named.as_ref().map(Granted::of).unwrap_or_default());
         self.registration.state = State::Registered;
         self.registration.failures = 0;
-        // TS 24.229 §5.1.1.4.1.
-        let refresh = if expires > 1200 { expires - 600 } else { (expires / 2).max(1) };
-        self.core.arm(TimerKey::Register, now + Duration::from_secs(u64::from(refresh)));
+        self.core.arm(TimerKey::Register, now + refresh_in(expires));
         let delay = now.since(since);
         self.core.report(now, What::Registered { contacts, delay, associated, expires });
         if self.core.config.options.reg_event {
             self.subscribe(now);
         }
+        self.keep_further_flows(now);
         self.follow(now);
     }
 
@@ -255,7 +261,10 @@ impl Ue {
             return self.left(now);
         }
         let passing = matches!(status, 408 | 430 | 480 | 500 | 502..=504) || after.is_some();
-        self.forget_registration();
+        let elsewhere = passing && self.turns_to_another_flow();
+        if !elsewhere {
+            self.forget_registration();
+        }
         let mut retry = None;
         if passing && self.registration.then != Some(Next::Deregister) {
             let config = self.core.config.retry;
@@ -324,6 +333,12 @@ impl Ue {
             _ => {}
         }
     }
+}
+
+/// When a registration is refreshed: TS 24.229 §5.1.1.4.1.
+pub(crate) fn refresh_in(expires: u32) -> Duration {
+    let refresh = if expires > 1200 { expires - 600 } else { (expires / 2).max(1) };
+    Duration::from_secs(u64::from(refresh))
 }
 
 /// Whether two Contact URIs name the same user and host.

@@ -192,7 +192,7 @@ fn phones(contacts: Vec<Contact>) -> Vec<(Contact, Vec<Contact>)> {
 }
 
 /// Where a contact is reached: by its Path, else by itself.
-fn hop_to(contact: &Contact) -> Option<Hop> {
+pub(super) fn hop_to(contact: &Contact) -> Option<Hop> {
     let next = contact.path.first().and_then(|path| NameAddr::parse(path));
     Stack::hop(next.map_or(contact.uri.as_str(), |path| path.uri))
 }
