@@ -2,7 +2,8 @@
 //! full, cut off, in any order, while phones register, call and leave. When all is well again, all nodes know the same,
 //! and everybody can be called through either of them.
 //!
-//! `STROWGER_SEED=17` runs that seed alone, `STROWGER_SEEDS=1000` so many.
+//! `STROWGER_SEED=17` runs that seed alone, `STROWGER_SEEDS=1000` so many; `STROWGER_TRACE` is a file for the trace of
+//! one that fails.
 
 use base::Random;
 use base::time::Duration;
@@ -103,20 +104,34 @@ fn call(nodes: &mut Nodes, from: Phone, to: Phone) -> Result<(), String> {
     Ok(())
 }
 
+/// Lines of the trace that are shown of a seed that fails: the last ones.
+const LINES: usize = 100;
+
 fn one(seed: u64) -> Result<(), String> {
-    let mut random = Random::from_u64(seed);
     let weather = if seed.is_multiple_of(2) { Weather::CALM } else { WEATHER };
     let mut nodes = Nodes::new(seed, weather);
+    day(seed, &mut nodes).map_err(|why| {
+        let lines: Vec<&str> = nodes.network.sim.trace().text().lines().collect();
+        let end = lines[lines.len().saturating_sub(LINES)..].join("\n");
+        if let Some(path) = std::env::var_os("STROWGER_TRACE") {
+            std::fs::write(path, lines.join("\n")).expect("the trace can be written");
+        }
+        format!("{why}\nThe end of the trace:\n{end}")
+    })
+}
+
+fn day(seed: u64, nodes: &mut Nodes) -> Result<(), String> {
+    let mut random = Random::from_u64(seed);
     let phones: Vec<Phone> = (1..=PHONES).map(|n| nodes.network.sim_phone(n, |_| {})).collect();
     for phone in &phones {
         nodes.network.register(*phone);
     }
     for _ in 0..TROUBLES {
-        trouble(&mut nodes, &mut random);
-        act(&mut nodes, &phones, &mut random);
+        trouble(nodes, &mut random);
+        act(nodes, &phones, &mut random);
         nodes.network.run(Duration::from_millis(200 + random.below(6000)));
     }
-    mend(&mut nodes);
+    mend(nodes);
     // Whatever was under way has failed by now, and who has to register again did.
     nodes.network.run(Duration::from_secs(400));
     for phone in &phones {
@@ -131,7 +146,7 @@ fn one(seed: u64) -> Result<(), String> {
     for (dead, [from, to]) in [(a, [0, 1]), (b, [2, 0])] {
         nodes.network.sim.crash(dead);
         nodes.network.heard();
-        call(&mut nodes, phones[from], phones[to])
+        call(nodes, phones[from], phones[to])
             .map_err(|why| format!("{dead:?} dead: {why}"))?;
         nodes.network.sim.restart(dead);
         nodes.network.run(Duration::from_secs(40));
