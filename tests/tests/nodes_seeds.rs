@@ -5,6 +5,8 @@
 //! `STROWGER_SEED=17` runs that seed alone, `STROWGER_SEEDS=1000` so many; `STROWGER_TRACE` is a file for the trace of
 //! one that fails.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use base::Random;
 use base::time::Duration;
 use engine::sim::{HostId, Weather};
@@ -146,8 +148,7 @@ fn day(seed: u64, nodes: &mut Nodes) -> Result<(), String> {
     for (dead, [from, to]) in [(a, [0, 1]), (b, [2, 0])] {
         nodes.network.sim.crash(dead);
         nodes.network.heard();
-        call(nodes, phones[from], phones[to])
-            .map_err(|why| format!("{dead:?} dead: {why}"))?;
+        call(nodes, phones[from], phones[to]).map_err(|why| format!("{dead:?} dead: {why}"))?;
         nodes.network.sim.restart(dead);
         nodes.network.run(Duration::from_secs(40));
     }
@@ -158,12 +159,23 @@ fn day(seed: u64, nodes: &mut Nodes) -> Result<(), String> {
 fn nodes_agree_after_all_troubles() {
     let last = variable("STROWGER_SEEDS").unwrap_or(SEEDS);
     let seeds = variable("STROWGER_SEED").map_or(1..=last, |seed| seed..=seed);
-    for seed in seeds {
-        if let Err(why) = one(seed) {
-            panic!(
-                "seed {seed}: {why}\nTo see it again: STROWGER_SEED={seed} cargo test -p \
-                 strowger-tests --test nodes_seeds"
-            );
+    let (next, last) = (AtomicU64::new(*seeds.start()), *seeds.end());
+    let worker = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed > last {
+                break;
+            }
+            if let Err(why) = one(seed) {
+                panic!(
+                    "seed {seed}: {why}\nTo see it again: STROWGER_SEED={seed} cargo test -p \
+                     strowger-tests --test nodes_seeds"
+                );
+            }
         }
-    }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(worker);
+        scope.spawn(worker);
+    });
 }

@@ -1,9 +1,10 @@
-//! `cargo xtask churn [--minutes N]`: phones come and go, call and ask at half of what the server does at most, for
-//! a long time; its memory has to stay flat and every unit has to be answered.
+//! `cargo xtask churn [--minutes N] [--percent N]`: phones come and go, call and ask at half (or so many percent) of
+//! what the server does at most, for a long time; its memory has to stay flat and every unit has to be answered.
 //!
 //! First the peak is measured on the same server: all kinds of units at once, as fast as they go with 64 in flight
-//! each, for ten seconds. Then the same generators run at half of what each of them reached. What is sampled:
-//! `meter`.
+//! each, for ten seconds. Then the same generators run at their share of what each of them reached. Paced units cost
+//! more than those of a flood, and other programs on the machine may take what was free when the peak was measured:
+//! then less is to be asked for. What is sampled: `meter`.
 //!
 //! The rule: the median of the memory (PSS) in the last quarter is at most 3 % above that in the second one; the
 //! process has no more files open than then, but for a few; no unit failed; and 40 s after the last one no
@@ -61,7 +62,7 @@ fn loads(seconds: u64, hold: u64) -> [Load; 3] {
 
 /// Runs it for so many minutes, with the binary that is shipped or (`ordinary`) with that of
 /// `cargo build --release`.
-pub(crate) fn run(minutes: u64, ordinary: bool) -> Result<(), String> {
+pub(crate) fn run(minutes: u64, percent: u64, ordinary: bool) -> Result<(), String> {
     if ordinary {
         step("release", &mut cargo(&["build", "--release", "-p", "strowger"]))?;
     } else {
@@ -78,8 +79,9 @@ pub(crate) fn run(minutes: u64, ordinary: bool) -> Result<(), String> {
     let mut rates = Vec::new();
     for (name, generator) in peaks {
         let peak = generator.figures()?.of("per_s")?;
-        println!("{name}: {peak:.0}/s at the peak, {:.0}/s from now on", peak / 2.0);
-        rates.push((name, peak / 2.0));
+        let rate = peak * percent as f64 / 100.0;
+        println!("{name}: {peak:.0}/s at the peak, {rate:.0}/s from now on");
+        rates.push((name, rate));
     }
     let paced = |name: &str| {
         let rate = rates.iter().find(|(of, _)| *of == name).map_or(1.0, |(_, rate)| *rate);

@@ -22,8 +22,8 @@ The project's own commands.
     cargo xtask bench [N] [--only WORD]
                          server CPU per unit of work, ours and Kamailio's, N runs of each (3);
                          start, memory and size of the shipped binary, unless rows are chosen
-    cargo xtask churn [--minutes N] [--ordinary]
-                         phones come and go, call and ask at half of the peak for an hour, or N
+    cargo xtask churn [--minutes N] [--percent N] [--ordinary]
+                         phones come and go, call and ask at half of the peak (50 %) for an hour, or N
                          minutes: memory stays flat, every unit is answered; with the shipped binary,
                          or that of `cargo build --release`
     cargo xtask deny         licences, bans and sources of the dependencies
@@ -58,19 +58,21 @@ fn main() -> ExitCode {
 }
 
 fn churn(arguments: &[String]) -> Result<(), String> {
-    let (mut minutes, mut ordinary) = (60, false);
+    let (mut minutes, mut percent, mut ordinary) = (60, 50, false);
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
+        let mut number = || {
+            let number = rest.next().and_then(|number| number.parse().ok());
+            number.filter(|n| *n > 0).ok_or(format!("{argument} takes a number"))
+        };
         match argument.as_str() {
-            "--minutes" => {
-                let number = rest.next().and_then(|number| number.parse().ok());
-                minutes = number.filter(|n| *n > 0).ok_or("--minutes takes a number")?;
-            }
+            "--minutes" => minutes = number()?,
+            "--percent" => percent = number()?,
             "--ordinary" => ordinary = true,
             other => return Err(format!("churn takes no {other}")),
         }
     }
-    churn::run(minutes, ordinary)
+    churn::run(minutes, percent, ordinary)
 }
 
 fn fuzz(arguments: &[String]) -> Result<(), String> {
