@@ -136,11 +136,11 @@ impl World {
                 // It may arrive before its sender hears that it was taken.
                 self.sent.retain(|_, (to, known)| (*to, &*known) != (host, &text));
             }
-            What::ChangeRefused { call, status } => {
-                if self.calls.get(&(host, call)).is_some_and(|known| known.must_succeed) {
-                    let who = self.who(host);
-                    self.fail(format!("hold or resume of {who} was refused: {status}"));
-                }
+            What::ChangeRefused { call, status }
+                if self.calls.get(&(host, call)).is_some_and(|known| known.must_succeed) =>
+            {
+                let who = self.who(host);
+                self.fail(format!("hold or resume of {who} was refused: {status}"));
             }
             _ => {}
         }
