@@ -219,6 +219,8 @@ impl Run<'_> {
             (Stage::Free, _) => self.out.stray += 1,
             (Stage::First, 100..=199) if self.work == Work::Call => s.stage = Stage::Proceed,
             (Stage::First | Stage::Second | Stage::Proceed, 100..=199) => {}
+            // A REGISTER that was sent again before its challenge came is challenged again.
+            (Stage::Second, 401) if m.cseq.starts_with("1 ") => self.out.stray += 1,
             (Stage::First, 401) if self.work.registers() => {
                 let uri = format!("sip:{}", self.phones.domain);
                 let user = self.phones.name(phone);
