@@ -82,6 +82,8 @@ pub struct Config {
     pub shown_to: Peers,
     /// The host name of the S-CSCF.
     pub scscf_name: Option<String>,
+    /// The host name of the P-CSCF.
+    pub pcscf_name: Option<String>,
     /// The S-CSCFs of the network.
     pub scscfs: Vec<String>,
     /// The domain below which ENUM finds numbers.
@@ -216,6 +218,7 @@ impl Config {
         plan.trunks_from.clone_from(&self.trunks_from);
         plan.shown_to.clone_from(&self.shown_to);
         plan.scscf_name.clone_from(&self.scscf_name);
+        plan.pcscf_name.clone_from(&self.pcscf_name);
         plan.scscfs.clone_from(&self.scscfs);
         plan.enum_suffix.clone_from(&self.enum_suffix);
         let [country, trunk, international] = self.dialling.clone();

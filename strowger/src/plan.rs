@@ -175,6 +175,8 @@ pub struct Plan {
     pub shown_to: Peers,
     /// The host name of the S-CSCF, if it is not the usual one.
     pub scscf_name: Option<String>,
+    /// The host name of the P-CSCF, if it is not the usual one.
+    pub pcscf_name: Option<String>,
     /// The URIs of the S-CSCFs that users may get, the preferred one first; none is the one of this plan.
     pub scscfs: Vec<String>,
     /// The domain below which ENUM finds numbers.
@@ -220,6 +222,7 @@ impl Plan {
             trunks_from: Vec::new(),
             shown_to: Peers::default(),
             scscf_name: None,
+            pcscf_name: None,
             scscfs: Vec::new(),
             enum_suffix: None,
             dialling: None,
@@ -312,7 +315,11 @@ impl Plan {
 
     /// The host name of a function.
     pub fn host(&self, role: Role) -> String {
-        let own = self.scscf_name.clone().filter(|_| role == Role::Scscf);
+        let own = match role {
+            Role::Scscf => self.scscf_name.clone(),
+            Role::Pcscf => self.pcscf_name.clone(),
+            _ => None,
+        };
         own.unwrap_or_else(|| format!("{role}.{}", self.domain))
     }
 }

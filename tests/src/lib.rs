@@ -3,6 +3,8 @@
 //!
 //! - [`network`]: a whole IMS and its phones on simulated hosts.
 //! - [`nodes`]: the same with nodes that share registrations, by a [`valkey`] with its bad days.
+//! - [`calamity`]: everything that can break does, everywhere; all from one seed.
+//! - [`doors`]: a network with two P-CSCFs.
 //! - [`scenario`]: phones register, call and deregister while things break; all from one seed.
 //! - [`raw`]: a phone that also sends what it is told to, byte for byte.
 //! - [`server`]: an application server between two passes of the S-CSCF.
@@ -12,6 +14,8 @@
 //! - [`faulty`]: planted faults, to see that the invariants find them.
 //! - `interop` (feature `interop`): foreign programs in network namespaces of their own.
 
+pub mod calamity;
+pub mod doors;
 pub mod ear;
 pub mod faulty;
 pub mod flooder;

@@ -107,7 +107,7 @@ impl Network {
     ) -> Network {
         let home = vec![Role::Hss, Role::Icscf];
         let groups = [home, vec![Role::Media], vec![Role::Scscf], vec![Role::Pcscf]];
-        Network::of_groups(seed, weather, fault, &groups, change)
+        Network::in_groups(seed, weather, fault, &groups, change)
     }
 
     /// A network without phones with a BGCF. All have hosts of their own but I-CSCF and HSS.
@@ -115,11 +115,21 @@ impl Network {
         let home = vec![Role::Hss, Role::Icscf];
         let groups =
             [home, vec![Role::Media], vec![Role::Scscf], vec![Role::Pcscf], vec![Role::Bgcf]];
-        Network::of_groups(seed, weather, None, &groups, change)
+        Network::in_groups(seed, weather, None, &groups, change)
     }
 
-    /// Each group has a host of its own, `10.255.0.1` and so on.
-    fn of_groups(
+    /// A network without phones in which every function there is has a host of its own.
+    pub fn one_each(
+        seed: u64,
+        weather: Weather,
+        fault: Option<Fault>,
+        change: impl Fn(&mut Plan),
+    ) -> Network {
+        let groups = Role::ALL.map(|role| vec![role]);
+        Network::in_groups(seed, weather, fault, &groups, change)
+    }
+
+    fn in_groups(
         seed: u64,
         weather: Weather,
         fault: Option<Fault>,
@@ -132,7 +142,7 @@ impl Network {
             IpAddr::from([10, 255, 0, 1 + host as u8])
         };
         let mut plans: Vec<Plan> =
-            groups.iter().map(|group| share(group, groups, address)).collect();
+            groups.iter().map(|group| share(group, groups.iter().flatten(), address)).collect();
         plans.iter_mut().for_each(change);
         for (name, service, places) in plans.iter().flat_map(strowger::assembly::topology) {
             sim.name(&name, service, places);
@@ -445,14 +455,18 @@ pub fn sound(wav: &[u8]) -> Audio {
 }
 
 /// What one host of several runs.
-fn share(group: &[Role], groups: &[Vec<Role>], address: impl Fn(Role) -> IpAddr) -> Plan {
+fn share<'a>(
+    group: &[Role],
+    all: impl Iterator<Item = &'a Role>,
+    address: impl Fn(Role) -> IpAddr,
+) -> Plan {
     let mut plan = Plan::all_in_one(DOMAIN);
     let at = |role: Role| SocketAddr::new(address(role), role.default_port());
     // I-CSCF and P-CSCF use the same port; they never share a host here.
     plan.here = group.iter().map(|role| (*role, vec![at(*role)])).collect();
-    for role in groups.iter().flatten().copied().filter(|role| !group.contains(role)) {
-        let seam = |transport: &Transport| Seam { transport: *transport, address: at(role) };
-        plan.elsewhere.insert(role, role.transports().iter().map(seam).collect());
+    for role in all.filter(|role| !group.contains(role)) {
+        let seam = |transport: &Transport| Seam { transport: *transport, address: at(*role) };
+        plan.elsewhere.insert(*role, role.transports().iter().map(seam).collect());
     }
     plan.media = vec![address(Role::Media)];
     plan.media_ports = 10_000..=59_999;

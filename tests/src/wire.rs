@@ -6,7 +6,7 @@
 //! - A phone repeats its 2xx to an INVITE after T1, doubling up to T2, until the ACK (§13.3.1.4).
 //! - A SIM never sees an old sequence number (TS 33.102 §6.3.5): no REGISTER carries AUTS.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base::time::Duration;
 use base::{Instant, Service, Transport};
@@ -25,6 +25,8 @@ const SLACK: Duration = Duration::from_millis(1);
 pub struct Wire {
     requests: BTreeMap<(HostId, String, String), Sent>,
     successes: BTreeMap<(HostId, String, String), Sent>,
+    /// The branches of INVITEs that were refused: their ACKs are no other's.
+    refused: BTreeSet<(HostId, String)>,
     /// Hosts that are down, or were: nobody can be blamed for what they leave undone.
     crashes: Vec<Instant>,
     failures: Vec<String>,
@@ -90,6 +92,10 @@ impl Wire {
                 self.successes.entry(message.dialog(host)).or_insert_with(|| new(false)),
                 Kind::Success,
             ),
+            Some(300..) if message.method == "INVITE" => {
+                self.refused.insert((host, message.branch.to_owned()));
+                return;
+            }
             _ => return,
         };
         if let Some(complaint) = times.again(now, first) {
@@ -110,6 +116,9 @@ impl Wire {
                 }
             }
             None if message.method == "ACK" => {
+                if self.refused.contains(&(host, message.branch.to_owned())) {
+                    return;
+                }
                 if let Some(sent) = self.successes.get_mut(&message.dialog(host)) {
                     sent.over.get_or_insert(now);
                 }

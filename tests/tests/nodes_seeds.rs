@@ -1,12 +1,16 @@
-//! Nodes that share registrations over many seeds: nodes and the server die, start, are slow, full, cut off,
-//! in any order, while phones register, call and leave. When all is well again, all nodes know the same,
+//! Nodes that share registrations over many seeds: nodes, the server, the HSS and the relay die, start, are slow,
+//! full, cut off, in any order, while phones register, call and leave. When all is well again, all nodes know the same,
 //! and everybody can be called through either of them.
 //!
-//! `STROWGER_SEED=17` runs that seed alone, `STROWGER_SEEDS=1000` so many.
+//! `STROWGER_SEED=17` runs that seed alone, `STROWGER_SEEDS=1000` so many; `STROWGER_TRACE` is a file for the trace of
+//! one that fails.
+
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use base::Random;
 use base::time::Duration;
-use engine::sim::Weather;
+use engine::sim::{HostId, Weather};
+use strowger::plan::Role;
 use strowger_tests::Phone;
 use strowger_tests::nodes::Nodes;
 use strowger_tests::scenario::WEATHER;
@@ -23,16 +27,22 @@ fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
+/// All hosts but the phones'.
+fn everybody(nodes: &Nodes) -> [HostId; 6] {
+    let [a, b] = nodes.scscf;
+    let [hss, media] = [Role::Hss, Role::Media].map(|role| nodes.network.hosts[&role]);
+    [a, b, nodes.pcscf, nodes.valkey, hss, media]
+}
+
 /// Something bad, or the end of something bad.
 fn trouble(nodes: &mut Nodes, random: &mut Random) {
-    let [a, b] = nodes.scscf;
-    let hosts = [a, b, nodes.pcscf, nodes.valkey];
-    let host = hosts[random.below(4) as usize];
+    let hosts = everybody(nodes);
+    let host = hosts[random.below(6) as usize];
     let sim = &mut nodes.network.sim;
     match random.below(6) {
         0 => sim.crash(host),
         1 => sim.restart(host),
-        2 => sim.partition(host, hosts[random.below(4) as usize]),
+        2 => sim.partition(host, hosts[random.below(6) as usize]),
         3 => {
             let days = [Day::Slow(Duration::from_millis(900)), Day::Silent, Day::Full];
             if sim.is_up(nodes.valkey) {
@@ -64,8 +74,7 @@ fn act(nodes: &mut Nodes, phones: &[Phone], random: &mut Random) {
 
 /// All is well from now on.
 fn mend(nodes: &mut Nodes) {
-    let [a, b] = nodes.scscf;
-    let hosts = [a, b, nodes.pcscf, nodes.valkey];
+    let hosts = everybody(nodes);
     for host in hosts {
         hosts.into_iter().for_each(|other| nodes.network.sim.heal(host, other));
         if !nodes.network.sim.is_up(host) {
@@ -97,20 +106,34 @@ fn call(nodes: &mut Nodes, from: Phone, to: Phone) -> Result<(), String> {
     Ok(())
 }
 
+/// Lines of the trace that are shown of a seed that fails: the last ones.
+const LINES: usize = 100;
+
 fn one(seed: u64) -> Result<(), String> {
-    let mut random = Random::from_u64(seed);
     let weather = if seed.is_multiple_of(2) { Weather::CALM } else { WEATHER };
     let mut nodes = Nodes::new(seed, weather);
+    day(seed, &mut nodes).map_err(|why| {
+        let lines: Vec<&str> = nodes.network.sim.trace().text().lines().collect();
+        let end = lines[lines.len().saturating_sub(LINES)..].join("\n");
+        if let Some(path) = std::env::var_os("STROWGER_TRACE") {
+            std::fs::write(path, lines.join("\n")).expect("the trace can be written");
+        }
+        format!("{why}\nThe end of the trace:\n{end}")
+    })
+}
+
+fn day(seed: u64, nodes: &mut Nodes) -> Result<(), String> {
+    let mut random = Random::from_u64(seed);
     let phones: Vec<Phone> = (1..=PHONES).map(|n| nodes.network.sim_phone(n, |_| {})).collect();
     for phone in &phones {
         nodes.network.register(*phone);
     }
     for _ in 0..TROUBLES {
-        trouble(&mut nodes, &mut random);
-        act(&mut nodes, &phones, &mut random);
+        trouble(nodes, &mut random);
+        act(nodes, &phones, &mut random);
         nodes.network.run(Duration::from_millis(200 + random.below(6000)));
     }
-    mend(&mut nodes);
+    mend(nodes);
     // Whatever was under way has failed by now, and who has to register again did.
     nodes.network.run(Duration::from_secs(400));
     for phone in &phones {
@@ -125,8 +148,7 @@ fn one(seed: u64) -> Result<(), String> {
     for (dead, [from, to]) in [(a, [0, 1]), (b, [2, 0])] {
         nodes.network.sim.crash(dead);
         nodes.network.heard();
-        call(&mut nodes, phones[from], phones[to])
-            .map_err(|why| format!("{dead:?} dead: {why}"))?;
+        call(nodes, phones[from], phones[to]).map_err(|why| format!("{dead:?} dead: {why}"))?;
         nodes.network.sim.restart(dead);
         nodes.network.run(Duration::from_secs(40));
     }
@@ -137,12 +159,23 @@ fn one(seed: u64) -> Result<(), String> {
 fn nodes_agree_after_all_troubles() {
     let last = variable("STROWGER_SEEDS").unwrap_or(SEEDS);
     let seeds = variable("STROWGER_SEED").map_or(1..=last, |seed| seed..=seed);
-    for seed in seeds {
-        if let Err(why) = one(seed) {
-            panic!(
-                "seed {seed}: {why}\nTo see it again: STROWGER_SEED={seed} cargo test -p \
-                 strowger-tests --test nodes_seeds"
-            );
+    let (next, last) = (AtomicU64::new(*seeds.start()), *seeds.end());
+    let worker = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed > last {
+                break;
+            }
+            if let Err(why) = one(seed) {
+                panic!(
+                    "seed {seed}: {why}\nTo see it again: STROWGER_SEED={seed} cargo test -p \
+                     strowger-tests --test nodes_seeds"
+                );
+            }
         }
-    }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(worker);
+        scope.spawn(worker);
+    });
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, reason = "a command line speaks to a person")]
 
 mod bench;
+mod churn;
 mod deny;
 mod dist;
 mod fuzz;
@@ -21,6 +22,10 @@ The project's own commands.
     cargo xtask bench [N] [--only WORD]
                          server CPU per unit of work, ours and Kamailio's, N runs of each (3);
                          start, memory and size of the shipped binary, unless rows are chosen
+    cargo xtask churn [--minutes N] [--percent N] [--ordinary]
+                         phones come and go, call and ask at half of the peak (50 %) for an hour, or N
+                         minutes: memory stays flat, every unit is answered; with the shipped binary,
+                         or that of `cargo build --release`
     cargo xtask deny         licences, bans and sources of the dependencies
     cargo xtask fuzz [--minutes N] [TARGET]
                          every fuzz target over its corpus and for 30 s more; with --minutes N for so
@@ -34,6 +39,7 @@ fn main() -> ExitCode {
         Some("test") => test::all(),
         Some("peers") => peers::install(),
         Some("bench") => measure(&std::env::args().skip(2).collect::<Vec<_>>()),
+        Some("churn") => churn(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("deny") => deny::check(),
         Some("dist") => dist::build(),
         Some("fuzz") => fuzz(&std::env::args().skip(2).collect::<Vec<_>>()),
@@ -49,6 +55,24 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn churn(arguments: &[String]) -> Result<(), String> {
+    let (mut minutes, mut percent, mut ordinary) = (60, 50, false);
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        let mut number = || {
+            let number = rest.next().and_then(|number| number.parse().ok());
+            number.filter(|n| *n > 0).ok_or(format!("{argument} takes a number"))
+        };
+        match argument.as_str() {
+            "--minutes" => minutes = number()?,
+            "--percent" => percent = number()?,
+            "--ordinary" => ordinary = true,
+            other => return Err(format!("churn takes no {other}")),
+        }
+    }
+    churn::run(minutes, percent, ordinary)
 }
 
 fn fuzz(arguments: &[String]) -> Result<(), String> {

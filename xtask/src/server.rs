@@ -12,6 +12,9 @@ use crate::run::{root, step};
 /// The domain that the measured servers serve.
 pub(crate) const DOMAIN: &str = "example.test";
 
+/// Where a server that is watched shows its metrics.
+pub(crate) const METRICS: &str = "127.0.0.1:19464";
+
 /// The folder of their files.
 pub(crate) fn place() -> Result<PathBuf, String> {
     let place = root().join("target/bench");
@@ -24,6 +27,8 @@ pub(crate) fn place() -> Result<PathBuf, String> {
 pub(crate) enum Part {
     /// The IMS, and phones at the P-CSCF; calls without the media relay.
     Whole,
+    /// The same, and its metrics can be read at [`METRICS`].
+    Watched,
     /// All, and calls go through the media relay.
     Relay,
     /// S-CSCF and HSS: what one Kamailio does as registrar and proxy. The load is a trusted neighbour.
@@ -57,6 +62,8 @@ impl Kind {
 
     fn port(self) -> u16 {
         match self {
+            // One that is watched for an hour stands beside those that are measured.
+            Kind::Strowger { part: Part::Watched, .. } => 15_062,
             Kind::Strowger { .. } => 15_060,
             Kind::Kamailio { .. } => 15_061,
         }
@@ -68,8 +75,13 @@ impl Kind {
 
     /// The command that runs it, with everything that it needs in place.
     pub(crate) fn command(self) -> Result<Command, String> {
+        self.command_of(&dist::binary())
+    }
+
+    /// The same with this binary of ours.
+    fn command_of(self, ours: &Path) -> Result<Command, String> {
         match self {
-            Kind::Strowger { subscribers, part } => strowger(self.port(), subscribers, part),
+            Kind::Strowger { subscribers, part } => strowger(ours, self.port(), subscribers, part),
             Kind::Kamailio { dialogs } => {
                 let mut command = Command::new(root().join("bench/kamailio/run.sh"));
                 command.env("MEMMGR", "tlsf").env("PIDFILE", place()?.join("kamailio.pid"));
@@ -83,27 +95,33 @@ impl Kind {
     }
 }
 
-fn strowger(port: u16, subscribers: usize, part: Part) -> Result<Command, String> {
-    let place = place()?;
+fn strowger(binary: &Path, port: u16, subscribers: usize, part: Part) -> Result<Command, String> {
+    let place = place()?.join(if part == Part::Watched { "watched" } else { "measured" });
+    fs::create_dir_all(&place).map_err(|e| e.to_string())?;
     let state = place.join("state");
     let _ = fs::remove_dir_all(&state);
     fs::create_dir_all(&state).map_err(|e| e.to_string())?;
     let config = place.join("strowger.toml");
     // Ports that nobody else on this machine is likely to use.
     let anchor = part == Part::Relay;
+    let beside = if part == Part::Watched { 2 } else { 0 };
+    let (hss, relay) = (13_868 + beside, 12_223 + beside);
     let mut text = format!(
-        "domain = \"{DOMAIN}\"\n[hss]\nlisten = [\"127.0.0.1:13868\"]\n\
-         [media]\nlisten = [\"127.0.0.1:12223\"]\nanchor = {anchor}\nports = \"20000-29999\"\n"
+        "domain = \"{DOMAIN}\"\n[hss]\nlisten = [\"127.0.0.1:{hss}\"]\n\
+         [media]\nlisten = [\"127.0.0.1:{relay}\"]\nanchor = {anchor}\nports = \"20000-29999\"\n"
     );
     text += &match part {
         Part::Whole | Part::Relay => format!("[pcscf]\nlisten = [\"127.0.0.1:{port}\"]\n"),
+        Part::Watched => format!(
+            "[pcscf]\nlisten = [\"127.0.0.1:{port}\"]\n[observe]\nmetrics = [\"{METRICS}\"]\n"
+        ),
         Part::Scscf => format!(
             "[scscf]\nlisten = [\"127.0.0.1:{port}\"]\n[trust]\nnetworks = [\"127.0.0.0/8\"]\n"
         ),
     };
     fs::write(&config, text).map_err(|e| e.to_string())?;
     let ours = |arguments: &[&str]| {
-        let mut command = Command::new(dist::binary());
+        let mut command = Command::new(binary);
         command.args(arguments).arg("-c").arg(&config).arg("--state").arg(&state);
         command
     };
@@ -116,7 +134,7 @@ fn strowger(port: u16, subscribers: usize, part: Part) -> Result<Command, String
     }
     let roles: &[&str] = match part {
         Part::Scscf => &["run", "--role", "scscf,hss"],
-        Part::Whole => &["run", "--role", "pcscf,icscf,scscf,hss"],
+        Part::Whole | Part::Watched => &["run", "--role", "pcscf,icscf,scscf,hss"],
         Part::Relay => &["run"],
     };
     Ok(ours(roles))
@@ -130,10 +148,16 @@ pub(crate) struct Server {
 impl Server {
     /// Starts it and waits until it answers.
     pub(crate) fn start(kind: Kind) -> Result<Server, String> {
+        Server::start_with(kind, false)
+    }
+
+    /// The same, with the binary that is shipped or (`ordinary`) with that of `cargo build --release`.
+    pub(crate) fn start_with(kind: Kind, ordinary: bool) -> Result<Server, String> {
+        let binary = if ordinary { tool("strowger") } else { dist::binary() };
         let path = place()?.join(format!("{}.log", kind.name()));
         let log = fs::File::create(&path).map_err(|e| e.to_string())?;
         let errors = log.try_clone().map_err(|e| e.to_string())?;
-        let mut command = kind.command()?;
+        let mut command = kind.command_of(&binary)?;
         let child = command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn();
         let child = child.map_err(|e| format!("cannot start {}: {e}", kind.name()))?;
         let server = Server { child };
@@ -148,11 +172,7 @@ impl Server {
 
     /// The memory of its one process (PSS), in MiB.
     pub(crate) fn memory(&self) -> Result<f64, String> {
-        let file = format!("/proc/{}/smaps_rollup", self.id());
-        let text = fs::read_to_string(&file).map_err(|e| format!("{file}: {e}"))?;
-        let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
-        let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
-        kib.map(|kib| kib / 1024.0).ok_or(format!("{file} has no Pss"))
+        memory_of(self.id())
     }
 
     /// Asks it to end and waits for that.
@@ -167,6 +187,15 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The memory of a process (PSS), in MiB.
+pub(crate) fn memory_of(pid: u32) -> Result<f64, String> {
+    let file = format!("/proc/{pid}/smaps_rollup");
+    let text = fs::read_to_string(&file).map_err(|e| format!("{file}: {e}"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
+    kib.map(|kib| kib / 1024.0).ok_or(format!("{file} has no Pss"))
 }
 
 /// Waits until an OPTIONS is answered.

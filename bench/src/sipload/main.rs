@@ -8,6 +8,7 @@
 //! - `options`: one OPTIONS to the server, one 200.
 //! - `register`: REGISTER, 401, REGISTER with digest, 200; one unit is the pair. The phones are
 //!   u0, u1, …
+//! - `churn`: the same, but each phone registers, refreshes twice, leaves and begins again.
 //! - `call`: INVITE, 180, 200, ACK, BYE, 200 through the server. Callers (u0 …) and called phones
 //!   (as many, after them) register first, which is not measured. A caller sends its INVITE along
 //!   the Service-Route that its registrar gave; requests of the call follow Record-Route.
@@ -28,6 +29,7 @@
 //!   --cpu N      pin the generator
 //!   --first N    units of `register` before those that are measured (0)
 //!   --pause-ms N  wait between these registrations and the calls (1000)
+//!   --base N     the first phone is uN (0)   --expires N  seconds of a registration (3600)
 //!   --no-register  the phones of `call` are known to the server already
 use bench::{
     args::Args,
@@ -51,9 +53,10 @@ fn main() {
     let work = match a.free.first().map(|s| s.as_str()) {
         Some("options") => Work::Options,
         Some("register") => Work::Register,
+        Some("churn") => Work::Churn,
         Some("call") => Work::Call,
         _ => {
-            eprintln!("usage: sipload options|register|call [--option value]...  (see the head of src/sipload/main.rs)");
+            eprintln!("usage: sipload options|register|churn|call [--option value]...  (see the head of src/sipload/main.rs)");
             std::process::exit(2);
         }
     };
@@ -79,6 +82,9 @@ fn main() {
         users,
         sockets,
         registrations: vec![Registration::default(); users * sides],
+        base: a.num("base", 0),
+        expires: a.num("expires", 3600),
+        rounds: vec![0; users * sides],
     };
     let limits = Limits {
         count: a.num("count", 20000),

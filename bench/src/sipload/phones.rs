@@ -8,7 +8,16 @@ use crate::net::Net;
 pub enum Work {
     Options,
     Register,
+    /// A phone registers, refreshes twice, leaves, and begins again.
+    Churn,
     Call,
+}
+
+impl Work {
+    /// Whether a unit is a REGISTER with its challenge.
+    pub fn registers(self) -> bool {
+        matches!(self, Work::Register | Work::Churn)
+    }
 }
 
 /// What a phone learned when it registered.
@@ -45,6 +54,12 @@ pub struct Phones {
     /// Sockets that they share; the called ones have as many of their own.
     pub sockets: usize,
     pub registrations: Vec<Registration>,
+    /// The number in the name of the first one.
+    pub base: usize,
+    /// Seconds that they register for.
+    pub expires: u32,
+    /// REGISTERs of each while it churns.
+    pub rounds: Vec<u32>,
 }
 
 /// The names of one unit of work in all its messages.
@@ -65,6 +80,21 @@ impl Phones {
         }
     }
 
+    /// The user part of a phone.
+    pub fn name(&self, phone: usize) -> String {
+        format!("u{}", self.base + phone)
+    }
+
+    /// The lifetime that a phone asks for now.
+    fn lifetime(&self, phone: usize) -> u32 {
+        // The fourth REGISTER is the one that ends it.
+        if self.rounds[phone] > 0 && self.rounds[phone].is_multiple_of(4) {
+            0
+        } else {
+            self.expires
+        }
+    }
+
     /// The head of a request: start line, Via, Max-Forwards.
     fn head(&self, net: &Net, u: &Unit, method: &str, uri: &str, step: &str) -> String {
         let me: SocketAddrV4 = net.addrs[self.end(u.phone)];
@@ -78,8 +108,9 @@ impl Phones {
     /// From, To, Call-ID and CSeq of a request outside of dialogs.
     fn names(&self, u: &Unit, to: &str, cseq: u32, method: &str) -> String {
         let Unit { slot, gen, run, phone } = u;
+        let user = self.name(*phone);
         format!(
-            "From: <sip:u{phone}@{d}>;tag=f{slot}-{gen}\r\nTo: <{to}>\r\nCall-ID: {slot}-{gen}-{run}@load\r\nCSeq: {cseq} {method}\r\n",
+            "From: <sip:{user}@{d}>;tag=f{slot}-{gen}\r\nTo: <{to}>\r\nCall-ID: {slot}-{gen}-{run}@load\r\nCSeq: {cseq} {method}\r\n",
             d = self.domain
         )
     }
@@ -94,10 +125,11 @@ impl Phones {
 
     pub fn register(&self, net: &Net, u: &Unit, auth: Option<&str>) -> Vec<u8> {
         let (cseq, step) = if auth.is_some() { (2, "r2") } else { (1, "r1") };
-        let user = format!("u{}", u.phone);
+        let user = self.name(u.phone);
         let mut m = self.head(net, u, "REGISTER", &format!("sip:{}", self.domain), step);
         m += &self.names(u, &format!("sip:{user}@{}", self.domain), cseq, "REGISTER");
-        m += &format!("Contact: {}\r\nExpires: 3600\r\n", net.contact(&user, self.end(u.phone)));
+        let (contact, expires) = (net.contact(&user, self.end(u.phone)), self.lifetime(u.phone));
+        m += &format!("Contact: {contact}\r\nExpires: {expires}\r\n");
         if let Some(auth) = auth {
             m += &format!("Authorization: {auth}\r\n");
         }
@@ -106,14 +138,14 @@ impl Phones {
     }
 
     pub fn invite(&self, net: &Net, u: &Unit) -> Vec<u8> {
-        let called = format!("sip:u{}@{}", self.users + u.phone, self.domain);
+        let called = format!("sip:{}@{}", self.name(self.users + u.phone), self.domain);
         let end = self.end(u.phone);
         let body = crate::message::sdp(*net.addrs[end].ip(), 20000);
         let known = &self.registrations[u.phone];
         let mut m = self.head(net, u, "INVITE", &called, "i");
         m += &known.route;
         m += &self.names(u, &called, 1, "INVITE");
-        m += &format!("Contact: {}\r\n", net.contact(&format!("u{}", u.phone), end));
+        m += &format!("Contact: {}\r\n", net.contact(&self.name(u.phone), end));
         if !known.identity.is_empty() {
             m += &format!("P-Preferred-Identity: <{}>\r\n", known.identity);
         }

@@ -142,10 +142,13 @@ impl Run<'_> {
         let unit = &mut self.slots[i].unit;
         unit.gen += 1;
         unit.phone = phone;
+        if self.work == Work::Churn {
+            self.phones.rounds[phone] += 1;
+        }
         let unit = &self.slots[i].unit;
         let msg = match self.work {
             Work::Options => self.phones.options(self.net, unit),
-            Work::Register => self.phones.register(self.net, unit, None),
+            Work::Register | Work::Churn => self.phones.register(self.net, unit, None),
             Work::Call => self.phones.invite(self.net, unit),
         };
         self.slots[i].started = now;
@@ -216,9 +219,11 @@ impl Run<'_> {
             (Stage::Free, _) => self.out.stray += 1,
             (Stage::First, 100..=199) if self.work == Work::Call => s.stage = Stage::Proceed,
             (Stage::First | Stage::Second | Stage::Proceed, 100..=199) => {}
-            (Stage::First, 401) if self.work == Work::Register => {
+            // A REGISTER that was sent again before its challenge came is challenged again.
+            (Stage::Second, 401) if m.cseq.starts_with("1 ") => self.out.stray += 1,
+            (Stage::First, 401) if self.work.registers() => {
                 let uri = format!("sip:{}", self.phones.domain);
-                let user = format!("u{phone}");
+                let user = self.phones.name(phone);
                 let password = &self.phones.password;
                 let auth = credentials(m.challenge, &user, password, "REGISTER", &uri);
                 let msg = self.phones.register(self.net, &s.unit, Some(&auth));
@@ -227,7 +232,7 @@ impl Run<'_> {
             (Stage::First | Stage::Second, 200) if self.work != Work::Call => {
                 self.out.first.add(now - s.sent_at);
                 self.out.total.add(now - s.started);
-                if self.work == Work::Register {
+                if self.work.registers() {
                     self.phones.registrations[phone] = Registration::learn(self.net, m);
                 }
                 self.end(i, true);

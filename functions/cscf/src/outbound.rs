@@ -25,6 +25,26 @@ pub(crate) fn applies(request: &Message) -> bool {
     request.lists(HeaderName::Supported, OUTBOUND) && uri.is_some_and(|uri| uri.params.has("ob"))
 }
 
+/// The parameter by which a P-CSCF tells the S-CSCF, in the Route that names it, which flow of the phone a
+/// request within a dialog was to come by.
+pub(crate) const FLOW: &str = "flow";
+
+/// The number of the flow that a P-CSCF's Record-Route (`mo.N`, `mt.N`) or Path (`term.N`) names.
+pub(crate) fn flow_of(user: &str, kinds: &[&str]) -> Option<u64> {
+    let (kind, number) = user.split_once('.')?;
+    // An S-CSCF that anchors media says so: `mo.a`.
+    if number == "a" {
+        return None;
+    }
+    kinds.contains(&kind).then(|| u64::from_str_radix(number, 16).ok())?
+}
+
+/// The flow that the first Route names, if it is a P-CSCF's.
+pub(crate) fn next_flow(request: &Message) -> Option<u64> {
+    let route = request.list(HeaderName::Route).next().and_then(NameAddr::parse)?;
+    flow_of(Uri::parse(route.uri)?.sip()?.user?, &["mo", "mt"])
+}
+
 /// Whether we are the first hop of a REGISTER that asks for outbound, RFC 5626 §5.1.
 pub(crate) fn begins_here(request: &Message, contact: &NameAddr<'_>) -> bool {
     let direct = request.list(HeaderName::Via).take(2).count() == 1;

@@ -6,6 +6,7 @@
 //! - `identity`: which identity is asserted, §5.2.6.3.1 and RFC 3325.
 //! - `emergency`: emergency calls, §5.2.10, of registered phones and of all others; `emergency_call`:
 //!   what is remembered of one.
+//! - `another_flow`: what a phone sends within a dialog that it made over a flow to another P-CSCF.
 //! - `access`: where a phone is. `gate`: what of a stranger's messages counts against his limits.
 //! - `reg_event`: the subscription to the S-CSCF's reg event, §5.2.3.
 //!
@@ -15,6 +16,7 @@
 //! a phone that has none gets nowhere else with it. Seams left open: the IPsec association of a binding (its `flow`), Rx at `Direction`.
 
 mod access;
+mod another_flow;
 mod binding;
 pub mod config;
 mod emergency;
@@ -36,11 +38,12 @@ use sip::header::HeaderName;
 use sip::stack::Urgent;
 use sip::{Message, Method, StackConfig};
 
+use crate::outbound;
 use crate::proxy::{
     self, ContextId, OwnRoute, Proxy, Refusal, Upstream, preprocess, take_other_side,
 };
 use crate::restoration::register_anew;
-use binding::Bindings;
+use binding::{Binding, Bindings};
 use config::PcscfConfig;
 use emergency_call::EmergencyCalls;
 use gate::Gate;
@@ -192,6 +195,9 @@ impl Pcscf {
             (Some(Token::Dialog(id)), false) => {
                 self.phone_in_dialog(now, upstream, request, flow, id)
             }
+            (None, false) if self.is_of_another_flow(&request) => {
+                self.by_another_flow(now, upstream, request, flow)
+            }
             (_, false) => self.originating(now, upstream, request, flow),
             (None, true) if self.subscriptions.owns(&request) => {
                 self.notified(now, upstream, &request);
@@ -230,14 +236,18 @@ impl Pcscf {
         let own = preprocess(&mut ack, |h, p| config.is_us(h, p, &flow), &[]).ok().flatten();
         take_our_other_side(&mut ack, own.as_ref());
         let token = own.and_then(|own| Token::parse(&own.user));
-        let id = match token {
-            Some(Token::Dialog(id)) => id,
+        let trusted = self.config.trust.includes(&flow);
+        let hop = match token {
             Some(Token::Emergency(id)) => return self.emergency_ack(now, ack, flow, id),
-            _ => return,
-        };
-        let hop = match self.bindings.get(id) {
-            Some(binding) if binding.owns(&flow) => proxy::onward(&ack),
-            Some(binding) if self.config.trust.includes(&flow) => Some(binding.hop()),
+            // By its Path comes what could not come by another P-CSCF.
+            Some(Token::Path(id)) if trusted => self.bindings.get(id).map(Binding::hop),
+            Some(Token::Dialog(id)) => match self.bindings.get(id) {
+                Some(binding) if binding.owns(&flow) => proxy::onward(&ack),
+                Some(binding) if trusted => Some(binding.hop()),
+                _ => self.ack_by_another_flow(&mut ack, &flow, id),
+            },
+            None if !trusted => outbound::next_flow(&ack)
+                .and_then(|id| self.ack_by_another_flow(&mut ack, &flow, id)),
             _ => None,
         };
         if let Some(hop) = hop {
@@ -335,14 +345,12 @@ enum Token {
 
 impl Token {
     fn parse(user: &str) -> Option<Token> {
-        let (kind, number) = user.split_once('.')?;
-        let number = u64::from_str_radix(number, 16).ok()?;
-        match kind {
-            "term" => Some(Token::Path(number)),
-            "mo" | "mt" => Some(Token::Dialog(number)),
-            "sos" => Some(Token::Emergency(number)),
-            _ => None,
-        }
+        let of = |kinds| outbound::flow_of(user, kinds);
+        let dialog = || of(&["mo", "mt"]).map(Token::Dialog);
+        of(&["term"])
+            .map(Token::Path)
+            .or_else(dialog)
+            .or_else(|| of(&["sos"]).map(Token::Emergency))
     }
 }
 

@@ -258,7 +258,7 @@ impl<T> Proxy<T> {
             copy.set(HeaderName::MaxBreadth, share.to_string());
             let spare = (!ways.is_empty()).then(|| place_of(&copy));
             let spare = spare.and_then(|place| ways.iter().find(|(of, _)| *of == place));
-            let spare = spare.map(|(_, ways)| Spare { request: copy.clone(), ways: ways.clone() });
+            let spare = spare.map(|(_, ways)| Spare::new(copy.clone(), ways.clone()));
             let spare = spare.map(Box::new);
             checks::meet_strict_router(&mut copy);
             let client = self.stack.forward(now, copy, hop, mark);
@@ -384,6 +384,18 @@ impl<T> Proxy<T> {
             let response = self.answer(&upstream, status);
             self.pass(now, context, response);
         }
+    }
+
+    /// The other way that a request went in the end, if it did, and the user part of the Route that it had before.
+    pub fn way_taken(&self, context: ContextId) -> Option<(&str, &Way)> {
+        let branches = &self.contexts.get(context.0)?.branches;
+        let taken =
+            branches.iter().filter(|branch| branch.last.as_ref().is_none_or(Option::is_none));
+        let mut spares = taken.filter_map(|branch| branch.spare.as_ref());
+        let spare = spares.find(|spare| spare.taken.is_some())?;
+        let way = spare.taken.as_ref()?;
+        let route = spare.request.list(HeaderName::Route).next().and_then(NameAddr::parse)?;
+        Some((sip::Uri::parse(route.uri)?.sip()?.user?, way))
     }
 
     /// Requests that are not answered yet or still waited for.
@@ -641,15 +653,16 @@ impl<T> Proxy<T> {
         let branch = context.branches.iter_mut().find(|branch| branch.client == client);
         let Some(branch) = branch.filter(|_| open) else { return false };
         let Some(spare) = &mut branch.spare else { return false };
-        let Some(Way { uri, route, hop }) = spare.ways.pop() else { return false };
+        let Some(way) = spare.ways.pop() else { return false };
         let mut copy = spare.request.clone();
-        copy.set_uri(&uri);
+        copy.set_uri(&way.uri);
         copy.remove(HeaderName::Route);
-        for route in &route {
+        for route in &way.route {
             copy.push(HeaderName::Route, route.as_str());
         }
         checks::meet_strict_router(&mut copy);
-        branch.client = self.stack.forward(now, copy, hop, mark);
+        branch.client = self.stack.forward(now, copy, way.hop.clone(), mark);
+        spare.taken = Some(way);
         self.by_client.insert(branch.client, slot);
         self.by_client.remove(&client);
         true

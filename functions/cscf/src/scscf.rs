@@ -9,6 +9,7 @@
 //! - [`profile`]: Cx-User-Data; [`ifc`]: initial filter criteria; [`pattern`]: what they look for.
 //! - `session`: initial requests, §5.4.3.2 (`originating`) and §5.4.3.3 (`terminating`), through the
 //!   criteria (`application_server`), and requests within dialogs.
+//! - `flows`: a phone's other flows within a dialog, RFC 5626.
 //! - `preferences`: which contacts a caller wants, RFC 3841.
 //! - `enum_query`: numbers that DNS knows, RFC 6116.
 //! - `anchor`: media through a relay that speaks NG.
@@ -23,6 +24,7 @@ mod authenticate;
 pub mod config;
 mod contact;
 mod enum_query;
+mod flows;
 pub(crate) mod gruu;
 pub mod ifc;
 mod network_initiated;
@@ -55,6 +57,7 @@ use anchor::Anchor;
 use authenticate::Challenges;
 use config::ScscfConfig;
 use enum_query::EnumQueries;
+use flows::Detours;
 use gruu::Gruus;
 pub use network_initiated::SERVES;
 use session::Leg;
@@ -120,6 +123,7 @@ pub struct Scscf {
     third_party: ThirdParty,
     anchor: Anchor,
     enum_queries: EnumQueries,
+    detours: Detours,
     random: Random,
     draining: bool,
     tally: Tally,
@@ -148,6 +152,7 @@ impl Scscf {
             third_party: ThirdParty::default(),
             anchor: Anchor::new(config.relay.clone(), random.fork()),
             enum_queries: EnumQueries::default(),
+            detours: Detours::default(),
             random,
             draining: false,
             tally: Tally::of(&[ACCEPTED, REFUSED]),
@@ -185,6 +190,7 @@ impl Scscf {
             ("challenges", self.challenges.len()),
             ("relay requests", self.anchor.len()),
             ("ENUM queries", self.enum_queries.len()),
+            ("detours", self.detours.len()),
         ])
     }
 
@@ -341,6 +347,7 @@ impl Scscf {
             self.expire_contacts(now, &impi);
         }
         self.challenges.expire(now);
+        self.detours.expire(now);
         self.expire_subscriptions(now);
     }
 }
@@ -404,6 +411,7 @@ impl Function for Scscf {
         let timers = [
             (self.users.next_expiry(), "registration expiry"),
             (self.challenges.next_expiry(), "reg-await-auth"),
+            (self.detours.next_expiry(), "another flow"),
             (self.watchers.next_expiry(), "subscription expiry"),
             (self.enum_queries.next_expiry(), "ENUM patience"),
         ];

@@ -366,6 +366,7 @@ impl Shared {
             }
             self.epoch = change.epoch;
             self.learn(change);
+            self.records.told_until(self.epoch);
         }
         self.ask_follower(now, self.keys.follow(self.epoch), Followed::Changes);
     }

@@ -51,6 +51,9 @@ pub(crate) struct Records {
     unsent: BTreeSet<Id>,
     in_flight: usize,
     attempts: Attempt,
+    /// The epochs of our own deletions that the changes of the others have not come to yet: they are told later
+    /// than we are answered.
+    buried: BTreeMap<Id, u64>,
     /// While all are read anew: those that were not seen yet.
     unseen: Option<BTreeSet<Id>>,
 }
@@ -116,6 +119,14 @@ impl Records {
         } else if sent.is_none() {
             self.known.remove(id);
         }
+        if sent.is_none() {
+            self.buried.insert(id.clone(), epoch);
+        }
+    }
+
+    /// All changes up to this epoch were told.
+    pub(crate) fn told_until(&mut self, epoch: u64) {
+        self.buried.retain(|_, buried| *buried > epoch);
     }
 
     /// The server could not write, and may later.
@@ -134,6 +145,10 @@ impl Records {
     /// A change by another node. What is older than what we know says nothing.
     pub(crate) fn changed(&mut self, id: &Id, epoch: u64, value: Option<Bytes>) -> Option<News> {
         let known = self.known.get(id).map_or(0, |known| known.epoch);
+        // What was written before we deleted it is gone.
+        if self.buried.get(id).is_some_and(|buried| *buried > epoch) {
+            return None;
+        }
         // What the server has not, as far as we know, cannot have been deleted.
         if known >= epoch || (known == 0 && value.is_none()) {
             return None;
@@ -158,6 +173,7 @@ impl Records {
             self.known.values_mut().for_each(|known| known.epoch = 0);
             self.unsent.extend(self.known.keys().cloned());
         }
+        self.buried.clear();
         self.unseen = Some(self.known.keys().cloned().collect());
     }
 

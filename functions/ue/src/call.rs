@@ -288,7 +288,7 @@ impl Call {
     }
 
     fn bye(&mut self, core: &mut Core, now: Instant) {
-        self.stop(core);
+        self.stop(core, now);
         let Some(leg) = self.legs.first_mut() else {
             let (by, status, reason) = self.take_verdict();
             return self.over(core, now, by, status, reason);
@@ -305,10 +305,13 @@ impl Call {
     }
 
     /// Stops everything that runs by itself.
-    fn stop(&mut self, core: &mut Core) {
+    fn stop(&mut self, core: &mut Core, now: Instant) {
         self.unacknowledged = None;
         self.changes.clear();
-        self.changing = None;
+        if let Some(changing) = self.changing.take() {
+            // Whoever took a re-INVITE may have died since: then nobody else ends it.
+            core.stack.cancel(now, changing.client, None);
+        }
         self.timer = None;
         core.disarm_call(self.slot);
     }
@@ -328,7 +331,7 @@ impl Call {
 
     /// The call is gone.
     fn over(&mut self, core: &mut Core, now: Instant, by: By, status: u16, reason: String) {
-        self.stop(core);
+        self.stop(core, now);
         self.disown(core, |_| true);
         self.phase = Phase::Over;
         self.ended = status;

@@ -28,6 +28,9 @@ pub struct UeConfig {
     pub registrar: String,
     /// The P-CSCF or outbound proxy; `None` follows the URIs (RFC 3261 §8.1.2).
     pub proxy: Option<Name>,
+    /// Further P-CSCFs: the phone keeps a flow to each beside that to `proxy`, RFC 5626. Needs an
+    /// `instance` and a `reg_id`, which further flows count up from.
+    pub further_proxies: Vec<Name>,
     /// The transport that Contact asks for; the way out is that of `proxy`.
     pub transport: Transport,
     /// `host:port` of our SIP listener, for Contact and Via.
@@ -65,6 +68,7 @@ impl UeConfig {
             realm: realm.to_owned(),
             registrar: format!("sip:{realm}"),
             proxy: None,
+            further_proxies: Vec::new(),
             transport: Transport::Udp,
             contact: "127.0.0.1:5060".to_owned(),
             access_network: "3GPP-E-UTRAN-FDD;utran-cell-id-3gpp=0010100010019b01".to_owned(),

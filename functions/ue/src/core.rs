@@ -31,6 +31,8 @@ const ICSI: &str = "urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel";
 pub(crate) enum TimerKey {
     /// The registration: refresh or try again.
     Register,
+    /// The same over a further flow.
+    Further(usize),
     /// The subscription to its state: refresh or try again.
     Subscribe,
     /// The last NOTIFY of a registration that was ended.
@@ -73,7 +75,7 @@ pub(crate) enum CallTimer {
 impl TimerKey {
     fn as_str(self) -> &'static str {
         match self {
-            TimerKey::Register => "ue registration",
+            TimerKey::Register | TimerKey::Further(_) => "ue registration",
             TimerKey::Subscribe => "ue subscription",
             TimerKey::Parting => "ue last NOTIFY",
             TimerKey::Forget(_) => "ue 2xx wait",
@@ -99,6 +101,8 @@ impl TimerKey {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Purpose {
     Register,
+    /// The same over a further flow.
+    Further(usize),
     Subscribe,
     Message {
         token: u64,
@@ -120,6 +124,20 @@ pub(crate) enum Purpose {
     /// Nobody waits for the response: the BYE of a dialog that nobody wanted, an answer to the service
     /// centre.
     Orphan,
+}
+
+impl Purpose {
+    /// The call that it is for.
+    pub(crate) fn call(&self) -> Option<Slot> {
+        match self {
+            Purpose::Invite(slot)
+            | Purpose::Change(slot)
+            | Purpose::Prack(slot)
+            | Purpose::Bye(slot)
+            | Purpose::Refer(slot) => Some(*slot),
+            _ => None,
+        }
+    }
 }
 
 /// A request under way.
@@ -146,6 +164,8 @@ pub(crate) struct Home {
     pub(crate) gruus: BTreeMap<String, Granted>,
     /// The flow that the registration was made over, RFC 5626 §4.3.
     pub(crate) flow: Option<Flow>,
+    /// A further flow that is taken instead, once that one does not answer.
+    pub(crate) detour: Option<Flow>,
 }
 
 pub(crate) struct Core {
@@ -331,7 +351,14 @@ impl Core {
     /// The proxy, by the flow that it knows us from if there is one.
     fn proxy(&self, proxy: &Name) -> Hop {
         let flow = self.service.flow.filter(|_| self.config.options.same_flow);
+        let flow = self.service.detour.or(flow);
         flow.map_or_else(|| Hop::Name(proxy.clone()), Hop::Flow)
+    }
+
+    /// Whether something went by a further flow already.
+    pub(crate) fn is_by_detour(&self, hop: &Hop) -> bool {
+        let taken = self.service.detour;
+        matches!(hop, Hop::Flow(flow) if taken.is_some_and(|own| own.id == flow.id && own.remote == flow.remote))
     }
 
     /// Where requests outside dialogs go to: the proxy, else the first route, else the URI.
@@ -415,11 +442,16 @@ impl Core {
 
     /// Our Contact as it is registered.
     pub(crate) fn registered_contact(&self) -> String {
+        self.contact_over(self.config.options.reg_id)
+    }
+
+    /// The same for one of our flows.
+    pub(crate) fn contact_over(&self, reg_id: Option<u32>) -> String {
         let mut out = format!("<{}>", self.contact_uri());
         let options = &self.config.options;
         if let Some(instance) = &options.instance {
             out.push_str(&format!(";+sip.instance=\"<{instance}>\""));
-            if let Some(reg_id) = options.reg_id {
+            if let Some(reg_id) = reg_id {
                 out.push_str(&format!(";reg-id={reg_id}"));
             }
         }

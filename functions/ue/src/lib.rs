@@ -31,6 +31,7 @@ mod authenticate;
 mod call;
 pub mod config;
 mod core;
+mod flows;
 mod gruu;
 mod media;
 mod message;

@@ -14,6 +14,7 @@ use crate::authenticate::AuthError;
 use crate::call::{Call, Change, refuse_fork};
 use crate::config::UeConfig;
 use crate::core::{ALLOW, Core, Pending, Purpose, TimerKey, reason};
+use crate::flows::Further;
 use crate::order::UeOrder;
 use crate::reg_event::Subscription;
 use crate::registration::Registration;
@@ -29,6 +30,7 @@ pub(crate) const MOST_CALLS: usize = 64;
 pub struct Ue {
     pub(crate) core: Core,
     pub(crate) registration: Registration,
+    pub(crate) further: Vec<Further>,
     pub(crate) subscription: Subscription,
     pub(crate) short_messages: ShortMessages,
     pub(crate) calls: Slots<Option<Box<Call>>>,
@@ -42,7 +44,10 @@ pub struct Ue {
 impl Ue {
     /// A phone that does nothing until it is told to.
     pub fn new(config: UeConfig, random: Random) -> Ue {
+        let several = config.options.instance.is_some() && config.options.reg_id.is_some();
+        let further = config.further_proxies.iter().filter(|_| several).cloned();
         Ue {
+            further: further.map(Further::new).collect(),
             core: Core::new(config, random),
             registration: Registration::default(),
             subscription: Subscription::default(),
@@ -199,11 +204,16 @@ impl Ue {
                     self.response(now, client, response, flow);
                 }
                 Event::Failed { client, failure } => {
-                    if let Some(pending) = self.core.pending.remove(&client) {
+                    let pending = self.core.pending.remove(&client);
+                    let untold = pending.and_then(|pending| self.by_another_flow(now, pending));
+                    if let Some(pending) = untold {
                         self.failed(now, client, pending, failure.status());
                     }
                 }
-                Event::FlowClosed { flow } => self.registration_flow_closed(now, flow),
+                Event::FlowClosed { flow } => {
+                    self.further_flow_closed(now, flow);
+                    self.registration_flow_closed(now, flow);
+                }
             }
         }
     }
@@ -397,6 +407,9 @@ impl Ue {
                     self.register_response(now, response, flow);
                 }
             }
+            Purpose::Further(index) => {
+                self.answered_over(now, index, flow.map(|flow| (response, flow)));
+            }
             Purpose::Subscribe => self.subscribe_response(now, response),
             Purpose::Message { token } => {
                 let reason = reason(response);
@@ -436,6 +449,7 @@ impl Ue {
         let reason = if status == 408 { "no answer" } else { "nobody can be reached" }.to_owned();
         match pending.purpose {
             Purpose::Register => self.register_failed(now, status, reason, None),
+            Purpose::Further(index) => self.answered_over(now, index, None),
             Purpose::Subscribe => self.subscribe_failed(now, status),
             Purpose::Message { token } => {
                 self.core.report(now, What::MessageResult { token, status, reason });
@@ -494,14 +508,7 @@ impl Ue {
         }
         let cseq = request.get(HeaderName::CSeq).and_then(CSeq::parse);
         let Some(CSeq { number, method }) = cseq else { return };
-        let slot = match pending.purpose {
-            Purpose::Invite(s)
-            | Purpose::Change(s)
-            | Purpose::Prack(s)
-            | Purpose::Bye(s)
-            | Purpose::Refer(s) => Some(s),
-            _ => None,
-        };
+        let slot = pending.purpose.call();
         let call = slot.and_then(|slot| self.calls.get_mut(slot)).and_then(Option::as_mut);
         let last = call.as_ref().map_or(0, |call| call.last_cseq(&request));
         let number = number.max(last) + 1;
@@ -512,6 +519,7 @@ impl Ue {
         }
         match pending.purpose {
             Purpose::Register => self.register_repeated(number),
+            Purpose::Further(index) => self.registered_again_over(index, number),
             Purpose::Subscribe => self.subscribe_repeated(&request, number),
             _ => {}
         }
@@ -545,6 +553,7 @@ impl Ue {
         while let Some((at, key)) = self.core.due(now) {
             match key {
                 TimerKey::Register => self.register(now),
+                TimerKey::Further(index) => self.register_over(now, index),
                 TimerKey::Subscribe => self.refresh_subscription(now),
                 TimerKey::Parting => self.parted(now),
                 TimerKey::ShortMessage => self.short_message_unanswered(now),

@@ -209,12 +209,12 @@ pub(crate) fn fate(document: &str, own: &str) -> Option<Fate> {
         return None;
     }
     let Some(first) = ours.iter().find(|c| !again(c.event)).or(ours.first()) else {
-        // A document that ends all registrations need not name contacts.
+        // A document that ends all registrations need not name contacts: so does a registrar that lost ours.
         let ended = |r: &Registration| {
             r.state == State::Terminated && r.contacts.iter().all(|c| c.uri.is_empty())
         };
         let all = !registrations.is_empty() && registrations.iter().all(ended);
-        return all.then_some(Fate::Gone { event: None, again: false });
+        return all.then_some(Fate::Gone { event: None, again: true });
     };
     Some(Fate::Gone { event: first.event, again: again(first.event) })
 }
@@ -263,7 +263,7 @@ mod tests {
         let other = "sip:a@10.0.0.2";
         assert_eq!(say("active", "terminated", "rejected", other), None);
         let ended = document("<registration state=\"terminated\"/>");
-        assert_eq!(fate(&ended, own), gone(None, false));
+        assert_eq!(fate(&ended, own), gone(None, true));
     }
 
     /// What a later release may say is neither an end nor, if it is one, an end for ever.
@@ -276,7 +276,7 @@ mod tests {
         assert_eq!(say("suspended", "terminated", "moved", ""), None);
         assert_eq!(say("terminated", "terminated", "moved", own), gone(None, true));
         // A contact without a URI is nobody's.
-        assert_eq!(say("terminated", "terminated", "moved", ""), gone(None, false));
+        assert_eq!(say("terminated", "terminated", "moved", ""), gone(None, true));
     }
 
     /// A contact may be gone for one public identity and stay for another one.

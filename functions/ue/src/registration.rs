@@ -67,6 +67,11 @@ impl Registration {
         matches!(self.state, State::Registered)
     }
 
+    /// Whether the phone is registered, by one flow or another, and does not leave.
+    pub(crate) fn stands(&self) -> bool {
+        matches!(self.state, State::Registered | State::Trying { .. } | State::Waiting)
+    }
+
     fn is_busy(&self) -> bool {
         matches!(self.state, State::Trying { .. } | State::Leaving | State::Parting)
     }
@@ -104,6 +109,7 @@ impl Ue {
             State::Registered => {
                 registration.state = State::Leaving;
                 self.core.disarm(TimerKey::Register);
+                self.leave_further_flows(now);
                 self.send_register(now, 0);
             }
         }
@@ -193,17 +199,17 @@ impl Ue {
             self.core.service.associated = associated.clone();
         }
         self.core.service.flow = Some(flow);
+        self.core.service.detour = None;
         self.core.learn_gruus(None, &named.as_ref().map(Granted::of).unwrap_or_default());
         self.registration.state = State::Registered;
         self.registration.failures = 0;
-        // TS 24.229 §5.1.1.4.1.
-        let refresh = if expires > 1200 { expires - 600 } else { (expires / 2).max(1) };
-        self.core.arm(TimerKey::Register, now + Duration::from_secs(u64::from(refresh)));
+        self.core.arm(TimerKey::Register, now + refresh_in(expires));
         let delay = now.since(since);
         self.core.report(now, What::Registered { contacts, delay, associated, expires });
         if self.core.config.options.reg_event {
             self.subscribe(now);
         }
+        self.keep_further_flows(now);
         self.follow(now);
     }
 
@@ -256,7 +262,10 @@ impl Ue {
             return self.left(now);
         }
         let passing = matches!(status, 408 | 430 | 480 | 500 | 502..=504) || after.is_some();
-        self.forget_registration();
+        let elsewhere = passing && self.turns_to_another_flow();
+        if !elsewhere {
+            self.forget_registration();
+        }
         let mut retry = None;
         if passing && self.registration.then != Some(Next::Deregister) {
             let config = self.core.config.retry;
@@ -333,10 +342,17 @@ impl Ue {
             self.hang_up_all(now);
         }
         self.forget_registration();
-        let event = Some(event.map_or("", ContactEvent::as_str).to_owned());
-        self.core.report(now, What::Deregistered { event });
-        if again {
-            self.register(now);
+        let text = Some(event.map_or("", ContactEvent::as_str).to_owned());
+        self.core.report(now, What::Deregistered { event: text });
+        match event {
+            Some(_) if again => self.register(now),
+            // Nobody says why: at once it might end as soon again.
+            None if again => {
+                self.registration.state = State::Waiting;
+                let wait = self.core.spread(self.core.config.retry.base);
+                self.core.arm(TimerKey::Register, now + wait);
+            }
+            _ => {}
         }
     }
 }
@@ -353,6 +369,12 @@ fn wants_registration(response: &Message) -> bool {
         && response.is_of_type("application/3gpp-ims+xml")
         && says("type", "restoration")
         && says("action", "initial-registration")
+}
+
+/// When a registration is refreshed: TS 24.229 §5.1.1.4.1.
+pub(crate) fn refresh_in(expires: u32) -> Duration {
+    let refresh = if expires > 1200 { expires - 600 } else { (expires / 2).max(1) };
+    Duration::from_secs(u64::from(refresh))
 }
 
 /// Whether two Contact URIs name the same user and host.

@@ -67,6 +67,7 @@ impl Config {
             roles: self.roles.clone(),
             listen: self.listen.clone(),
             scscf_name: self.scscf_name.clone(),
+            pcscf_name: self.pcscf_name.clone(),
             media_ports: self.media_ports,
             connections: self.connections,
             shared: self.shared.clone(),

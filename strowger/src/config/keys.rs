@@ -194,6 +194,11 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
         &[
             LISTEN,
             AT,
+            fixed(
+                "name",
+                Kind::Domain,
+                "The host name of the P-CSCF, of which a network may have several. Unless told: pcscf and the domain.",
+            ),
             key(
                 "emergency_numbers",
                 Kind::EmergencyNumbers,

@@ -105,6 +105,7 @@ impl Reader {
             }
             ("ipsmgw", "service_centre") => self.service_centre(value),
             ("pcscf", "emergency_numbers") => self.emergency_numbers(value),
+            ("pcscf", "name") => self.config.pcscf_name = self.domain(value),
             ("scscf", "name") => self.config.scscf_name = self.domain(value),
             ("icscf", "scscf") => self.scscfs(value),
             ("scscf", "enum_suffix") => self.config.enum_suffix = self.domain(value),

@@ -96,7 +96,7 @@ impl Pcscf {
         id: u64,
     ) -> Result<(), Refusal> {
         if !self.bindings.get_or_departed(id).is_some_and(|binding| binding.owns(&flow)) {
-            return Err(Refusal::new(403, "not the phone of this dialog"));
+            return self.over_from(now, upstream, request, flow, id);
         }
         identity::strip_claims(&mut request);
         self.add_charging_vector(&mut request);

@@ -35,6 +35,11 @@ impl OwnRoute {
     pub fn has(&self, param: &str) -> bool {
         sip::lex::Params::new(&self.params).has(param)
     }
+
+    /// The value of this parameter of the URI.
+    pub fn get(&self, param: &str) -> Option<&str> {
+        sip::lex::Params::new(&self.params).get(param)
+    }
 }
 
 /// Whether a request belongs to a dialog, RFC 3261 §12.2: its To has a tag.

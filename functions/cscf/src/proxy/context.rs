@@ -42,6 +42,14 @@ pub(super) type Failed = (Message, Option<Flow>);
 pub(super) struct Spare {
     pub(super) request: Message,
     pub(super) ways: Vec<Way>,
+    /// The one that it took when those before were gone.
+    pub(super) taken: Option<Way>,
+}
+
+impl Spare {
+    pub(super) fn new(request: Message, ways: Vec<Way>) -> Spare {
+        Spare { request, ways, taken: None }
+    }
 }
 
 impl Branch {

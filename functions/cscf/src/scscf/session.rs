@@ -207,8 +207,18 @@ impl Scscf {
         mut request: Message,
         own: &OwnRoute,
     ) -> Result<(), Refusal> {
+        if !self.has_flow(&mut request, own) {
+            return Err(Refusal::new(403, "the phone has not the flow of this dialog"));
+        }
         let own = self.past_servers(&mut request, own);
-        let hop = proxy::onward(&request).ok_or(Refusal::new(404, "no way onward"))?;
+        let mut upstream = upstream.clone();
+        let detour = self.follow_detour(&mut request).map(|way| way.hop);
+        let hop = detour.or_else(|| proxy::onward(&request));
+        let hop = hop.ok_or(Refusal::new(404, "no way onward"))?;
+        let ways = self.other_flows(now, &request);
+        if !ways.is_empty() {
+            upstream.otherwise(&request, ways);
+        }
         let anchored = own.user.ends_with(".a") && self.anchor.is_there();
         if request.method().is_some_and(Method::refreshes_target) && !own.user.is_empty() {
             let route = format!("<sip:{}@{};lr>", own.user, self.config.sent_by());
@@ -225,18 +235,22 @@ impl Scscf {
             let step = Step::late_answer(&leg.call_id, &request);
             let leg = Leg { carried_offer: false, ..leg };
             let copies = vec![(request, hop)];
-            let then = Held::Forward { upstream: upstream.clone(), copies, leg, context: None };
+            let then = Held::Forward { upstream, copies, leg, context: None };
             self.anchor.ask(now, step, then);
             return Ok(());
         }
-        self.send_on(now, upstream.clone(), vec![(request, hop)], leg, None);
+        self.send_on(now, upstream, vec![(request, hop)], leg, None);
         Ok(())
     }
 
     /// An ACK for a 2xx; it may carry the answer to an offer that a response made.
     pub(super) fn relay_ack(&mut self, now: Instant, mut ack: Message, own: &OwnRoute) {
+        if !self.has_flow(&mut ack, own) {
+            return;
+        }
         let own = self.past_servers(&mut ack, own);
-        let Some(hop) = proxy::onward(&ack) else { return };
+        let detour = self.follow_detour(&mut ack).map(|way| way.hop);
+        let Some(hop) = detour.or_else(|| proxy::onward(&ack)) else { return };
         let anchored = own.user.ends_with(".a") && self.anchor.is_there();
         let call_id = ack.get(HeaderName::CallId).unwrap_or("");
         self.anchor.confirmed(call_id);
@@ -269,6 +283,9 @@ impl Scscf {
         }
         if leg.anchored && leg.method == Method::Invite && leg.initial && status >= 300 {
             self.anchor.delete(now, &leg.call_id, &leg.from_tag);
+        }
+        if !leg.initial && status >= 200 {
+            self.remember_detour(now, context, &leg.call_id);
         }
         let to_tag = tag(&response, HeaderName::To);
         let step = (leg.anchored && has_sdp(&response) && status < 300).then(|| {

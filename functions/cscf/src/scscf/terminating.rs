@@ -197,7 +197,7 @@ fn phones(contacts: Vec<Contact>) -> Vec<(Contact, Vec<Contact>)> {
 }
 
 /// Where a contact is reached: by its Path, else by itself.
-fn hop_to(contact: &Contact) -> Option<Hop> {
+pub(super) fn hop_to(contact: &Contact) -> Option<Hop> {
     let next = contact.path().next().and_then(NameAddr::parse);
     Stack::hop(next.map_or(contact.uri(), |path| path.uri))
 }

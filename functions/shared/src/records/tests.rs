@@ -164,3 +164,21 @@ fn not_more_than_a_window_is_on_its_way() {
     assert_eq!(records.send(2).map(|write| write.id), Some(id("a")), "it is tried again");
     assert_eq!(records.waiting(), 3);
 }
+
+/// The stream of changes comes later than the answers: what it tells of before our own deletion is gone.
+#[test]
+fn what_we_deleted_does_not_come_back_with_an_older_change() {
+    let mut records = Records::default();
+    // Another node's, which we read and delete before its change is told.
+    assert_eq!(records.seen(id("a"), held(3, "other", "1"), "us"), news("a", Some("1")));
+    records.change(Change::Delete { table: T, key: bytes("a") });
+    let write = sent(&mut records);
+    assert_eq!((write.epoch, write.value.clone()), (3, None));
+    records.accepted(&write.id, write.attempt, 12);
+    assert_eq!(records.changed(&id("a"), 3, Some(bytes("1"))), None);
+    assert_eq!(records.len(), 0);
+    // What comes after it is news.
+    assert_eq!(records.changed(&id("a"), 13, Some(bytes("2"))), news("a", Some("2")));
+    records.told_until(13);
+    assert!(records.buried.is_empty());
+}
