@@ -285,7 +285,7 @@ impl Scscf {
             self.anchor.delete(now, &leg.call_id, &leg.from_tag);
         }
         if !leg.initial && status >= 200 {
-            self.remember_detour(now, context, &leg.call_id);
+            self.remember_detour(now, context, response.get(HeaderName::CallId).unwrap_or(""));
         }
         let to_tag = tag(&response, HeaderName::To);
         let step = (leg.anchored && has_sdp(&response) && status < 300).then(|| {
