@@ -249,7 +249,9 @@ impl Shared {
                 self.full = None;
                 match &value {
                     Value::Integer(_) => {
-                        self.records.accepted(&id, attempt, value.number().unwrap_or(0));
+                        let epoch = value.number().unwrap_or(0);
+                        let news = self.records.accepted(&id, attempt, epoch);
+                        self.taken_over(news);
                     }
                     _ => {
                         let held = value.bytes().and_then(Held::parse);

@@ -27,6 +27,8 @@ struct Known {
     value: Option<Bytes>,
     /// What was sent to the server and not answered yet.
     sent: Option<(Attempt, Option<Bytes>)>,
+    /// The epoch of a deletion that was told before the answer to what was sent.
+    gone: u64,
 }
 
 /// Tells the answers to two writes of one record apart.
@@ -82,8 +84,12 @@ impl Records {
             Change::Put { table, key, value } => ((table, key), Some(value)),
             Change::Delete { table, key } => ((table, key), None),
         };
-        let known =
-            self.known.entry(id.clone()).or_insert(Known { epoch: 0, value: None, sent: None });
+        let known = self.known.entry(id.clone()).or_insert(Known {
+            epoch: 0,
+            value: None,
+            sent: None,
+            gone: 0,
+        });
         known.value = value;
         if known.sent.is_none() {
             self.unsent.insert(id);
@@ -110,9 +116,12 @@ impl Records {
     }
 
     /// The server has what was sent.
-    pub(crate) fn accepted(&mut self, id: &Id, attempt: Attempt, epoch: u64) {
-        let Some(sent) = self.arrived(id, attempt) else { return };
-        let Some(known) = self.known.get_mut(id) else { return };
+    pub(crate) fn accepted(&mut self, id: &Id, attempt: Attempt, epoch: u64) -> Option<News> {
+        let sent = self.arrived(id, attempt)?;
+        let known = self.known.get_mut(id)?;
+        if sent.is_some() && std::mem::take(&mut known.gone) > epoch {
+            return self.learn(id, None);
+        }
         known.epoch = if sent.is_some() { epoch } else { 0 };
         if known.value != sent {
             self.unsent.insert(id.clone());
@@ -122,6 +131,7 @@ impl Records {
         if sent.is_none() {
             self.buried.insert(id.clone(), epoch);
         }
+        None
     }
 
     /// All changes up to this epoch were told.
@@ -148,6 +158,12 @@ impl Records {
         // What was written before we deleted it is gone.
         if self.buried.get(id).is_some_and(|buried| *buried > epoch) {
             return None;
+        }
+        if value.is_none()
+            && let Some(known) = self.known.get_mut(id).filter(|known| known.sent.is_some())
+        {
+            // Changes may be told before a write is answered that another node saw already.
+            known.gone = epoch;
         }
         // What the server has not, as far as we know, cannot have been deleted.
         if known >= epoch || (known == 0 && value.is_none()) {
@@ -222,7 +238,8 @@ impl Records {
         }
         let before = match &written {
             Some((epoch, value)) => {
-                let known = Known { epoch: *epoch, value: Some(value.clone()), sent: None };
+                let known =
+                    Known { epoch: *epoch, value: Some(value.clone()), sent: None, gone: 0 };
                 self.known.insert(id.clone(), known)
             }
             None => self.known.remove(id),

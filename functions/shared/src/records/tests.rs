@@ -182,3 +182,21 @@ fn what_we_deleted_does_not_come_back_with_an_older_change() {
     records.told_until(13);
     assert!(records.buried.is_empty());
 }
+
+/// The stream may also be ahead of the answers: another node saw our record, and deleted it, before we hear that it
+/// was written.
+#[test]
+fn what_another_node_deleted_before_we_were_answered_does_not_stay() {
+    let mut records = Records::default();
+    records.change(put("a", "1"));
+    let write = sent(&mut records);
+    assert_eq!(records.changed(&id("a"), 6, None), None);
+    assert_eq!(records.accepted(&write.id, write.attempt, 5), news("a", None));
+    assert_eq!((records.len(), records.waiting()), (0, 0));
+    // A deletion of what was there before is none of ours.
+    records.change(put("b", "1"));
+    let write = sent(&mut records);
+    assert_eq!(records.changed(&id("b"), 7, None), None);
+    assert_eq!(records.accepted(&write.id, write.attempt, 8), None);
+    assert_eq!((records.len(), records.waiting()), (1, 0));
+}
