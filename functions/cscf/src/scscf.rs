@@ -148,7 +148,7 @@ impl Scscf {
             users: Users::default(),
             gruus: Gruus::new(random.fork()),
             challenges: Challenges::default(),
-            watchers: Watchers::default(),
+            watchers: Watchers::new(random.u64()),
             third_party: ThirdParty::default(),
             anchor: Anchor::new(config.relay.clone(), random.fork()),
             enum_queries: EnumQueries::default(),

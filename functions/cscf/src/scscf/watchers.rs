@@ -119,7 +119,7 @@ impl Watcher {
 }
 
 /// All subscriptions.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Watchers {
     watchers: Slots<Watcher>,
     /// By Call-ID and the watcher's tag, as in the key of the record.
@@ -133,6 +133,18 @@ pub(super) struct Watchers {
 }
 
 impl Watchers {
+    /// None. Watchers choose Call-ID and tag, so the seed is a secret.
+    pub(super) fn new(seed: u64) -> Watchers {
+        Watchers {
+            watchers: Slots::default(),
+            by_dialog: Index::with_seed(seed),
+            by_impi: Index::default(),
+            expiries: Expiries::default(),
+            notified: BTreeMap::new(),
+            changes: Vec::new(),
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.watchers.len()
     }
@@ -334,7 +346,7 @@ mod tests {
 
     #[test]
     fn no_number_is_used_twice_wherever_the_subscription_goes_on() {
-        let mut here = Watchers::default();
+        let mut here = Watchers::new(1);
         let until = Instant::from_unix_micros(9_000_000);
         let id = here.insert(Watcher::new("impi".into(), &dialog(), until));
         let mut last = None;
@@ -344,7 +356,7 @@ mod tests {
             used = used.max(version);
             last = written(&mut here).or(last);
             let (key, value) = last.clone().expect("a block is stored before it is used");
-            let mut there = Watchers::default();
+            let mut there = Watchers::new(1);
             there.restore(&key, &value);
             let same = there.find("c@h", "r").expect("the same watcher");
             assert!(there.get(same).is_some_and(|watcher| watcher.taken_over));
@@ -362,7 +374,7 @@ mod tests {
 
     #[test]
     fn another_node_may_end_it() {
-        let mut watchers = Watchers::default();
+        let mut watchers = Watchers::new(1);
         let until = Instant::from_unix_micros(9_000_000);
         watchers.insert(Watcher::new("impi".into(), &dialog(), until));
         watchers.forget(&key("c@h", "r"));
