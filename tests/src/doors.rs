@@ -1,18 +1,17 @@
 //! A network with two P-CSCFs, so that a phone can have a flow to each: of two names that share nothing, or of one
 //! that share what they know of phones.
 
-use std::net::IpAddr;
-
 use base::Transport;
 use base::flow::Service;
 use base::machine::{Name, Target};
 use engine::Place;
 use engine::sim::{HostId, Process, Simulation, Weather};
-use strowger::plan::{Plan, Role, Seam};
+use strowger::plan::{Plan, Role};
 use strowger::shared::SharedPlan;
 use ue::UeConfig;
 
 use crate::network::{DOMAIN, Network, packet_path, provisioner};
+use crate::places::{self, address};
 use crate::valkey::Valkey;
 
 const HOME: u8 = 1;
@@ -29,18 +28,11 @@ pub struct Doors {
     pub pcscf: [HostId; 2],
 }
 
-fn address(host: u8) -> IpAddr {
-    IpAddr::from([10, 255, 0, host])
-}
-
 fn name(host: u8) -> String {
     format!("pcscf-{host}.{DOMAIN}")
 }
 
 fn plan(roles: &[Role], host: u8, shared: bool) -> Plan {
-    let mut plan = Plan::all_in_one(DOMAIN);
-    plan.here =
-        roles.iter().map(|r| (*r, vec![(address(host), r.default_port()).into()])).collect();
     let places: [(Role, &[u8]); 5] = [
         (Role::Hss, &[HOME]),
         (Role::Icscf, &[HOME]),
@@ -48,19 +40,7 @@ fn plan(roles: &[Role], host: u8, shared: bool) -> Plan {
         (Role::Scscf, &[SCSCF]),
         (Role::Pcscf, &DOORS),
     ];
-    for (role, hosts) in places.into_iter().filter(|(role, _)| !roles.contains(role)) {
-        let seam = |transport: &Transport| {
-            let transport = *transport;
-            let at = |host: &u8| Seam {
-                transport,
-                address: (address(*host), role.default_port()).into(),
-            };
-            hosts.iter().map(at).collect::<Vec<_>>()
-        };
-        plan.elsewhere.insert(role, role.transports().iter().flat_map(seam).collect());
-    }
-    plan.media = vec![address(RELAY)];
-    plan.media_ports = 10_000..=59_999;
+    let mut plan = places::plan(roles, host, &places, RELAY);
     plan.trusted = DOORS.map(|host| (address(host), 32)).into();
     let door = DOORS.contains(&host);
     plan.pcscf_name = (door && !shared).then(|| name(host));

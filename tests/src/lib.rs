@@ -23,6 +23,7 @@ pub mod flooder;
 pub mod interop;
 pub mod network;
 pub mod nodes;
+mod places;
 pub mod raw;
 pub mod scenario;
 pub mod server;

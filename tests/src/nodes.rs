@@ -2,17 +2,18 @@
 //! know nothing of each other.
 
 use std::cell::Cell;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use base::machine::{Order, Target};
 use base::{Service, Transport};
 use engine::Place;
 use engine::sim::{HostId, Process, Simulation, Weather};
-use strowger::plan::{Plan, Role, Seam};
+use strowger::plan::{Plan, Role};
 use strowger::shared::SharedPlan;
 
 use crate::faulty::Fault;
 use crate::network::{DOMAIN, Network, packet_path, provisioner};
+use crate::places::{self, address};
 use crate::valkey::{Day, Valkey};
 
 /// Two S-CSCFs, a P-CSCF that another one can replace, and the server that they share.
@@ -33,15 +34,8 @@ const PCSCF: u8 = 3;
 const VALKEY: u8 = 4;
 const SCSCF: [u8; 2] = [5, 6];
 
-fn address(host: u8) -> IpAddr {
-    IpAddr::from([10, 255, 0, host])
-}
-
 /// What a host runs. It finds the others by their addresses.
 fn plan(roles: &[Role], host: u8, node: &str) -> Plan {
-    let mut plan = Plan::all_in_one(DOMAIN);
-    plan.here =
-        roles.iter().map(|r| (*r, vec![(address(host), r.default_port()).into()])).collect();
     let places: [(Role, &[u8]); 5] = [
         (Role::Hss, &[HOME]),
         (Role::Icscf, &[HOME]),
@@ -49,18 +43,7 @@ fn plan(roles: &[Role], host: u8, node: &str) -> Plan {
         (Role::Pcscf, &[PCSCF]),
         (Role::Scscf, &SCSCF),
     ];
-    for (role, hosts) in places.into_iter().filter(|(role, _)| !roles.contains(role)) {
-        let seam = |transport: Transport| {
-            move |host: &u8| Seam {
-                transport,
-                address: (address(*host), role.default_port()).into(),
-            }
-        };
-        let seams = role.transports().iter().flat_map(|t| hosts.iter().map(seam(*t)));
-        plan.elsewhere.insert(role, seams.collect());
-    }
-    plan.media = vec![address(RELAY)];
-    plan.media_ports = 10_000..=59_999;
+    let mut plan = places::plan(roles, host, &places, RELAY);
     plan.trusted = [HOME, RELAY, PCSCF, SCSCF[0], SCSCF[1]].map(|host| (address(host), 32)).into();
     plan.shared = Some(SharedPlan {
         servers: vec![(address(VALKEY).to_string(), None)],
