@@ -511,7 +511,7 @@ fn records_outlive_the_process() {
     for round in 0..2 {
         let mut live = Live::new(config()).unwrap();
         let store = StoreConfig { path: path.clone(), cache: 1 << 20, schema: 1, migrate: None };
-        live.store(DiskStore::open(store).unwrap());
+        live.store(DiskStore::open(store).unwrap()).unwrap();
         live.add(spec("echo", Echo::new(true), &[])).unwrap();
         live.add(spec("caller", Caller::new("echo.test", Transport::Udp, 30), &[])).unwrap();
         let running = Running::start(live);

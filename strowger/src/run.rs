@@ -103,7 +103,7 @@ impl Process {
         let config =
             LiveConfig { framings, tls, connections_of_one, floating, ..LiveConfig::default() };
         let mut live = Live::new(config)?;
-        live.store(store);
+        live.store(store)?;
         for (name, service, places) in assembly::topology(plan) {
             live.topology(&name, service, places);
         }

@@ -2,13 +2,14 @@
 //! each has run since its code last changed.
 //!
 //! The corpus of a target is `fuzz/corpus/TARGET`, the ledger `fuzz/ledger.txt`: a target, the hash of its
-//! code, seconds, and the commit of the last run in a line. Both belong to the repository. The targets are
+//! code, seconds of CPU time, and the commit of the last run in a line. Both belong to the repository. The targets are
 //! built with plain cargo: coverage is a flag of the stable compiler.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::run::{cargo, root, step};
@@ -72,7 +73,7 @@ pub(crate) fn run(plan: &Plan<'_>) -> Result<(), String> {
         one(plan, target)?;
     }
     if plan.keep {
-        println!("\nsince its code last changed, in minutes:");
+        println!("\nsince its code last changed, in minutes of CPU time:");
         for (name, entry) in read_ledger() {
             let fresh = TARGETS.iter().find(|(known, _)| *known == name);
             let counts = fresh.is_some_and(|target| code(target) == entry.code);
@@ -110,10 +111,9 @@ fn one(plan: &Plan<'_>, target: &Target) -> Result<(), String> {
     let artifacts = format!("-artifact_prefix={}/", found.with_extension("crashes").display());
     fs::create_dir_all(found.with_extension("crashes")).map_err(|e| e.to_string())?;
     let common = ["-max_len=4096", "-timeout=10", "-rss_limit_mb=2048", "-verbosity=0"];
-    let begin = Instant::now();
     let mut run = Command::new(&program);
     run.args(common).args([&limit, &artifacts]).args([&found, &kept]);
-    quietly(&format!("fuzz {name}"), &mut run)?;
+    let seconds = quietly(&format!("fuzz {name}"), &mut run)?;
     if !plan.keep {
         return Ok(());
     }
@@ -127,23 +127,42 @@ fn one(plan: &Plan<'_>, target: &Target) -> Result<(), String> {
     if entry.code != code {
         *entry = Entry { code, ..Entry::default() };
     }
-    entry.seconds += begin.elapsed().as_secs();
+    entry.seconds += seconds;
     entry.commit = git(&["rev-parse", "--short", "HEAD"]);
     write_ledger(&ledger)
 }
 
 /// A step whose words matter only if it fails: the last of them say what was found, and where it is.
-fn quietly(title: &str, command: &mut Command) -> Result<(), String> {
+/// Seconds of CPU time that it took.
+fn quietly(title: &str, command: &mut Command) -> Result<u64, String> {
+    let failed = |error: io::Error| format!("{title}: {error}");
     let begin = Instant::now();
-    let out = command.current_dir(root()).output().map_err(|e| format!("{title}: {e}"))?;
-    println!("    {title}: {:.1} s", begin.elapsed().as_secs_f32());
-    if out.status.success() {
-        return Ok(());
+    command.current_dir(root()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(failed)?;
+    let mut said = String::new();
+    if let Some(mut stderr) = child.stderr.take() {
+        let mut bytes = Vec::new();
+        stderr.read_to_end(&mut bytes).map_err(failed)?;
+        said = String::from_utf8_lossy(&bytes).into_owned();
     }
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    // It has closed what it says, and its figures are there until we take note of its end.
+    let seconds = cpu_seconds(child.id());
+    let status = child.wait().map_err(failed)?;
+    println!("    {title}: {:.1} s, {seconds} of CPU time", begin.elapsed().as_secs_f32());
+    if status.success() {
+        return Ok(seconds);
+    }
     let skip = said.lines().count().saturating_sub(60);
     let last: Vec<&str> = said.lines().skip(skip).collect();
-    Err(format!("{title} ended with {}:\n{}", out.status, last.join("\n")))
+    Err(format!("{title} ended with {status}:\n{}", last.join("\n")))
+}
+
+/// What a process has used of the CPU: utime and stime of proc_pid_stat(5), in hundredths.
+fn cpu_seconds(process: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+    let ticks: u64 = fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+    ticks / 100
 }
 
 #[derive(Default)]

@@ -81,7 +81,7 @@ fn fuzz(arguments: &[String]) -> Result<(), String> {
     while let Some(argument) = rest.next() {
         if argument == "--minutes" {
             let number = rest.next().and_then(|number| number.parse::<u64>().ok());
-            minutes = Some(number.ok_or("--minutes takes a number")?);
+            minutes = Some(number.filter(|n| *n > 0).ok_or("--minutes takes a number")?);
         } else {
             only = Some(argument.as_str());
         }

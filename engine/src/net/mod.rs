@@ -337,9 +337,16 @@ impl Live {
         self.shard.topology().place(name, service, places);
     }
 
-    /// The store to be used instead of one that forgets everything.
-    pub fn store(&mut self, store: impl Store + Send + 'static) {
+    /// The store to be used instead of one that forgets everything; a thread of its own writes it.
+    ///
+    /// # Errors
+    /// If the system gives us no thread.
+    pub fn store(&mut self, mut store: impl Store + Send + 'static) -> io::Result<()> {
+        let waker = Arc::clone(&self.handle.waker);
+        // A loop that cannot be woken sees the end of the commit at its next turn.
+        store.write_aside(Box::new(move || drop(waker.wake())))?;
         self.store = Box::new(store);
+        Ok(())
     }
 
     /// Starts the packet path: a thread of its own.

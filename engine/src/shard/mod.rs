@@ -11,7 +11,7 @@ mod wires;
 use std::collections::VecDeque;
 
 use base::machine::Target;
-use base::store::{Change, CommitId, Durability, StoreError, Table};
+use base::store::{Change, CommitId, Durability, Table};
 use base::{Bytes, Deadline, Endpoint, Event, Flow, FlowError, Input, Instant, Output, Severity};
 use base::{Transport, WireId};
 
@@ -19,7 +19,7 @@ pub use machine::{FunctionId, FunctionSpec, Listener, Rebuild};
 use machine::{Machine, Stepped};
 pub use outside::{
     Console, Crossing, Direction, Network, NoRelay, OpenRequest, Outside, Packets, Party, Store,
-    Tap,
+    Tap, Wake,
 };
 pub(crate) use topology::asked;
 pub use topology::{Place, Topology, default_port, default_transport, literal};
@@ -70,6 +70,9 @@ pub enum Progress {
     More,
 }
 
+/// Who waits for a commit, and for which of his changes.
+type Waiting = (FunctionId, CommitId, Durability);
+
 /// Machines that share a thread.
 pub struct Shard {
     machines: Vec<Machine>,
@@ -78,7 +81,9 @@ pub struct Shard {
     /// What functions are to hear, in this order; `None` only takes outputs that were left.
     queue: VecDeque<(FunctionId, Option<Input>)>,
     /// Who waits for the next commit.
-    committing: Vec<(FunctionId, CommitId, Durability)>,
+    committing: Vec<Waiting>,
+    /// Who waits for the commit that is under way, if one is.
+    under_way: Option<Vec<Waiting>>,
     /// Somebody's answer waits for the commit.
     hurry: bool,
     outputs: Vec<Output>,
@@ -95,6 +100,7 @@ impl Shard {
             topology: Topology::default(),
             queue: VecDeque::new(),
             committing: Vec::new(),
+            under_way: None,
             hurry: false,
             outputs: Vec::new(),
             limits,
@@ -238,10 +244,7 @@ impl Shard {
                     break;
                 }
             }
-            let due = outside.store.deadline().is_some_and(|at| at <= now);
-            if self.hurry || due {
-                self.commit(now, outside);
-            }
+            while self.commit(now, outside) {}
             if self.queue.is_empty() {
                 return Progress::Idle;
             }
@@ -503,20 +506,30 @@ impl Shard {
         self.input(other, Input::Received { flow: peer, message });
     }
 
-    /// One commit for everybody who waits, now that no function has anything more to say.
-    fn commit(&mut self, now: Instant, outside: &mut Outside<'_>) {
-        self.hurry = false;
-        let result: Result<(), StoreError> = outside.store.commit(now);
+    /// One commit for everybody who waits, now that no function has anything more to say, or the end
+    /// of the one that is under way. Whether something was settled.
+    fn commit(&mut self, now: Instant, outside: &mut Outside<'_>) -> bool {
+        if self.under_way.is_none() {
+            let due = outside.store.deadline().is_some_and(|at| at <= now);
+            if !self.hurry && !due {
+                return false;
+            }
+            self.hurry = false;
+            outside.store.begin(now);
+            self.under_way = Some(std::mem::take(&mut self.committing));
+        }
+        let Some(result) = outside.store.ended(now) else { return false };
         while let Some(event) = outside.store.event() {
             log(now, outside, event);
         }
-        for (id, commit, durability) in std::mem::take(&mut self.committing) {
+        for (id, commit, durability) in self.under_way.take().into_iter().flatten() {
             if result.is_err() && durability == Durability::Behind {
                 self.committing.push((id, commit, durability));
             } else {
                 self.input(id, Input::Committed { commit, result });
             }
         }
+        true
     }
 
     fn release(
@@ -529,7 +542,8 @@ impl Shard {
         for (other, flow) in self.wires.release(function) {
             self.input(other, Input::Closed { flow, error: FlowError::Closed });
         }
-        self.committing.retain(|(id, ..)| *id != function);
+        let waiting = self.under_way.iter_mut().chain([&mut self.committing]);
+        waiting.for_each(|waiting| waiting.retain(|(id, ..)| *id != function));
         outside.network.release(now, function, keep_listeners);
         let keeps = |machine: &Machine| !machine.is_running() && machine.keeps_any();
         if self.machines.get(usize::from(function.0)).is_some_and(keeps) {

@@ -5,6 +5,7 @@ use base::store::{Change, Durability, StoreError, Table};
 use base::{
     Bytes, Endpoint, Event, Flow, FlowError, FlowId, Instant, Report, Service, Transport, relay,
 };
+use std::io;
 use std::net::SocketAddr;
 
 use super::FunctionId;
@@ -81,6 +82,9 @@ pub trait Packets {
     fn command(&mut self, now: Instant, function: FunctionId, command: relay::Command);
 }
 
+/// Wakes whoever drives the shard.
+pub type Wake = Box<dyn Fn() + Send>;
+
 /// The store. Reads see what was written before, committed or not.
 pub trait Store {
     /// Hands all records of a table to `record`, in the order of their keys.
@@ -113,15 +117,30 @@ pub trait Store {
     /// Takes changes, all or none, for the next commit.
     fn write(&mut self, now: Instant, durability: Durability, changes: Vec<Change>);
 
-    /// Makes everything durable that was written. After an error the changes of
-    /// [`Durability::Before`] are undone and those of [`Durability::Behind`] are kept and tried
-    /// again.
+    /// Whoever drives the shard does not wait for a commit from now on: another thread does, and calls
+    /// `wake` after each.
+    ///
+    /// # Errors
+    /// If the system gives us no thread.
+    fn write_aside(&mut self, wake: Wake) -> io::Result<()>;
+
+    /// Begins to make durable what was written, if nothing is under way.
+    fn begin(&mut self, now: Instant);
+
+    /// How the commit that was begun ended, once it has; nothing, too, if none was begun. After an
+    /// error the changes of [`Durability::Before`] are undone and those of [`Durability::Behind`] are
+    /// kept and tried again.
+    fn ended(&mut self, now: Instant) -> Option<Result<(), StoreError>>;
+
+    /// Makes everything durable that was written, and waits for it. Errors are as for
+    /// [`ended`](Store::ended).
     ///
     /// # Errors
     /// What the disk did.
     fn commit(&mut self, now: Instant) -> Result<(), StoreError>;
 
-    /// When [`commit`](Store::commit) must be called at the latest.
+    /// When to call [`begin`](Store::begin) at the latest, or [`ended`](Store::ended) if a commit is
+    /// under way.
     fn deadline(&self) -> Option<Instant>;
 
     /// What an operator should know.

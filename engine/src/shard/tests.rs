@@ -8,7 +8,7 @@ use base::time::Duration;
 use base::{Function, Report, Service};
 
 use super::*;
-use crate::store::MemoryStore;
+use crate::store::{DiskStore, MemoryStore, SimulatedDisk};
 
 /// Sends `count` pings to a name; answers pings with pongs; panics on `"boom"`.
 #[derive(Default)]
@@ -133,11 +133,20 @@ impl Console for Heard {
     }
 }
 
-#[derive(Default)]
 struct World {
-    store: MemoryStore,
+    store: Box<dyn Store>,
     console: Heard,
     tapped: Vec<String>,
+}
+
+impl Default for World {
+    fn default() -> World {
+        World {
+            store: Box::<MemoryStore>::default(),
+            console: Heard::default(),
+            tapped: Vec::new(),
+        }
+    }
 }
 
 impl World {
@@ -149,7 +158,7 @@ impl World {
         let mut outside = Outside {
             network: &mut NoNetwork,
             packets: &mut NoRelay::default(),
-            store: &mut self.store,
+            store: &mut *self.store,
             console: &mut self.console,
             tap: &mut tap,
         };
@@ -245,6 +254,32 @@ fn store_answers_within_the_step_and_commits_once() {
     world.run(&mut shard, at, false);
     assert_eq!(a.lock().unwrap()[3], "timeout 6.000000");
     assert_eq!(shard.next_deadline(), None);
+}
+
+/// A commit that takes its time holds nobody up but those who wait for it.
+#[test]
+fn who_asks_during_a_commit_waits_for_the_next() {
+    let disk = SimulatedDisk::new(1);
+    disk.slow(Duration::from_millis(30));
+    let store = Box::new(DiskStore::simulated(disk));
+    let mut world = World { store, ..World::default() };
+    let (mut shard, ia, _, a, _) = pair(Limits::default(), 0);
+    world.run(&mut shard, NOW, true);
+    let heard = |from: usize| a.lock().unwrap()[from..].to_vec();
+    for number in [5u64, 6] {
+        shard.input(ia, Input::Order(Order(Box::new(number))));
+        world.run(&mut shard, NOW, false);
+    }
+    assert_eq!(heard(1), ["loaded Ok(Some(b\"v\"))"; 2], "reads do not wait");
+    let first = world.store.deadline().unwrap();
+    assert_eq!(first, NOW + Duration::from_millis(30));
+    world.run(&mut shard, first, false);
+    assert_eq!(heard(3), ["committed 5 Ok(())"]);
+    let second = world.store.deadline().unwrap();
+    assert_eq!(second, first + Duration::from_millis(30), "begun at once");
+    world.run(&mut shard, second, false);
+    assert_eq!(heard(4), ["committed 6 Ok(())"]);
+    assert_eq!(world.store.deadline(), None);
 }
 
 #[test]

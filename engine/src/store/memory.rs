@@ -1,12 +1,13 @@
 //! A store that forgets everything with the process.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::ops::Bound;
 
 use base::store::{Change, Durability, StoreError, Table};
 use base::{Bytes, Event, Instant};
 
-use crate::shard::Store;
+use crate::shard::{Store, Wake};
 
 /// Records in memory; every commit succeeds at once.
 #[derive(Debug, Default)]
@@ -58,6 +59,16 @@ impl Store for MemoryStore {
                 }
             }
         }
+    }
+
+    fn write_aside(&mut self, _: Wake) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn begin(&mut self, _: Instant) {}
+
+    fn ended(&mut self, now: Instant) -> Option<Result<(), StoreError>> {
+        Some(self.commit(now))
     }
 
     fn commit(&mut self, _: Instant) -> Result<(), StoreError> {

@@ -4,6 +4,7 @@ use std::io::{Error, ErrorKind, Result};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base::Random;
+use base::time::Duration;
 
 /// What a crash may tear a write into.
 const SECTOR: usize = 512;
@@ -27,6 +28,7 @@ struct Inner {
     named: bool,
     capacity: Option<u64>,
     read_only: bool,
+    latency: Duration,
     /// The power fails after so many more operations.
     fuse: Option<u64>,
     failed: bool,
@@ -50,6 +52,7 @@ impl SimulatedDisk {
             named: false,
             capacity: None,
             read_only: false,
+            latency: Duration::ZERO,
             fuse: None,
             failed: false,
         })))
@@ -105,6 +108,15 @@ impl SimulatedDisk {
     /// Makes the disk read-only, or writable again.
     pub fn read_only(&self, read_only: bool) {
         self.lock().read_only = read_only;
+    }
+
+    /// How long a commit takes from now on.
+    pub fn slow(&self, latency: Duration) {
+        self.lock().latency = latency;
+    }
+
+    pub(super) fn latency(&self) -> Duration {
+        self.lock().latency
     }
 
     /// The length of the file, as the running process sees it.

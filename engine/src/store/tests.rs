@@ -117,6 +117,84 @@ fn a_failing_disk_keeps_what_is_behind() {
     }
 }
 
+/// A commit takes its time: what is written meanwhile waits for the next one, and is seen above it.
+#[test]
+fn what_is_written_during_a_commit_is_the_next_one() {
+    let disk = SimulatedDisk::new(1);
+    disk.slow(Duration::from_millis(30));
+    let mut store = DiskStore::simulated(disk.clone());
+    store.write(NOW, Durability::Behind, vec![put(A, 1, 1), put(A, 2, 1)]);
+    store.begin(NOW);
+    let end = NOW + Duration::from_millis(30);
+    assert_eq!((store.deadline(), store.ended(NOW)), (Some(end), None));
+    let delete = Change::Delete { table: A, key: Bytes::copy_from_slice(&[2]) };
+    store.write(NOW, Durability::Behind, vec![put(A, 1, 2), delete, put(A, 3, 2)]);
+    store.begin(NOW);
+    assert_eq!(store.deadline(), Some(end), "one at a time");
+    assert_eq!(all(&mut store, A), BTreeMap::from([(1, 2), (3, 2)]));
+    assert_eq!(store.keys(A, None, 9).unwrap(), [vec![1], vec![3]]);
+    assert_eq!(store.load(A, &[2]), Ok(None));
+    assert_eq!(store.ended(end), Some(Ok(())));
+    assert_eq!(store.deadline(), Some(NOW + Duration::from_millis(50)));
+    assert_eq!(all(&mut store, A), BTreeMap::from([(1, 2), (3, 2)]));
+    disk.crash(1);
+    let mut store = DiskStore::simulated(disk);
+    assert_eq!(all(&mut store, A), BTreeMap::from([(1, 1), (2, 1)]), "only the first is durable");
+}
+
+/// What is left of a commit that failed lies beneath what was written while it was under way.
+#[test]
+fn a_commit_that_fails_late_undoes_nothing_newer() {
+    let disk = SimulatedDisk::new(1);
+    disk.slow(Duration::from_millis(30));
+    let mut store = DiskStore::simulated(disk.clone());
+    disk.read_only(true);
+    store.write(NOW, Durability::Behind, vec![put(A, 1, 1), put(A, 2, 1)]);
+    store.write(NOW, Durability::Before, vec![put(A, 3, 1)]);
+    store.begin(NOW);
+    store.write(NOW, Durability::Behind, vec![put(A, 1, 2)]);
+    store.write(NOW, Durability::Before, vec![put(A, 4, 2)]);
+    let end = store.deadline().unwrap();
+    assert_eq!(store.ended(end), Some(Err(StoreError::ReadOnly)));
+    assert_eq!(all(&mut store, A), BTreeMap::from([(1, 2), (2, 1), (4, 2)]));
+    disk.read_only(false);
+    assert_eq!(store.commit(end), Ok(()));
+    disk.crash(1);
+    let mut store = DiskStore::simulated(disk);
+    assert_eq!(all(&mut store, A), BTreeMap::from([(1, 2), (2, 1), (4, 2)]));
+}
+
+/// Whoever leaves waits for the commit that is under way, and for what came after it.
+#[test]
+fn a_thread_commits_and_says_so() {
+    let path = std::env::temp_dir().join(format!("strowger-aside-{}.redb", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let open = || {
+        let path = path.clone();
+        DiskStore::open(StoreConfig { path, cache: 1 << 20, schema: 1, migrate: None }).unwrap()
+    };
+    let mut store = open();
+    let (woken, wakes) = std::sync::mpsc::channel();
+    store.write_aside(Box::new(move || woken.send(()).unwrap_or_default())).unwrap();
+    store.write(NOW, Durability::Before, vec![put(A, 1, 1)]);
+    store.begin(NOW);
+    assert_eq!(store.deadline(), None, "nobody has to ask");
+    wakes.recv().unwrap();
+    assert_eq!(store.ended(NOW), Some(Ok(())));
+    assert_eq!(store.ended(NOW), None);
+    for number in 2..20 {
+        store.write(NOW, Durability::Behind, vec![put(A, 1, number), put(B, number as u8, number)]);
+        store.begin(NOW);
+    }
+    assert_eq!(all(&mut store, A), BTreeMap::from([(1, 19)]), "while the thread writes");
+    store.commit(NOW).unwrap();
+    drop(store);
+    let mut store = open();
+    assert_eq!(all(&mut store, A), BTreeMap::from([(1, 19)]));
+    assert_eq!(all(&mut store, B).len(), 18);
+    std::fs::remove_file(&path).unwrap();
+}
+
 #[test]
 fn keys_are_paged_over_what_is_written_and_what_waits() {
     let mut store = DiskStore::simulated(SimulatedDisk::new(1));

@@ -62,9 +62,10 @@ impl World {
                 let stores = [Role::Hss, Role::Scscf, Role::Pcscf, Role::IpSmGw];
                 let role = stores[self.below(stores.len())];
                 let disk = self.network.sim.disk(self.host(role)).clone();
-                match self.below(2) {
+                match self.below(3) {
                     0 => disk.limit(Some(0)),
-                    _ => disk.read_only(true),
+                    1 => disk.read_only(true),
+                    _ => disk.slow(self.between(1, 400)),
                 }
                 self.statistics.disks += 1;
                 self.later(500, 15_000, Remedy::Disk(role));
@@ -135,6 +136,7 @@ impl World {
         let disk = self.network.sim.disk(self.host(role)).clone();
         disk.limit(None);
         disk.read_only(false);
+        disk.slow(Duration::ZERO);
     }
 
     /// All is well from now on, and every call is hung up.
