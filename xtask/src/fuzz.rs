@@ -35,11 +35,11 @@ const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-saniti
                         -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1";
 
 /// How long, and which.
-pub(crate) struct Plan<'a> {
+pub(crate) struct Plan {
     /// Seconds for each target.
     pub(crate) seconds: u64,
-    /// One target alone.
-    pub(crate) only: Option<&'a str>,
+    /// These targets alone, if there are any.
+    pub(crate) only: Vec<String>,
     /// Whether corpus and ledger take what was found and done.
     pub(crate) keep: bool,
 }
@@ -48,30 +48,19 @@ pub(crate) struct Plan<'a> {
 pub(crate) fn briefly() -> Result<(), String> {
     let quick: Vec<&Target> = TARGETS.iter().filter(|(name, _)| *name != "config").collect();
     build(&quick)?;
-    let plan = Plan { seconds: 30, only: None, keep: false };
-    // Two at a time: a target keeps one processor busy.
-    quick.chunks(2).try_for_each(|pair| {
-        std::thread::scope(|scope| {
-            let running: Vec<_> =
-                pair.iter().map(|target| scope.spawn(|| one(&plan, target))).collect();
-            let mut ended = running.into_iter().map(|run| run.join());
-            ended.try_for_each(|end| end.unwrap_or(Err("a thread panicked".to_owned())))
-        })
-    })
+    in_pairs(&Plan { seconds: 30, only: Vec::new(), keep: false }, &quick)
 }
 
 /// Runs the targets.
-pub(crate) fn run(plan: &Plan<'_>) -> Result<(), String> {
-    let chosen = TARGETS.iter().filter(|(name, _)| plan.only.is_none_or(|only| only == *name));
-    let chosen: Vec<&Target> = chosen.collect();
-    if chosen.is_empty() {
-        let names: Vec<&str> = TARGETS.iter().map(|(name, _)| *name).collect();
-        return Err(format!("there is no such fuzz target: {}", names.join(", ")));
+pub(crate) fn run(plan: &Plan) -> Result<(), String> {
+    let names = TARGETS.map(|(name, _)| name);
+    if let Some(unknown) = plan.only.iter().find(|only| !names.contains(&only.as_str())) {
+        return Err(format!("there is no fuzz target {unknown}: {}", names.join(", ")));
     }
+    let wanted = |name: &str| plan.only.is_empty() || plan.only.iter().any(|only| only == name);
+    let chosen: Vec<&Target> = TARGETS.iter().filter(|(name, _)| wanted(name)).collect();
     build(&chosen)?;
-    for target in chosen {
-        one(plan, target)?;
-    }
+    in_pairs(plan, &chosen)?;
     if plan.keep {
         println!("\nsince its code last changed, in minutes of CPU time:");
         for (name, entry) in read_ledger() {
@@ -82,6 +71,26 @@ pub(crate) fn run(plan: &Plan<'_>) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Two at a time: a target keeps one processor busy.
+fn in_pairs(plan: &Plan, targets: &[&'static Target]) -> Result<(), String> {
+    targets.chunks(2).try_for_each(|pair| {
+        let ended: Vec<_> = std::thread::scope(|scope| {
+            let start = |target: &&'static Target| {
+                scope.spawn({
+                    let target = *target;
+                    move || one(plan, target)
+                })
+            };
+            let running: Vec<_> = pair.iter().map(start).collect();
+            running.into_iter().map(|run| run.join()).collect()
+        });
+        pair.iter().zip(ended).try_for_each(|(target, ended)| {
+            let seconds = ended.unwrap_or(Err("a thread panicked".to_owned()))?;
+            if plan.keep { note(target, seconds) } else { Ok(()) }
+        })
+    })
 }
 
 fn build(targets: &[&Target]) -> Result<(), String> {
@@ -99,7 +108,8 @@ fn build(targets: &[&Target]) -> Result<(), String> {
 
 const HOST: &str = "x86_64-unknown-linux-gnu";
 
-fn one(plan: &Plan<'_>, target: &Target) -> Result<(), String> {
+/// Runs a target; seconds of CPU time that it took.
+fn one(plan: &Plan, target: &Target) -> Result<u64, String> {
     let (name, _) = target;
     let program = root().join("fuzz/target").join(HOST).join("release").join(name);
     let kept = root().join("fuzz/corpus").join(name);
@@ -114,16 +124,20 @@ fn one(plan: &Plan<'_>, target: &Target) -> Result<(), String> {
     let mut run = Command::new(&program);
     run.args(common).args([&limit, &artifacts]).args([&found, &kept]);
     let seconds = quietly(&format!("fuzz {name}"), &mut run)?;
-    if !plan.keep {
-        return Ok(());
+    if plan.keep {
+        // What adds nothing to the corpus is left out of it.
+        let mut merge = Command::new(&program);
+        merge.args(common).arg("-merge=1").args([&kept, &found]);
+        quietly(&format!("corpus of {name}"), &mut merge)?;
     }
-    // What adds nothing to the corpus is left out of it.
-    let mut merge = Command::new(&program);
-    merge.args(common).arg("-merge=1").args([&kept, &found]);
-    quietly(&format!("corpus of {name}"), &mut merge)?;
+    Ok(seconds)
+}
+
+/// Puts it into the ledger.
+fn note(target: &Target, seconds: u64) -> Result<(), String> {
     let mut ledger = read_ledger();
     let code = code(target);
-    let entry = ledger.entry((*name).to_owned()).or_default();
+    let entry = ledger.entry(target.0.to_owned()).or_default();
     if entry.code != code {
         *entry = Entry { code, ..Entry::default() };
     }

@@ -27,7 +27,7 @@ The project's own commands.
                          minutes: memory stays flat, every unit is answered; with the shipped binary,
                          or that of `cargo build --release`
     cargo xtask deny         licences, bans and sources of the dependencies
-    cargo xtask fuzz [--minutes N] [TARGET]
+    cargo xtask fuzz [--minutes N] [TARGET...]
                          every fuzz target over its corpus and for 30 s more; with --minutes N for so
                          long each, and corpus and ledger (fuzz/) take what was found and done
     cargo xtask dist     the binary that is shipped: static, stripped, checked
@@ -76,14 +76,14 @@ fn churn(arguments: &[String]) -> Result<(), String> {
 }
 
 fn fuzz(arguments: &[String]) -> Result<(), String> {
-    let (mut minutes, mut only) = (None, None);
+    let (mut minutes, mut only) = (None, Vec::new());
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         if argument == "--minutes" {
             let number = rest.next().and_then(|number| number.parse::<u64>().ok());
             minutes = Some(number.filter(|n| *n > 0).ok_or("--minutes takes a number")?);
         } else {
-            only = Some(argument.as_str());
+            only.push(argument.clone());
         }
     }
     let seconds = minutes.map_or(30, |minutes| minutes * 60);

@@ -293,6 +293,7 @@ impl Challenges {
         pending.is_used = qop == Qop::None || pending.xres.is_some();
         // A phone goes on with the nonce that it was given last; another phone is asked once more.
         user.pending.retain(|pending| pending.count == 0 || Some(pending.nonce) == nonce);
+        user.pending.shrink_to_fit();
         Verdict::Authenticated
     }
 
