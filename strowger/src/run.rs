@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use base::{Event, Report, Severity};
 use engine::net::{Clock, ListenError, NOTICES, Notice, notices};
@@ -340,6 +341,9 @@ struct Answers {
     events: Events,
 }
 
+/// How long the dispatcher rests after log lines: a loop that finds it at rest need not wake it for each.
+const REST: Duration = Duration::from_millis(5);
+
 /// Writes and remembers log lines and hands reports to those who wait for them.
 fn dispatch(
     receiver: &Receiver<Notice>,
@@ -349,31 +353,41 @@ fn dispatch(
     mut listen: Option<Listen>,
 ) {
     let mut last = base::Instant::EPOCH;
-    for notice in receiver {
-        match notice {
-            Notice::Log { at, from, event } => {
-                last = at;
-                log.write(at, &from, &event);
-                answers.events.note(at, &from, &event);
+    let mut take = |notice| match notice {
+        Notice::Log { at, from, event } => {
+            last = at;
+            log.write(at, &from, &event);
+            answers.events.note(at, &from, &event);
+        }
+        Notice::Report { at, function, name, report } => {
+            last = at;
+            let report = answers.desk.report(report);
+            let report = report.and_then(|report| answers.survey.report(function, report));
+            let Some(report) = report else { return };
+            if report.0.is::<Started>() {
+                started.take().into_iter().for_each(|started| started());
+            } else if let Some(listen) = &mut listen {
+                listen(&name, report);
             }
-            Notice::Report { at, function, name, report } => {
-                last = at;
-                let report = answers.desk.report(report);
-                let report = report.and_then(|report| answers.survey.report(function, report));
-                let Some(report) = report else { continue };
-                if report.0.is::<Started>() {
-                    started.take().into_iter().for_each(|started| started());
-                } else if let Some(listen) = &mut listen {
-                    listen(&name, report);
-                }
-            }
-            Notice::Lost(lines) => {
-                answers.counts.add_lost(lines);
-                answers.events.lose(lines);
-                let text =
-                    format!("{lines} log lines or reports were lost: standard error is slow");
-                log.write(last, "engine", &Event::new(Severity::Warning, "log.lost", text));
-            }
+        }
+        Notice::Lost(lines) => {
+            answers.counts.add_lost(lines);
+            answers.events.lose(lines);
+            let text = format!("{lines} log lines or reports were lost: standard error is slow");
+            log.write(last, "engine", &Event::new(Severity::Warning, "log.lost", text));
+        }
+    };
+    while let Ok(first) = receiver.recv() {
+        let mut next = Some(first);
+        let mut is_awaited = false;
+        while let Some(notice) = next {
+            is_awaited |= matches!(notice, Notice::Report { .. });
+            take(notice);
+            next = receiver.try_recv().ok();
+        }
+        // Whoever gets a report asks the next question at once.
+        if !is_awaited {
+            std::thread::sleep(REST);
         }
     }
 }

@@ -120,11 +120,11 @@ impl Cx {
 /// identity (TS 24.229 §5.3.1.2 and §5.4.1.2.1). A user name without a domain, as softphones without a
 /// SIM send it, is one of the home network.
 pub fn private_identity(
-    credentials: Option<&sip::header::Credentials>,
+    credentials: Option<&sip::header::Credentials<'_>>,
     public_identity: &str,
     home_domain: &str,
 ) -> String {
-    match credentials.map(|c| c.username.as_str()).filter(|name| !name.is_empty()) {
+    match credentials.map(|c| &*c.username).filter(|name| !name.is_empty()) {
         Some(name) if name.contains('@') => name.to_owned(),
         Some(name) => [name, "@", home_domain].concat(),
         None => public_identity.split_once(':').map_or("", |(_, rest)| rest).to_owned(),

@@ -81,7 +81,8 @@ impl Authenticator {
             request.push(HeaderName::Authorization, value);
         } else if matches!(self.secret, Secrets::Usim(_)) {
             let uri = request.uri().to_owned();
-            let (username, realm) = (self.username.clone(), self.realm.clone());
+            let (username, realm) = (self.username.as_str().into(), self.realm.as_str().into());
+            let uri = uri.into();
             let empty = Credentials { username, realm, uri, ..Credentials::default() };
             request.push(HeaderName::Authorization, empty.to_string());
         }
@@ -181,13 +182,13 @@ impl Authenticator {
     }
 
     /// TS 24.229 §5.1.1.5.3: an empty response and no auts say that the challenge was no good.
-    fn complain(&self, challenge: Challenge, request: &Message) -> Credentials {
+    fn complain<'a>(&'a self, challenge: Challenge, request: &'a Message) -> Credentials<'a> {
         Credentials {
-            username: self.username.clone(),
-            realm: challenge.realm,
-            nonce: challenge.nonce,
-            algorithm: challenge.algorithm,
-            uri: request.uri().to_owned(),
+            username: self.username.as_str().into(),
+            realm: challenge.realm.into(),
+            nonce: challenge.nonce.into(),
+            algorithm: challenge.algorithm.into(),
+            uri: request.uri().into(),
             ..Credentials::default()
         }
     }
@@ -205,12 +206,12 @@ impl Authenticator {
 }
 
 impl Session {
-    fn credentials(
-        &mut self,
-        username: &str,
-        request: &Message,
+    fn credentials<'a>(
+        &'a mut self,
+        username: &'a str,
+        request: &'a Message,
         random: &mut Random,
-    ) -> Credentials {
+    ) -> Credentials<'a> {
         self.count += 1;
         let (auth, integrity) =
             (self.challenge.offers_qop("auth"), self.challenge.offers_qop("auth-int"));
@@ -232,17 +233,17 @@ impl Session {
         };
         let response = digest::response(&self.ha1, &covered);
         Credentials {
-            username: username.to_owned(),
-            realm: self.challenge.realm.clone(),
-            nonce: self.challenge.nonce.clone(),
-            uri: request.uri().to_owned(),
-            response,
-            algorithm: self.challenge.algorithm.clone(),
-            qop: qop_name.to_owned(),
-            nc,
-            cnonce,
-            opaque: self.challenge.opaque.clone(),
-            auts: self.auts.clone(),
+            username: username.into(),
+            realm: self.challenge.realm.as_str().into(),
+            nonce: self.challenge.nonce.as_str().into(),
+            uri: request.uri().into(),
+            response: response.into(),
+            algorithm: self.challenge.algorithm.as_str().into(),
+            qop: qop_name.into(),
+            nc: nc.into(),
+            cnonce: cnonce.into(),
+            opaque: self.challenge.opaque.as_deref().map(Into::into),
+            auts: self.auts.as_deref().map(Into::into),
             integrity_protected: None,
         }
     }

@@ -191,7 +191,8 @@ fn strip_integrity_claim(request: &mut Message) {
     let credentials = Credentials::parse(value);
     if let Some(mut credentials) = credentials.filter(|c| c.integrity_protected.is_some()) {
         credentials.integrity_protected = None;
-        request.set(HeaderName::Authorization, credentials.to_string());
+        let value = credentials.to_string();
+        request.set(HeaderName::Authorization, value);
     }
 }
 

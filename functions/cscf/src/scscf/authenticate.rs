@@ -235,7 +235,7 @@ impl Challenges {
         &mut self,
         impi: &str,
         request: &Message,
-        credentials: &Credentials,
+        credentials: &Credentials<'_>,
     ) -> Verdict {
         let slot = self.slot_of(impi);
         let Some(user) = slot.and_then(|slot| self.users.get_mut(slot)) else {
@@ -255,9 +255,9 @@ impl Challenges {
                 (a1, Algorithm::AkaV1Md5)
             }
             (None, Some(Digest { terms, hashes })) => {
-                let short = credentials.username != impi;
+                let short = &*credentials.username != impi;
                 let ha1 = terms.ha1(hashes, &credentials.algorithm, short);
-                let Some(ha1) = ha1.filter(|_| terms.realm == credentials.realm) else {
+                let Some(ha1) = ha1.filter(|_| *terms.realm == *credentials.realm) else {
                     return Verdict::Wrong;
                 };
                 ha1

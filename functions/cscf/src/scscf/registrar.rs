@@ -47,17 +47,18 @@ impl Scscf {
         request: Message,
     ) -> Result<(), Refusal> {
         let impu = aor_of(&request, HeaderName::To).ok_or(Refusal::new(400, "To is no URI"))?;
+        self.check_expiry(&request)?;
         let credentials = request.get(HeaderName::Authorization).and_then(Credentials::parse);
         let impi = private_identity(credentials.as_ref(), &impu, &self.config.home_domain);
-        self.check_expiry(&request)?;
+        let answered = credentials.filter(|c| !c.response.is_empty() || c.auts.is_some());
+        let verdict = answered.map(|answer| self.challenges.check(&impi, &request, &answer));
         let upstream = upstream.clone();
         let mut register = Register { upstream, request, impi, impu, stale: false };
-        let answered = credentials.filter(|c| !c.response.is_empty() || c.auts.is_some());
-        let Some(credentials) = answered else {
+        let Some(verdict) = verdict else {
             self.challenge_again(now, register);
             return Ok(());
         };
-        match self.challenges.check(&register.impi, &register.request, &credentials) {
+        match verdict {
             Verdict::Authenticated => self.authenticated(now, register),
             Verdict::Stale => {
                 register.stale = true;

@@ -87,7 +87,7 @@ fn keys(message: &Message, out: &mut Summary) {
     for header in [HeaderName::Authorization, HeaderName::ProxyAuthorization] {
         for credentials in message.lines(header).filter_map(Credentials::parse) {
             if !credentials.username.is_empty() {
-                out.push_key(Key::Impi(credentials.username));
+                out.push_key(Key::Impi(credentials.username.into_owned()));
             }
         }
     }

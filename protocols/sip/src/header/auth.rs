@@ -120,47 +120,46 @@ impl Challenge {
     }
 }
 
-/// What a client answers.
+/// What a client answers: a part of the header field where that is possible.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Credentials {
+pub struct Credentials<'a> {
     /// The user name: the IMPI.
-    pub username: String,
+    pub username: Cow<'a, str>,
     /// The protection domain.
-    pub realm: String,
+    pub realm: Cow<'a, str>,
     /// The nonce of the challenge.
-    pub nonce: String,
+    pub nonce: Cow<'a, str>,
     /// The digest-uri.
-    pub uri: String,
+    pub uri: Cow<'a, str>,
     /// The response, hexadecimal text; empty before the first challenge (TS 24.229 §5.1.1.2.2).
-    pub response: String,
+    pub response: Cow<'a, str>,
     /// The algorithm; empty means MD5.
-    pub algorithm: String,
+    pub algorithm: Cow<'a, str>,
     /// The chosen quality of protection; empty if none.
-    pub qop: String,
+    pub qop: Cow<'a, str>,
     /// Nonce count, eight hexadecimal digits.
-    pub nc: String,
+    pub nc: Cow<'a, str>,
     /// Client nonce.
-    pub cnonce: String,
+    pub cnonce: Cow<'a, str>,
     /// From the challenge.
-    pub opaque: Option<String>,
+    pub opaque: Option<Cow<'a, str>>,
     /// Base-64 text of AUTS after a synchronisation failure, RFC 3310 §3.4.
-    pub auts: Option<String>,
+    pub auts: Option<Cow<'a, str>>,
     /// `integrity-protected`, set by the P-CSCF, TS 24.229 §5.2.2.
-    pub integrity_protected: Option<String>,
+    pub integrity_protected: Option<Cow<'a, str>>,
 }
 
-impl Credentials {
+impl<'a> Credentials<'a> {
     /// Reads Digest credentials; `None` for another scheme or without a user name.
-    pub fn parse(value: &str) -> Option<Credentials> {
+    pub fn parse(value: &'a str) -> Option<Credentials<'a>> {
         let params = digest(value)?;
         let mut credentials = Credentials::default();
         let mut username = None;
         // Of a parameter that stands twice the first one that says something counts.
         for (name, value) in params.iter() {
             let is = |known: &str| known == name || name.eq_ignore_ascii_case(known);
-            let text = || lex::unquote(value).into_owned();
-            if let Some((_, field)) = TEXTS.iter().find(|(known, _)| is(known)) {
-                let field = field(&mut credentials);
+            let text = || lex::unquote(value);
+            if let Some(field) = credentials.text(name) {
                 if field.is_empty() {
                     *field = text();
                 }
@@ -177,23 +176,25 @@ impl Credentials {
         credentials.username = username?;
         Some(credentials)
     }
+
+    /// One of the parameters that are empty when they are not there.
+    fn text(&mut self, name: &str) -> Option<&mut Cow<'a, str>> {
+        let fields = [
+            ("realm", &mut self.realm),
+            ("nonce", &mut self.nonce),
+            ("uri", &mut self.uri),
+            ("response", &mut self.response),
+            ("algorithm", &mut self.algorithm),
+            ("qop", &mut self.qop),
+            ("nc", &mut self.nc),
+            ("cnonce", &mut self.cnonce),
+        ];
+        let is = |known: &str| known == name || name.eq_ignore_ascii_case(known);
+        fields.into_iter().find(|(known, _)| is(known)).map(|(_, field)| field)
+    }
 }
 
-type Text = (&'static str, fn(&mut Credentials) -> &mut String);
-
-/// The parameters of credentials that are empty when they are not there.
-const TEXTS: [Text; 8] = [
-    ("realm", |c| &mut c.realm),
-    ("nonce", |c| &mut c.nonce),
-    ("uri", |c| &mut c.uri),
-    ("response", |c| &mut c.response),
-    ("algorithm", |c| &mut c.algorithm),
-    ("qop", |c| &mut c.qop),
-    ("nc", |c| &mut c.nc),
-    ("cnonce", |c| &mut c.cnonce),
-];
-
-impl fmt::Display for Credentials {
+impl fmt::Display for Credentials<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let q = lex::quote;
         write!(f, "Digest username={},realm={}", q(&self.username), q(&self.realm))?;
@@ -251,7 +252,7 @@ mod tests {
         let value = "Digest  username=\"Mufasa\",\trealm=\"testrealm@host.com\" , nonce=\"dcd9\", \
                      uri=\"/dir/index.html\",qop=auth, nc=00000001,cnonce=\"0a4f\", response=\"66\"";
         let c = Credentials::parse(value).unwrap();
-        assert_eq!((c.username.as_str(), c.nc.as_str()), ("Mufasa", "00000001"));
+        assert_eq!((&*c.username, &*c.nc), ("Mufasa", "00000001"));
         assert_eq!(Credentials::parse(&c.to_string()), Some(c));
         assert_eq!(Credentials::parse("Basic QWxhZGRpbg=="), None);
     }

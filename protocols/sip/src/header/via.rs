@@ -98,7 +98,7 @@ fn push_number(out: &mut String, number: u16) {
             break;
         }
     }
-    digits[at..].iter().for_each(|digit| out.push(char::from(*digit)));
+    out.push_str(str::from_utf8(&digits[at..]).unwrap_or_default());
 }
 
 fn push_address(out: &mut String, address: IpAddr) {

@@ -30,12 +30,12 @@ fn register() -> Message {
 }
 
 /// The answer of a phone that computes with `algorithm` and writes `written`.
-fn answer(
-    user: &str,
+fn answer<'a>(
+    user: &'a str,
     password: &str,
-    challenge: &Challenge,
-    as_what: (Algorithm, &str),
-) -> Credentials {
+    challenge: &'a Challenge,
+    as_what: (Algorithm, &'a str),
+) -> Credentials<'a> {
     let (algorithm, written) = as_what;
     let covered = Covered {
         algorithm,
@@ -48,15 +48,15 @@ fn answer(
     };
     let ha1 = ha1(algorithm.hash(), user, &challenge.realm, password.as_bytes());
     Credentials {
-        username: user.to_owned(),
-        realm: challenge.realm.clone(),
-        nonce: challenge.nonce.clone(),
-        uri: "sip:ims.test".to_owned(),
-        response: response(&ha1, &covered),
-        algorithm: written.to_owned(),
-        qop: "auth".to_owned(),
-        nc: "00000001".to_owned(),
-        cnonce: "c".to_owned(),
+        username: user.into(),
+        realm: challenge.realm.as_str().into(),
+        nonce: challenge.nonce.as_str().into(),
+        uri: "sip:ims.test".into(),
+        response: response(&ha1, &covered).into(),
+        algorithm: written.into(),
+        qop: "auth".into(),
+        nc: "00000001".into(),
+        cnonce: "c".into(),
         ..Credentials::default()
     }
 }
@@ -140,6 +140,7 @@ proptest! {
     ) {
         let (mut challenges, issued) = issue(&items("p", &BOTH), &BOTH);
         let right = answer("alice", "p", &issued[0], (Algorithm::Sha256, "SHA-256"));
+        let [algorithm, response, qop, nc] = [algorithm, response, qop, nc].map(Into::into);
         let credentials = Credentials { algorithm, response, qop, nc, ..right };
         let verdict = challenges.check(IMPI, &register(), &credentials);
         prop_assert_eq!(verdict, Verdict::Wrong);
