@@ -22,20 +22,35 @@ pub(super) enum Side {
 /// What is kept of a request until it is answered.
 #[derive(Clone, Debug)]
 pub(super) struct Leg {
-    /// Whether this pass anchors the media.
-    pub(super) anchored: bool,
+    /// What the relay knows the session by, if this pass anchors its media.
+    anchored: Option<Anchored>,
     /// Whether the request carried SDP: then SDP in a response is the answer.
     pub(super) carried_offer: bool,
     pub(super) method: Method,
-    /// What the relay knows the call by: empty where nothing is anchored.
-    pub(super) call_id: String,
-    pub(super) from_tag: String,
     /// Whether the request has no To tag: the failure of such an INVITE ends the media.
     initial: bool,
     /// The application server that was asked, and how to go on without it.
     pub(super) server: Option<Box<Asked>>,
     /// What follows a failure.
     then: Then,
+}
+
+/// What the relay knows a session by.
+#[derive(Clone, Debug)]
+struct Anchored {
+    call_id: String,
+    /// The tag of who sent the request.
+    from_tag: String,
+}
+
+impl Anchored {
+    fn of(request: &Message) -> Anchored {
+        let known_by = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        Anchored {
+            call_id: known_by(request.get(HeaderName::CallId)),
+            from_tag: known_by(tag(request, HeaderName::From)),
+        }
+    }
 }
 
 /// What follows if a request that goes on fails.
@@ -83,14 +98,10 @@ impl Leg {
     }
 
     pub(super) fn of(request: &Message, anchored: bool) -> Leg {
-        let known_by =
-            |text: Option<&str>| text.filter(|_| anchored).map(str::to_owned).unwrap_or_default();
         Leg {
-            anchored,
+            anchored: anchored.then(|| Anchored::of(request)),
             carried_offer: has_sdp(request),
             method: request.method().cloned().unwrap_or(Method::Options),
-            call_id: known_by(request.get(HeaderName::CallId)),
-            from_tag: known_by(tag(request, HeaderName::From)),
             initial: !in_dialog(request),
             server: None,
             then: Then::Nothing,
@@ -149,10 +160,11 @@ impl Scscf {
         leg: Leg,
         context: Option<ContextId>,
     ) {
-        let step = copies.first().filter(|_| leg.anchored).and_then(|(m, _)| {
-            has_sdp(m)
-                .then(|| Step::offer(&leg.call_id, &leg.from_tag, tag(m, HeaderName::To), m.body()))
-        });
+        let offer = copies.first().map(|(copy, _)| copy).filter(|copy| has_sdp(copy));
+        let step =
+            leg.anchored.as_ref().zip(offer).map(|(Anchored { call_id, from_tag }, offer)| {
+                Step::offer(call_id, from_tag, tag(offer, HeaderName::To), offer.body())
+            });
         let then = Held::Forward { upstream, copies, leg, context };
         match step {
             Some(step) => self.anchor.ask(now, step, then),
@@ -225,14 +237,17 @@ impl Scscf {
             request.push_front(HeaderName::RecordRoute, route);
         }
         let leg = Leg::of(&request, anchored);
-        if anchored && leg.method == Method::Bye {
-            self.anchor.delete(now, &leg.call_id, &leg.from_tag);
+        if let Some(Anchored { call_id, from_tag }) = &leg.anchored
+            && leg.method == Method::Bye
+        {
+            self.anchor.delete(now, call_id, from_tag);
         }
-        let answers = anchored
+        if let Some(Anchored { call_id, .. }) = &leg.anchored
             && leg.method == Method::Prack
-            && self.anchor.awaits_answer(&leg.call_id, tag(&request, HeaderName::To));
-        if answers && has_sdp(&request) {
-            let step = Step::late_answer(&leg.call_id, &request);
+            && self.anchor.awaits_answer(call_id, tag(&request, HeaderName::To))
+            && has_sdp(&request)
+        {
+            let step = Step::late_answer(call_id, &request);
             let leg = Leg { carried_offer: false, ..leg };
             let copies = vec![(request, hop)];
             let then = Held::Forward { upstream, copies, leg, context: None };
@@ -281,29 +296,27 @@ impl Scscf {
             Then::Copies(_) if self.tries_next(now, context, status) => return,
             _ => {}
         }
-        if leg.anchored && leg.method == Method::Invite && leg.initial && status >= 300 {
-            self.anchor.delete(now, &leg.call_id, &leg.from_tag);
+        if let Some(Anchored { call_id, from_tag }) = &leg.anchored
+            && leg.method == Method::Invite
+            && leg.initial
+            && status >= 300
+        {
+            self.anchor.delete(now, call_id, from_tag);
         }
         if !leg.initial && status >= 200 {
             self.remember_detour(now, context, response.get(HeaderName::CallId).unwrap_or(""));
         }
         let to_tag = tag(&response, HeaderName::To);
-        let step = (leg.anchored && has_sdp(&response) && status < 300).then(|| {
+        let answerable = has_sdp(&response) && status < 300;
+        let step = leg.anchored.as_ref().filter(|_| answerable).map(|anchored| {
+            let Anchored { call_id, from_tag } = anchored;
             if leg.carried_offer {
-                Step::answer(&leg.call_id, &leg.from_tag, to_tag, response.body())
-            } else {
-                Step::offer(
-                    &leg.call_id,
-                    to_tag.unwrap_or(""),
-                    Some(&leg.from_tag),
-                    response.body(),
-                )
+                return Step::answer(call_id, from_tag, to_tag, response.body());
             }
+            let by = to_tag.unwrap_or("");
+            self.anchor.offered(call_id, by);
+            Step::offer(call_id, by, Some(from_tag), response.body())
         });
-        let offered = step.is_some() && !leg.carried_offer;
-        if offered {
-            self.anchor.offered(&leg.call_id, to_tag.unwrap_or(""));
-        }
         let then = Held::Pass { context, response };
         match step {
             Some(step) => self.anchor.ask(now, step, then),
