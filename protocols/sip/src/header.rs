@@ -35,4 +35,4 @@ pub use resource_priority::ResourcePriority;
 pub use security::SecurityMechanism;
 pub use served_user::{ServedUser, SessionCase};
 pub use session_expires::{Refresher, SessionExpires};
-pub use via::Via;
+pub use via::{Seen, Via};

@@ -48,9 +48,8 @@ impl<'a> Via<'a> {
         self.params.get("rport").map(|value| value.parse().ok())
     }
 
-    /// The element with `received` and `rport` filled in as the server transport does, RFC 3261
-    /// §18.2.1 and RFC 3581 §4; `None` if it is right as it is.
-    pub fn seen_from(&self, source: std::net::SocketAddr) -> Option<String> {
+    /// What the server transport notes in it, RFC 3261 §18.2.1 and RFC 3581 §4.
+    pub fn seen_from(&self, source: std::net::SocketAddr) -> Seen {
         // Written for every request of a phone behind a NAT, or that asks: once, and in one piece.
         let params = self.params.as_str();
         let mut out = String::with_capacity(self.host.len() + params.len() + 80);
@@ -74,7 +73,7 @@ impl<'a> Via<'a> {
             lex::push_param(&mut out, name, value);
         }
         if !asks && !says && literal(self.host) == Some(source.ip()) {
-            return None;
+            return Seen { asks, element: None };
         }
         out.push_str(";received=");
         push_address(&mut out, source.ip());
@@ -82,8 +81,17 @@ impl<'a> Via<'a> {
             out.push_str(";rport=");
             push_number(&mut out, source.port());
         }
-        Some(out)
+        Seen { asks, element: Some(out) }
     }
+}
+
+/// A Via with the source of its request noted in it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Seen {
+    /// Whether it has `rport`: then responses go where the request came from.
+    pub asks: bool,
+    /// The element with `received` and `rport` filled in; `None` if it is right as it is.
+    pub element: Option<String>,
 }
 
 fn push_number(out: &mut String, number: u16) {
@@ -153,9 +161,11 @@ mod tests {
     fn source_is_noted_when_it_differs_or_is_asked_for() {
         let source = "192.0.2.7:6000".parse().unwrap();
         let via = Via::parse("SIP/2.0/UDP 192.0.2.7:5060;branch=z9hG4bKa").unwrap();
-        assert_eq!(via.seen_from(source), None);
+        assert_eq!(via.seen_from(source), Seen { asks: false, element: None });
         let via = Via::parse("SIP/2.0/UDP 10.0.0.1:5060;rport;branch=z9hG4bKa").unwrap();
-        let noted = via.seen_from(source).unwrap();
+        let Seen { asks: true, element: Some(noted) } = via.seen_from(source) else {
+            panic!("{via}")
+        };
         assert_eq!(
             noted,
             "SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bKa;received=192.0.2.7;rport=6000"

@@ -175,10 +175,12 @@ impl Stack {
         let mut text = String::with_capacity(17);
         text.push('.');
         push_hex(&mut text, mark);
-        // Nearly no Via has it.
+        // Nearly no Via has it: nearly all that have a dot differ in what follows it.
+        let mark = text.as_bytes();
         let has_mark = |line: &&str| {
-            let mut dots = memchr::memchr_iter(b'.', line.as_bytes());
-            dots.any(|at| line.as_bytes()[at..].starts_with(text.as_bytes()))
+            let line = line.as_bytes();
+            let is_mark = |at| line.get(at + 1) == Some(&mark[1]) && line[at..].starts_with(mark);
+            (0..line.len().saturating_sub(16)).any(|at| line[at] == b'.' && is_mark(at))
         };
         let lines = request.lines(HeaderName::Via).filter(has_mark);
         // Where our Via has one address or another, the mark alone says that it is ours.

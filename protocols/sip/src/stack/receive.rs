@@ -5,7 +5,7 @@ use base::{Bytes, Endpoint, Event as LogEvent, Flow, Instant, Output, Severity, 
 use super::server::{ServerKey, method_of};
 use super::{Admission, Event, ServerId, Stack};
 use crate::framing::{PING, PONG};
-use crate::header::{CSeq, HeaderName, NameAddr, Via};
+use crate::header::{CSeq, HeaderName, NameAddr, Seen, Via};
 use crate::message::{Message, ParseError};
 use crate::method::Method;
 use crate::uri::Uri;
@@ -241,10 +241,10 @@ fn is_request_uri(text: &str) -> bool {
 /// Where responses go, and the top Via with the source noted in it, unless it stays as it is.
 fn note_source(via: &Via<'_>, flow: Flow) -> (Flow, Option<String>) {
     let Endpoint::Ip(source) = flow.remote else { return (flow, None) };
-    let noted = via.seen_from(source);
-    if flow.transport != Transport::Udp || via.rport().is_some() {
-        return (flow, noted);
+    let Seen { asks, element } = via.seen_from(source);
+    if flow.transport != Transport::Udp || asks {
+        return (flow, element);
     }
     let port = via.port.unwrap_or(5060);
-    (flow.to(Endpoint::Ip((source.ip(), port).into())), noted)
+    (flow.to(Endpoint::Ip((source.ip(), port).into())), element)
 }
