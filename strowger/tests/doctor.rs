@@ -247,6 +247,32 @@ fn what_nodes_share() {
 }
 
 #[test]
+fn who_watches() {
+    let folder = Folder::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap();
+    let with = |lines: &str| format!("{ALL}{lines}\n");
+    let collector = udp(|_| Vec::new());
+    let none: [&str; 0] = [];
+    let well = format!(
+        "[observe]\nmetrics = \"{}\"\nhep = \"{collector}\"\n[api]\nlisten = \"{}\"",
+        free(),
+        free()
+    );
+    assert_eq!(folder.finds(&with(&well)), none);
+    let metrics = with(&format!("[observe]\nmetrics = \"{taken}\""));
+    let evidence = folder.evidence(&metrics, "page-refused");
+    let holder = format!("(process {})", std::process::id());
+    assert!(evidence.starts_with("c.toml:8 ") && evidence.contains(&holder), "{evidence}");
+    let api = with(&format!("[api]\nlisten = \"{taken}\""));
+    assert!(folder.evidence(&api, "page-refused").contains("[api]"));
+    folder.evidence(&with("[api]\nlisten = \"0.0.0.0:0\""), "api-in-clear");
+    let away = with(&format!("[observe]\nhep = \"{}\"", free()));
+    let evidence = folder.evidence(&away, "collector-away");
+    assert!(evidence.starts_with("c.toml:8 ") && evidence.contains("sngrep"), "{evidence}");
+}
+
+#[test]
 fn media() {
     let folder = Folder::new();
     let with = |line: &str| format!("{ALL}{line}\n");

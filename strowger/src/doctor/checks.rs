@@ -19,8 +19,10 @@ mod subscribers;
 mod tests;
 mod tls;
 mod trust;
+mod watchers;
 
 use super::{Facts, Finding};
+pub(super) use watchers::{API, METRICS};
 
 /// A check.
 pub type Check = fn(&Facts) -> Vec<Finding>;
@@ -46,5 +48,6 @@ pub const ALL: &[Check] = &[
     trust::check,
     tls::check,
     shared::check,
+    watchers::check,
     roles::check,
 ];

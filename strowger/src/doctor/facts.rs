@@ -38,6 +38,21 @@ pub struct Facts {
     pub shared: Vec<SharedServer>,
     /// Names that had to be looked up.
     pub names: Names,
+    /// Where other programs watch and change the network.
+    pub pages: Vec<Page>,
+    /// The HEP collector, and whether its host says that nobody listens there.
+    pub collector: Option<(SocketAddr, bool)>,
+}
+
+/// A listener for other programs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Page {
+    /// Its key, such as `observe.metrics`.
+    pub key: &'static str,
+    /// Where.
+    pub addr: SocketAddr,
+    /// Why not.
+    pub refused: Option<Refused>,
 }
 
 /// A server that nodes share registrations by.

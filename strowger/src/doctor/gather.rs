@@ -6,6 +6,7 @@ mod peers;
 mod shared;
 mod store;
 mod tls;
+mod watchers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, UdpSocket};
@@ -53,6 +54,8 @@ pub fn gather(place: &Where, progress: &(dyn Fn(&str) + Sync)) -> Facts {
         peers: Vec::new(),
         shared: Vec::new(),
         names: Names::default(),
+        pages: Vec::new(),
+        collector: None,
         plan,
     };
     if !facts.configuration.is_right() {
@@ -67,6 +70,8 @@ pub fn gather(place: &Where, progress: &(dyn Fn(&str) + Sync)) -> Facts {
             (seen.store, seen.running, seen.subscribers);
     }
     facts.listeners = listeners(&facts.plan);
+    facts.pages = watchers::pages(&config);
+    facts.collector = watchers::collector(&config);
     facts.certificates = tls::look(&facts.plan, facts.machine.clock);
     if facts.runs(Role::Media) {
         facts.media = facts.plan.media.iter().map(|ip| (*ip, bound((*ip, 0).into()))).collect();

@@ -143,6 +143,10 @@ identifiers! {
     SHARED_DENIES "shared-denies" Loses "other nodes hear of no registration: what they share them by lets us not in";
     SHARED_OTHER_PROTOCOL "shared-other-protocol" Loses "nodes share registrations by something that is no Redis";
 
+    PAGE_REFUSED "page-refused" StopsCalls "the metrics or the API cannot be listened for, so that nothing starts";
+    API_IN_CLEAR "api-in-clear" Loses "the API's token crosses the network unencrypted";
+    COLLECTOR_AWAY "collector-away" Loses "nobody listens where the trace is sent to";
+
     SEAM_CIRCLE "seam-circle" StopsCalls "a function is said to be elsewhere, at our own listener";
     FUNCTION_UNREACHABLE "function-unreachable" StopsCalls "others need a function that listens nowhere";
     SEAM_LOOPBACK "seam-loopback" StopsCalls "a function on another host cannot reach one that listens on loopback";

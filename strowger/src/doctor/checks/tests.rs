@@ -81,6 +81,8 @@ fn good() -> Facts {
         peers: Vec::new(),
         shared: Vec::new(),
         names: Names::default(),
+        pages: Vec::new(),
+        collector: None,
         plan,
     }
 }
@@ -433,6 +435,41 @@ fn nodes() -> Vec<Broken> {
     ]
 }
 
+/// A network that other programs watch and change, from this host.
+fn watched() -> Facts {
+    let mut facts = good();
+    let page = |key, at| Page { key, addr: addr(at), refused: None };
+    facts.pages =
+        vec![page("observe.metrics", "203.0.113.5:9464"), page("api.listen", "[::1]:8080")];
+    facts.collector = Some((addr("203.0.113.9:9060"), false));
+    facts
+}
+
+fn watchers() -> Vec<Broken> {
+    let in_use = || refused(ErrorKind::AddrInUse);
+    vec![
+        changed(PAGE_REFUSED, watched(), |f| f.pages[0].refused = in_use()),
+        changed(PAGE_REFUSED, watched(), |f| f.pages[1].refused = in_use()),
+        changed(PAGE_REFUSED, watched(), |f| {
+            f.running = true;
+            f.pages[0].refused = refused(ErrorKind::AddrNotAvailable);
+        }),
+        changed(API_IN_CLEAR, watched(), |f| f.pages[1].addr = addr("203.0.113.5:8080")),
+        changed(COLLECTOR_AWAY, watched(), |f| {
+            f.collector = Some((addr("203.0.113.9:9060"), true))
+        }),
+    ]
+}
+
+#[test]
+fn a_running_process_holds_its_pages() {
+    let mut facts = watched();
+    assert_eq!(examine(&facts), []);
+    facts.running = true;
+    facts.pages[0].refused = refused(ErrorKind::AddrInUse);
+    assert_eq!(examine(&facts), []);
+}
+
 #[test]
 fn a_floating_address_may_be_elsewhere() {
     let mut facts = sharing(SharedAnswer::Well);
@@ -447,7 +484,8 @@ fn a_floating_address_may_be_elsewhere() {
 #[test]
 fn each_fault_has_its_identifier_and_no_other() {
     let mut seen = BTreeSet::new();
-    for (identifier, facts) in machine().into_iter().chain(network()).chain(nodes()) {
+    let all = machine().into_iter().chain(network()).chain(nodes()).chain(watchers());
+    for (identifier, facts) in all {
         let found = examine(&facts);
         let names: Vec<&str> = found.iter().map(|finding| finding.identifier.name).collect();
         assert_eq!(names, [identifier.name], "{}", report::text(&facts, &found));
