@@ -205,6 +205,31 @@ fn a_contact_that_is_another_user_makes_no_circle() {
     assert_eq!(ear.reached(alice.host, "INVITE").len(), 1);
 }
 
+/// Who proves nothing costs nothing, RFC 3261 §8.2.7: a challenge is not remembered as a transaction, and the one
+/// whom it was asked of still registers.
+#[test]
+fn a_challenge_leaves_nothing_behind() {
+    // Each function has a host of its own: between them is UDP, where transactions outlive their answers.
+    let mut network = Network::spread(1, Weather::CALM, None);
+    let ear = Ear::at(&mut network);
+    let alice = network.password_phone(1, |_| {});
+    network.register(alice);
+    let mallory = stranger(&mut network, 50);
+    network.run(Duration::from_secs(60));
+    let to = ear.sent(alice.host, "REGISTER")[0].get(HeaderName::To).unwrap_or("").to_owned();
+    let scscf = network.hosts[&Role::Scscf];
+    let alive = network.census(scscf, "scscf").count("server transactions");
+    for number in 0..20 {
+        let register = request(mallory, "REGISTER", &format!("sip:{DOMAIN}"), number, "");
+        let register = register.replacen(&format!("To: <sip:{DOMAIN}>"), &format!("To: {to}"), 1);
+        network.send(mallory, register.into_bytes());
+        network.run(Duration::from_secs(1));
+    }
+    assert_eq!(statuses(&ear, mallory, "REGISTER"), [401; 20]);
+    assert_eq!(network.census(scscf, "scscf").count("server transactions"), alive);
+    network.register(alice);
+}
+
 /// REGISTERs in the name of others: without an answer to the challenge, with a wrong one, with one that was heard,
 /// at once and later, from another address and from the same one.
 #[test]

@@ -108,7 +108,12 @@ impl Scscf {
         let until = now + self.config.await_auth;
         let (impi, stale) = (&register.impi, register.stale);
         match self.challenges.reissue(until, impi, stale, &mut self.random) {
-            Some(challenges) => self.send_challenges(now, &register, &challenges),
+            Some(challenges) => {
+                // Nothing is kept of who has proved nothing, RFC 3261 §8.2.7: of several challenges to
+                // a REGISTER that was repeated each can be answered.
+                let response = challenging(register.upstream.untagged(401), &challenges);
+                self.proxy.respond_once(&register.upstream, response);
+            }
             None => self.ask_vector(now, register, None),
         }
     }
@@ -163,15 +168,8 @@ impl Scscf {
             let refusal = answer.register_refusal("no authentication data");
             return self.refuse(now, &register.upstream, &refusal);
         }
-        self.send_challenges(now, &register, &challenges);
-    }
-
-    /// One header field for each, the most preferred first: RFC 8760 §2.4.
-    fn send_challenges(&mut self, now: Instant, register: &Register, challenges: &[Challenge]) {
-        let mut response = self.proxy.answer(&register.upstream, 401);
-        for challenge in challenges {
-            response.push(HeaderName::WwwAuthenticate, challenge.to_value());
-        }
+        // What the HSS was asked for is kept: a repetition costs it no further vector.
+        let response = challenging(self.proxy.answer(&register.upstream, 401), &challenges);
         self.proxy.respond(now, &register.upstream, response);
     }
 
@@ -470,6 +468,14 @@ impl Scscf {
         let id = self.cx.ask(now, &sar);
         self.waiting.insert(id, Waiting::Quiet);
     }
+}
+
+/// One header field for each challenge, the most preferred first: RFC 8760 §2.4.
+fn challenging(mut response: Message, challenges: &[Challenge]) -> Message {
+    for challenge in challenges {
+        response.push(HeaderName::WwwAuthenticate, challenge.to_value());
+    }
+    response
 }
 
 /// Whether the HSS knows of the registration: the user has contacts, and the identity is his. Of one whom
