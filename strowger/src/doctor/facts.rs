@@ -333,6 +333,12 @@ impl Facts {
         self.plan.here.get(&role).map_or(&[], Vec::as_slice)
     }
 
+    /// The running process holds its own ports.
+    pub fn is_held_by_us(&self, refused: &Refused) -> bool {
+        let strowger = || refused.holder.as_ref().is_none_or(|holder| holder.command == "strowger");
+        self.running && refused.kind == ErrorKind::AddrInUse && strowger()
+    }
+
     /// Whether a function runs in this process.
     pub fn runs(&self, role: Role) -> bool {
         self.plan.here.contains_key(&role)

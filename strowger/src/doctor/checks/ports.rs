@@ -25,7 +25,7 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
         let key = (listening.role, listening.addr, of(facts, listening, refused).name);
         found.entry(key).or_insert((Vec::new(), refused)).0.push(listening);
     }
-    let all = found.into_values().filter(|(_, refused)| !is_ours(facts, refused));
+    let all = found.into_values().filter(|(_, refused)| !facts.is_held_by_us(refused));
     all.filter_map(|(listening, refused)| {
         Some(finding(facts, &listening, *listening.first()?, refused))
     })
@@ -42,12 +42,6 @@ fn of(facts: &Facts, listening: &Listening, refused: &Refused) -> crate::doctor:
         }
         _ => PORT_REFUSED,
     }
-}
-
-/// The running process holds its own ports.
-fn is_ours(facts: &Facts, refused: &Refused) -> bool {
-    let strowger = || refused.holder.as_ref().is_none_or(|holder| holder.command == "strowger");
-    facts.running && refused.kind == ErrorKind::AddrInUse && strowger()
 }
 
 fn finding(facts: &Facts, all: &[&Listening], one: &Listening, refused: &Refused) -> Finding {

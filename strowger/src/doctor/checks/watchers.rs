@@ -1,7 +1,5 @@
 //! Other programs that watch and change the network: can they, and who else can?
 
-use std::io::ErrorKind;
-
 use crate::doctor::facts::Page;
 use crate::doctor::identifiers::{API_IN_CLEAR, COLLECTOR_AWAY, PAGE_REFUSED};
 use crate::doctor::{Facts, Finding};
@@ -24,13 +22,8 @@ fn line(key: &str, addr: &str) -> String {
 }
 
 fn refused(facts: &Facts, page: &Page) -> Option<Finding> {
-    let refused = page.refused.as_ref()?;
-    let holder = refused.holder.as_ref();
-    let ours = facts.running && holder.is_none_or(|holder| holder.command == "strowger");
-    if ours && refused.kind == ErrorKind::AddrInUse {
-        return None;
-    }
-    let by = holder.map_or(String::new(), |holder| {
+    let refused = page.refused.as_ref().filter(|refused| !facts.is_held_by_us(refused))?;
+    let by = refused.holder.as_ref().map_or(String::new(), |holder| {
         format!("; {} (process {}) holds it", holder.command, holder.pid)
     });
     let evidence = format!("{} cannot be listened on: {}{by}", page.addr, refused.text);
