@@ -10,6 +10,7 @@ mod receive;
 mod respond;
 mod route;
 mod server;
+mod waiting;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -31,6 +32,7 @@ use overload::Overload;
 pub use route::name_of;
 use route::{Opening, PeerName};
 use server::{Keys, Server, ServerKey};
+use waiting::Waiting;
 
 /// Largest request that is sent over UDP to a resolved target: RFC 3261 §18.1.1 with the usual MTU
 /// of 1500 bytes unknown.
@@ -222,6 +224,7 @@ pub struct Stack {
     random: Random,
     clients: Slots<Client>,
     servers: Slots<Server>,
+    waiting: Waiting,
     /// The CANCEL of each INVITE that was cancelled.
     cancels: HashMap<Slot, Slot, FixedState>,
     keys: Keys,
@@ -251,6 +254,7 @@ impl Stack {
             config,
             clients: Slots::default(),
             servers: Slots::default(),
+            waiting: Waiting::default(),
             cancels: HashMap::with_hasher(hasher()),
             keys: Keys::new(&mut random),
             random,
@@ -412,11 +416,8 @@ impl Stack {
                 self.connections.remove(&key);
             }
         }
-        let hit = |other: &Flow| other.id == flow.id && other.remote == flow.remote;
-        let failed: Vec<Slot> =
-            self.clients.iter().filter(|(_, c)| c.waits_on(hit)).map(|(slot, _)| slot).collect();
-        for slot in failed {
-            self.target_failed(now, slot);
+        for client in self.waiting.on(&flow) {
+            self.target_failed(now, client);
         }
         self.events.push_back(Event::FlowClosed { flow });
     }

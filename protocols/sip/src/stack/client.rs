@@ -100,12 +100,6 @@ impl Client {
             Machine::NonInvite(machine) => machine.is_pending(),
         }
     }
-
-    /// Whether it has a flow that matches and no final response yet.
-    pub(super) fn waits_on(&self, hit: impl Fn(&Flow) -> bool) -> bool {
-        let route = self.running.as_ref().map(|running| &running.route);
-        self.is_pending() && matches!(route, Some(Route::Flow(flow)) if hit(flow))
-    }
 }
 
 impl Running {
@@ -233,8 +227,7 @@ impl Stack {
         let branch = record.branch.clone();
         let effects = machine.cancelled(values);
         self.client_effects(now, slot, effects, None);
-        let running =
-            Running { silent: true, branch, route: Route::Flow(flow), ..Running::new(cancel) };
+        let running = Running { silent: true, branch, ..Running::new(cancel) };
         let client = Client { invite: Some(slot), ..Client::new(running) };
         let cancel = self.clients.insert(client);
         self.cancels.insert(slot, cancel);
@@ -292,6 +285,7 @@ impl Stack {
             self.clients.remove(slot);
             return self.transmit(flow, encoded);
         }
+        self.waiting.begins(&flow, slot);
         client.mark = recognised(hasher, &record.branch, &record.method);
         let reliable = flow.transport.is_reliable();
         let effects = if record.is_invite() {
@@ -390,6 +384,7 @@ impl Stack {
                     client.ack = Some(Box::new((flow, ack)));
                 }
                 client.running = None;
+                self.waiting.ends(&flow, slot);
             } else {
                 let changes = [
                     arm(&mut record.retransmit, effects.retransmit, now),
@@ -428,6 +423,9 @@ impl Stack {
         if let Some(invite) = client.invite {
             self.cancels.remove(&invite);
         }
+        if let Some(Route::Flow(flow)) = client.running.as_ref().map(|running| &running.route) {
+            self.waiting.ends(flow, slot);
+        }
         Some(client)
     }
 
@@ -437,6 +435,7 @@ impl Stack {
         let Some(record) = &mut client.running else { return };
         if let Route::Flow(flow) = record.route {
             self.failed.failed(now, (flow.transport, flow.remote));
+            self.waiting.ends(&flow, slot);
         }
         client.machine = Machine::Unsent;
         record.retransmit = None;
