@@ -54,7 +54,8 @@ fn of_user1(incoming: Incoming, smsip: bool) -> impl Fn(&mut UeConfig) + 'static
     }
 }
 
-/// Two phones of `user1`, of which the first one rejects calls, and one that calls.
+/// Two phones of `user1`, of which the first one, which registers last and so is tried first, rejects calls, and one
+/// that calls.
 fn forked(network: &mut Network, first: Incoming) -> [Phone; 3] {
     let phones = [
         network.password_phone(1, of_user1(first, true)),
@@ -62,10 +63,10 @@ fn forked(network: &mut Network, first: Incoming) -> [Phone; 3] {
             .password_phone(2, of_user1(Incoming::Answer { ring: Duration::from_secs(1) }, false)),
         network.sim_phone(3, |_| {}),
     ];
-    phones.map(|phone| {
-        network.register(phone);
-        phone
-    })
+    for at in [1, 0, 2] {
+        network.register(phones[at]);
+    }
+    phones
 }
 
 fn user1() -> String {

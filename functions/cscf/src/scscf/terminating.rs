@@ -117,6 +117,9 @@ impl Scscf {
     ) -> Result<(), Refusal> {
         let contacts = self.users.of(&pending.served).map(|u| u.contacts.clone());
         let mut contacts = contacts.unwrap_or_default();
+        // They stand in the order of their registration. The newest comes first where nothing else decides: a phone
+        // that went without a word has left an older one behind.
+        contacts.reverse();
         // A contact for emergency calls takes nothing but the call back.
         let call_back = is_call_back(&pending.request);
         contacts.retain(|contact| contact.expires() > now && (call_back || !contact.emergency));
@@ -176,11 +179,11 @@ impl Scscf {
     }
 }
 
-/// One contact for each phone, and its other flows. Of several flows the newest comes first, RFC 5626
-/// §7: contacts stand in the order of their registration.
+/// One contact for each phone, and its other flows, of those that are wanted most: of several flows the newest
+/// comes first, RFC 5626 §7.
 fn phones(contacts: Vec<Contact>) -> Vec<(Contact, Vec<Contact>)> {
     let mut phones: Vec<(Contact, Vec<Contact>)> = Vec::with_capacity(contacts.len());
-    for contact in contacts.into_iter().rev() {
+    for contact in contacts {
         let several = |(first, _): &&mut (Contact, Vec<Contact>)| {
             contact.reg_id.is_some()
                 && first.reg_id.is_some()
@@ -191,7 +194,6 @@ fn phones(contacts: Vec<Contact>) -> Vec<(Contact, Vec<Contact>)> {
             None => phones.push((contact, Vec::new())),
         }
     }
-    phones.reverse();
     phones.sort_by_key(|(first, _)| std::cmp::Reverse(first.q));
     phones
 }
