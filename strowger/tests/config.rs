@@ -82,7 +82,9 @@ fn the_sample_says_what_the_defaults_are() {
     let both = [IpAddr::from([127, 0, 0, 1]), "::1".parse().unwrap()];
     let sample = Config::parse(SAMPLE).unwrap().plan(None, &both);
     assert_eq!(sample, Config::default().plan(None, &both));
-    let commented = SAMPLE.replace("\n# [", "\n[").replace("\n# at", "\nat");
+    let commented = ["[", "at", "roles"].iter().fold(SAMPLE.to_owned(), |text, key| {
+        text.replace(&format!("\n# {key}"), &format!("\n{key}"))
+    });
     let roles = commented.replace("roles = [\"hss\", ", "roles = [");
     let plan = Config::parse(&roles).unwrap().plan(None, &both);
     assert_eq!(plan.elsewhere[&Role::Hss][0].address, "10.0.0.2:3868".parse().unwrap());
