@@ -4,7 +4,9 @@
 mod folder;
 mod running;
 
+use std::io::{BufRead, BufReader};
 use std::net::UdpSocket;
+use std::process::Stdio;
 use std::time::Duration;
 
 use folder::Folder;
@@ -207,6 +209,32 @@ fn criteria_that_fire_and_those_that_do_not_are_told() {
         ],
     );
     assert!(!told.contains("pcscf.deregistered"), "what came afterwards: {told}");
+}
+
+/// A phone without power: it does not deregister, and nobody listens at its port.
+#[test]
+fn a_phone_that_is_gone_without_a_word_is_told() {
+    let network = Network::whole();
+    let answer = format!(
+        "ue answer --user bob --password open --domain {DOMAIN} --server {}",
+        network.place("pcscf")
+    );
+    let mut phone = network.folder.command(&answer).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(phone.stderr.take().unwrap()).lines();
+    assert!(said.any(|line| line.unwrap().ends_with("ready for calls")));
+    phone.kill().unwrap();
+    phone.wait().unwrap();
+    network.refused("call bob --user alice --password open");
+    tells(
+        &network.explains(""),
+        &[
+            &format!("INVITE of sip:alice@{DOMAIN} to sip:bob@{DOMAIN} at "),
+            "was refused with 504 ",
+            "refused by     P-CSCF: cannot reach 127.0.0.1:",
+            " [sip.unreachable]\n",
+            "what to do     nobody listens at that address: a phone that is gone",
+        ],
+    );
 }
 
 #[test]

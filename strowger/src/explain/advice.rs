@@ -270,6 +270,18 @@ const REASONS: &[Known] = &[
         Some("trust.networks"),
     ),
     ("Max-Forwards is 0", 0, LOOP, None),
+    (
+        "cannot reach",
+        0,
+        "nobody listens at that address: a phone that is gone, and back once it registers; or a function or server       that is down or elsewhere",
+        None,
+    ),
+    (
+        "heard nothing from",
+        0,
+        "whoever has that address does not answer: a phone that is gone or behind a NAT that forgot it, and back       once it registers; or a function or server that is down, or a firewall between",
+        None,
+    ),
     ("shutting down", 0, "the process was being stopped: try again", None),
     ("no more phones", 0, "the P-CSCF has as many phones as it takes", None),
     ("too many subscriptions", 0, "the registration is watched by as many as there may be", None),
@@ -370,7 +382,9 @@ mod tests {
     #[test]
     fn every_reason_is_one_that_a_function_gives() {
         let mut all = String::new();
-        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions/cscf/src"), &mut all);
+        for speaker in ["../functions/cscf/src", "../protocols/sip/src/stack"] {
+            sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join(speaker), &mut all);
+        }
         for (why, ..) in REASONS {
             assert!(all.contains(&format!("\"{why}")), "nobody says {why:?}");
         }

@@ -47,8 +47,11 @@ pub(super) fn logged<'a>(
     events.iter().filter(|e| (begin..=until).contains(&e.at) && is_about(e)).collect()
 }
 
-/// The event that a function refused with this status, and its reason; of the function that is named
-/// rather than of another.
+/// The events of requests that nobody answered: what a proxy answers itself then has no other reason.
+const UNANSWERED: [&str; 2] = ["sip.unreachable", "sip.silent"];
+
+/// The event that a function refused with this status, and its reason, or that nobody answered it; of the
+/// function that is named rather than of another.
 pub(super) fn reason<'a>(
     logged: &[&'a Noted],
     function: Option<&str>,
@@ -61,7 +64,14 @@ pub(super) fn reason<'a>(
         event.counter.ends_with(".refused").then_some((*event, why))
     };
     let own = logged.iter().filter(|event| function.is_none_or(|name| name == event.from));
-    own.rev().find_map(refusal)
+    let unanswered = |event: &&'a Noted| {
+        UNANSWERED.contains(&event.counter.as_str()).then(|| (*event, event.text.clone()))
+    };
+    let by_itself = matches!(status, 408 | 480 | 503 | 504);
+    own.clone()
+        .rev()
+        .find_map(refusal)
+        .or_else(|| own.rev().filter(|_| by_itself).find_map(unanswered))
 }
 
 /// The application server at this address that a criterion sent the request to.

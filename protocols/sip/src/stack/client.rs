@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 
 use base::machine::Target;
 use base::slots::Slot;
-use base::{Bytes, Flow, Instant, Output, Severity};
+use base::{Bytes, Event as LogEvent, Flow, Instant, Output, Severity};
 
 use super::route::PeerName;
 use super::{Armed, ClientId, Event, Failure, Hop, Over, Stack, TimerKey, arm};
@@ -406,6 +406,12 @@ impl Stack {
             self.events.push_back(Event::Response { client: ClientId(slot), response, flow });
         }
         if effects.timed_out && !silent {
+            let client = self.clients.get(slot).and_then(|client| client.running.as_ref());
+            if let Some(Running { request, route: Route::Flow(flow), .. }) = client.map(|r| &**r) {
+                let (request, text) =
+                    (request.clone(), format!("heard nothing from {}", flow.remote));
+                self.tell_of_failure(&request, "sip.silent", text);
+            }
             let failure = Failure::TimedOut;
             self.events.push_back(Event::Failed { client: ClientId(slot), failure });
         }
@@ -416,6 +422,13 @@ impl Stack {
             }
             _ => {}
         }
+    }
+
+    /// Why a request got no answer, for those who ask for it later.
+    fn tell_of_failure(&mut self, request: &Message, counter: &'static str, text: String) {
+        let event = LogEvent::new(Severity::Debug, counter, text);
+        let call_id = request.get(HeaderName::CallId);
+        self.outputs.push_back(Output::Log(call_id.into_iter().fold(event, LogEvent::call_id)));
     }
 
     pub(super) fn remove_client(&mut self, slot: Slot) -> Option<Client> {
@@ -433,6 +446,10 @@ impl Stack {
     pub(super) fn target_failed(&mut self, now: Instant, slot: Slot) {
         let Some(client) = self.clients.get_mut(slot) else { return };
         let Some(record) = &mut client.running else { return };
+        let remote = match record.route {
+            Route::Flow(flow) => Some(flow.remote),
+            Route::Pending => None,
+        };
         if let Route::Flow(flow) = record.route {
             self.failed.failed(now, (flow.transport, flow.remote));
             self.waiting.ends(&flow, slot);
@@ -445,8 +462,17 @@ impl Stack {
             return self.next_target(now, slot);
         }
         let (silent, left_out) = (record.silent, record.left_out);
-        self.remove_client(slot);
-        if !silent {
+        let gone = self.remove_client(slot).and_then(|client| client.running);
+        if let Some(gone) = gone.filter(|_| !silent) {
+            if !left_out {
+                let remote = remote.map(|remote| remote.to_string());
+                let who = remote.as_deref().unwrap_or(gone.request.uri());
+                self.tell_of_failure(
+                    &gone.request,
+                    "sip.unreachable",
+                    format!("cannot reach {who}"),
+                );
+            }
             let failure = if left_out { Failure::LeftOut } else { Failure::Unreachable };
             self.events.push_back(Event::Failed { client: ClientId(slot), failure });
         }
