@@ -169,6 +169,12 @@ pub enum Input {
     Relay(relay::Event),
     /// The program's own command to this function, such as "call this number" to a test phone.
     Order(Order),
+    /// What drives this function does not keep up: so many of a hundred requests from the network that begin
+    /// something are to be refused. With 0 it does again.
+    Overload {
+        /// 0 to 100.
+        percent: u8,
+    },
     /// Take no new work, finish what is running.
     Drain,
 }

@@ -4,8 +4,8 @@
 //! ```text
 //!     0 s  all phones register, nothing breaks
 //!     …    for a minute or so: functions crash, also in the middle of a commit, and start from what their disks
-//!          kept; links between any two are cut and heal; disks are full or read-only for a while; the weather
-//!          changes; phones are cut off
+//!          kept; links between any two are cut and heal; disks are full or read-only for a while, functions do
+//!          not keep up; the weather changes; phones are cut off
 //!          everything is mended, calls are hung up
 //!  + 240 s whoever wants to be registered is
 //!          all register; everything crashes once more and starts
@@ -62,6 +62,8 @@ pub struct Statistics {
     pub partitions: u64,
     /// Disks that were full or read-only for a while.
     pub disks: u64,
+    /// Functions that did not keep up for a while.
+    pub overloads: u64,
     /// Registrations and refreshes that succeeded.
     pub registered: u64,
     /// Registrations that failed.

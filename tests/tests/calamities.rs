@@ -33,6 +33,7 @@ fn add(all: &mut Statistics, one: Statistics) {
     all.crashes += one.crashes;
     all.partitions += one.partitions;
     all.disks += one.disks;
+    all.overloads += one.overloads;
     all.registered += one.registered;
     all.refused += one.refused;
     all.calls += one.calls;

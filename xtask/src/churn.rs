@@ -1,10 +1,11 @@
 //! `cargo xtask churn [--minutes N] [--percent N]`: phones come and go, call and ask at half (or so many percent) of
 //! what the server does at most, for a long time; its memory has to stay flat and every unit has to be answered.
 //!
-//! First the peak is measured on the same server: all kinds of units at once, as fast as they go with 64 in flight
-//! each, for ten seconds. Then the same generators run at their share of what each of them reached. Paced units cost
-//! more than those of a flood, and other programs on the machine may take what was free when the peak was measured:
-//! then less is to be asked for. What is sampled: `meter`.
+//! First the peak is measured on the same server, in two steps: how fast all kinds of units go at once with 64 in
+//! flight each, for ten seconds, and how many of so many are served when they come one by one, whether the server
+//! keeps up or not, for half a minute. Each of these costs more, since every message wakes somebody: what is served
+//! then is the peak, and what is too much has to be refused, not lost. Then the same generators run at their share of
+//! it. What is sampled: `meter`.
 //!
 //! The rule: the median of the memory (PSS) in the last quarter is at most 3 % above that in the second one; the
 //! process has no more files open than then, but for a few; no unit failed; and 40 s after the last one no
@@ -27,8 +28,10 @@ const COMING: usize = 2000;
 const CALLING: usize = 500;
 /// Milliseconds that is talked for.
 const HOLD: u64 = 500;
+/// Seconds of a flood.
+const FLOOD: u64 = 10;
 /// Seconds that the peak is measured for.
-const PEAK: u64 = 10;
+const PEAK: u64 = 30;
 /// Memory may grow by so much from the second quarter to the last.
 const GROWTH: f64 = 1.03;
 /// So many files more may be open.
@@ -74,20 +77,24 @@ pub(crate) fn run(minutes: u64, percent: u64, ordinary: bool) -> Result<(), Stri
     let mut server = Server::start_with(kind, ordinary)?;
     let meter = Meter::new(server.id());
     let seconds = minutes * 60;
-    let flat_out = format!("--seconds {PEAK} --count 1000000000 --settle-ms 0");
-    let peaks = start(kind, loads(seconds, 0), |_| flat_out.clone())?;
+    let flat_out = format!("--seconds {FLOOD} --count 1000000000 --settle-ms 0");
+    let mut floods = Vec::new();
+    for (name, generator) in start(kind, loads(FLOOD, 0), |_| flat_out.clone())? {
+        floods.push((name, generator.figures()?.of("per_s")?));
+    }
     let mut rates = Vec::new();
-    for (name, generator) in peaks {
-        let peak = generator.figures()?.of("per_s")?;
+    let one_by_one = |name: &str| paced(rate_of(&floods, name), PEAK);
+    for (name, generator) in start(kind, loads(PEAK, HOLD), one_by_one)? {
+        let peak = generator.figures()?.of("done")? / PEAK as f64;
         let rate = peak * percent as f64 / 100.0;
-        println!("{name}: {peak:.0}/s at the peak, {rate:.0}/s from now on");
+        let flood = rate_of(&floods, name);
+        println!(
+            "{name}: {flood:.0}/s in a flood, {peak:.0}/s of so many one by one, {rate:.0}/s now"
+        );
         rates.push((name, rate));
     }
-    let paced = |name: &str| {
-        let rate = rates.iter().find(|(of, _)| *of == name).map_or(1.0, |(_, rate)| *rate);
-        format!("--rate {rate:.1} --seconds {seconds} --count 1000000000 --window 16384")
-    };
-    let generators = start(kind, loads(seconds, HOLD), paced)?;
+    let share = |name: &str| paced(rate_of(&rates, name), seconds);
+    let generators = start(kind, loads(seconds, HOLD), share)?;
     let samples = watch(&meter, Duration::from_secs(seconds))?;
     let mut complaints = Vec::new();
     for (name, generator) in generators {
@@ -103,6 +110,15 @@ pub(crate) fn run(minutes: u64, percent: u64, ordinary: bool) -> Result<(), Stri
         return Ok(());
     }
     Err(complaints.join("; "))
+}
+
+fn rate_of(rates: &[(&'static str, f64)], name: &str) -> f64 {
+    rates.iter().find(|(of, _)| *of == name).map_or(1.0, |(_, rate)| *rate)
+}
+
+/// Arguments of a generator whose units come one by one, so many a second.
+fn paced(rate: f64, seconds: u64) -> String {
+    format!("--rate {rate:.1} --seconds {seconds} --count 1000000000 --window 16384")
 }
 
 /// A generator, which ends with its owner.

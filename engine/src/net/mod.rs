@@ -3,8 +3,10 @@
 mod clock;
 mod dns;
 mod entropy;
+mod fill;
 mod holder;
 mod inbound;
+mod load;
 mod mmsg;
 mod notices;
 mod probe;
@@ -27,6 +29,7 @@ use mio::{Events, Poll, Token, Waker};
 pub use clock::Clock;
 pub use dns::DnsConfig;
 pub use holder::{Holder, holder};
+use load::Load;
 pub(crate) use mmsg::{BATCH, Inbox, send as send_batch};
 use notices::Published;
 pub use notices::{NOTICES, Notice, Notices, notices};
@@ -384,6 +387,7 @@ impl Live {
         let mut events = Events::with_capacity(1024);
         let mut no_relay = NoRelay::default();
         let mut now = self.clock.now();
+        let mut load = Load::new(now);
         let mut end: Option<Instant> = None;
         let mut orders_left = false;
         let mut progress =
@@ -393,12 +397,17 @@ impl Live {
             });
         loop {
             let busy = orders_left || progress == Progress::More || self.sockets.has_ready();
-            let timeout = if busy { Some(Duration::ZERO) } else { self.patience(end) };
+            let asleep = self.clock.now();
+            let timeout =
+                if busy { Some(Duration::ZERO) } else { self.patience(asleep, &load, end) };
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
             now = self.clock.now();
+            if let Some(percent) = load.turn(now, now.since(asleep), || self.sockets.are_full()) {
+                self.shard.overload(percent);
+            }
             for event in &events {
                 if event.token() != WAKER {
                     self.sockets.event(event);
@@ -463,11 +472,11 @@ impl Live {
     }
 
     /// How long there is nothing to do.
-    fn patience(&self, end: Option<Instant>) -> Option<Duration> {
+    fn patience(&self, now: Instant, load: &Load, end: Option<Instant>) -> Option<Duration> {
         let function = self.shard.next_deadline().map(|deadline| deadline.at);
-        let all = [function, self.store.deadline(), self.sockets.deadline(), end];
+        let all = [function, self.store.deadline(), self.sockets.deadline(), load.deadline(), end];
         let next = all.into_iter().flatten().min()?;
-        Some(next.since(self.clock.now()))
+        Some(next.since(now))
     }
 
     /// Lends the shard its surroundings, then sends what was written.

@@ -24,6 +24,7 @@ pub(super) use open::new_socket;
 use open::{any_like, blame};
 
 use super::LiveConfig;
+use super::fill;
 use super::inbound::Inbound;
 use super::mmsg::{self, Inbox};
 use super::resolver::{Resolver, Step};
@@ -40,6 +41,8 @@ const FIRST_MESSAGE: Duration = Duration::from_secs(32);
 const LINGER: Duration = Duration::from_secs(5);
 /// How long accepting pauses when the system is out of descriptors.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+/// A socket's buffer that is so full, in percent, holds more than a burst.
+const MUCH: u32 = 25;
 /// Nobody: the resolver's sockets.
 const ENGINE: FunctionId = FunctionId(u16::MAX);
 
@@ -205,6 +208,14 @@ impl Sockets {
     /// Whether sockets wait for their turn to be read.
     pub(super) fn has_ready(&self) -> bool {
         !self.ready.is_empty()
+    }
+
+    /// Whether much waits in a socket that others know.
+    pub(super) fn are_full(&self) -> bool {
+        self.table.iter().any(|(_, owned)| match &owned.kind {
+            Kind::Udp { socket, listener: true, .. } => fill::percent(socket.as_raw_fd()) >= MUCH,
+            _ => false,
+        })
     }
 
     /// Gives every socket that has something to read one turn.

@@ -255,6 +255,13 @@ impl Shard {
         }
     }
 
+    /// Tells all functions how many of a hundred new requests from the network are too many.
+    pub fn overload(&mut self, percent: u8) {
+        for id in self.ids() {
+            self.input(id, Input::Overload { percent });
+        }
+    }
+
     /// Asks all functions to take no new work.
     pub fn drain(&mut self) {
         for id in self.ids() {

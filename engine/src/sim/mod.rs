@@ -217,6 +217,14 @@ impl Simulation {
         self.run_host(host.0);
     }
 
+    /// A host does not keep up: so many of a hundred new requests are too many for its functions.
+    pub fn overload(&mut self, host: HostId, percent: u8) {
+        if let Some(shard) = &mut self.hosts[host.0].shard {
+            shard.overload(percent);
+        }
+        self.run_host(host.0);
+    }
+
     /// Stops one function; the others of its host live on.
     pub fn stop(&mut self, host: HostId, function: &str) {
         let Some(id) = self.function(host, function) else { return };

@@ -124,7 +124,7 @@ impl Bgcf {
         let own = preprocess(&mut request, |h, p| door.is_us(h, p, &flow), &["path", "sec-agree"])?;
         if request.method() == Some(&Method::Options) && own.is_none() {
             let status = if self.draining { 503 } else { 200 };
-            self.proxy.respond_once(upstream, upstream.untagged(status));
+            self.proxy.respond_once(now, upstream, upstream.untagged(status));
             return Ok(());
         }
         let by_trunk = self.config.trunks.has(&flow);

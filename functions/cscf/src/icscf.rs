@@ -140,7 +140,7 @@ impl Icscf {
             Some(Method::Register) => self.authorize(now, upstream, request),
             Some(Method::Options) if self.is_for_us(&request, &flow) => {
                 let status = if self.draining { 503 } else { 200 };
-                self.proxy.respond_once(upstream, upstream.untagged(status));
+                self.proxy.respond_once(now, upstream, upstream.untagged(status));
                 Ok(())
             }
             _ if in_dialog(&request) => Err(Refusal::new(481, "the I-CSCF has no dialogs")),

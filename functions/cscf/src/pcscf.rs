@@ -150,7 +150,7 @@ impl Pcscf {
 
     /// What was done so far.
     fn tally(&self) -> Tally {
-        Tally(vec![("messages over the limit", self.proxy.limits.dropped())])
+        Tally(vec![("messages over the limit", self.proxy.limits.dropped()), self.proxy.shed()])
     }
 
     fn request(&mut self, now: Instant, upstream: Upstream, request: Message, flow: Flow) {
@@ -227,7 +227,7 @@ impl Pcscf {
         response
             .push(HeaderName::Allow, "INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, MESSAGE");
         response.push(HeaderName::Supported, "path");
-        self.proxy.respond_once(upstream, response);
+        self.proxy.respond_once(now, upstream, response);
         Ok(())
     }
 

@@ -296,8 +296,8 @@ impl<T> Proxy<T> {
     }
 
     /// Answers a request and keeps nothing of it, see [`Stack::respond_once`].
-    pub fn respond_once(&mut self, upstream: &Upstream, response: Message) {
-        self.stack.respond_once(upstream.server, response);
+    pub fn respond_once(&mut self, now: Instant, upstream: &Upstream, response: Message) {
+        self.stack.respond_once(now, upstream.server, response);
     }
 
     /// Whether the request still waits for a final response.
@@ -398,6 +398,11 @@ impl<T> Proxy<T> {
         Some((sip::Uri::parse(route.uri)?.sip()?.user?, way))
     }
 
+    /// Requests that were refused because the process does not keep up, for a tally.
+    pub(crate) fn shed(&self) -> (&'static str, u64) {
+        ("requests refused in overload", self.stack.shed())
+    }
+
     /// Requests that are not answered yet or still waited for.
     pub fn contexts(&self) -> usize {
         self.contexts.len()
@@ -438,6 +443,10 @@ impl<T> Proxy<T> {
             }
             Input::Resolved { query, targets } => {
                 self.stack.resolved(now, query, targets);
+                None
+            }
+            Input::Overload { percent } => {
+                self.stack.overloaded(percent);
                 None
             }
             Input::Timeout => {

@@ -219,7 +219,7 @@ impl Scscf {
             Some(Method::Register) => return self.register(now, upstream, request),
             Some(Method::Options) if ours && own.is_none() => {
                 let status = if self.draining { 503 } else { 200 };
-                self.proxy.respond_once(upstream, upstream.untagged(status));
+                self.proxy.respond_once(now, upstream, upstream.untagged(status));
                 return Ok(());
             }
             Some(Method::Subscribe) if ours && in_dialog(&request) => {
@@ -384,7 +384,9 @@ impl Function for Scscf {
                 self.expire(now);
             }
             Some(Input::Order(order)) if census::Ask::is(&order) => {
-                self.outputs.push_back(self.tally.clone().into());
+                let mut tally = self.tally.clone();
+                tally.0.push(self.proxy.shed());
+                self.outputs.push_back(tally.into());
                 self.outputs.push_back(self.census().into());
             }
             Some(Input::Order(order)) => {

@@ -81,3 +81,23 @@ fn phones_that_listen_are_told_when_there_is_little_room() {
     assert_eq!(ask(&mut door, 10, ""), (503, None));
     assert_eq!(ask(&mut door, 11, overload::OFFER), (503, Some(100)));
 }
+
+#[test]
+fn what_the_process_has_no_time_for_is_refused_at_the_door() {
+    let mut door = Door::with(|config| {
+        config.ecscf = Some("sip:ecscf.test".to_owned());
+        config.emergency_numbers = [("112".parse().unwrap())].into_iter().collect();
+    });
+    door.phone_says(REGISTER, &headers("alice"));
+    door.input(Input::Overload { percent: 100 });
+    let sent = door.to_network.len();
+    door.phone_says(REGISTER, &headers("bob"));
+    let refusal = door.to_phone.last().unwrap();
+    assert_eq!((refusal.status(), refusal.has(HeaderName::RetryAfter)), (503, true));
+    assert_eq!(door.to_network.len(), sent);
+    door.phone_says("INVITE tel:112", "To: <tel:112>\r\nContact: <sip:10.0.0.9>\r\n");
+    assert_eq!(door.to_network.len(), sent + 1, "an emergency call");
+    door.input(Input::Overload { percent: 0 });
+    door.phone_says(REGISTER, &headers("bob"));
+    assert_eq!(door.to_network.len(), sent + 2, "it keeps up again");
+}

@@ -146,13 +146,12 @@ impl IpSmGw {
     }
 
     fn refusal(&self, request: &Message, flow: &Flow) -> Option<u16> {
-        let to = request.get(HeaderName::To).and_then(NameAddr::parse);
         match request.method() {
             Some(Method::Options) => return self.draining.then_some(503),
             Some(Method::Message | Method::Register) => {}
             _ => return Some(405),
         }
-        if to.is_some_and(|to| to.tag().is_some()) {
+        if request.to_tag().is_some() {
             return Some(481);
         }
         // Whoever is believed may send texts in the name of any user.
@@ -204,6 +203,7 @@ impl Function for IpSmGw {
             Input::Closed { flow, .. } => self.stack.closed(now, flow),
             Input::Resolved { query, targets } => self.stack.resolved(now, query, targets),
             Input::Committed { commit, result } => self.committed(now, commit, result),
+            Input::Overload { percent } => self.stack.overloaded(percent),
             Input::Timeout => {
                 self.stack.timeout(now);
                 while let Some(recipient) = self.wake.due(now) {

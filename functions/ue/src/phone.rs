@@ -245,8 +245,7 @@ impl Ue {
             response.push(HeaderName::Unsupported, unknown);
             return self.core.stack.respond(now, server, response);
         }
-        let to = request.get(HeaderName::To).and_then(NameAddr::parse);
-        if to.is_some_and(|to| to.tag().is_some()) {
+        if request.to_tag().is_some() {
             return self.request_in_dialog(now, server, &method, &request);
         }
         if self.is_merged(now, &request) {
@@ -628,6 +627,7 @@ impl Function for Ue {
                 self.core.log(Severity::Debug, "ue.media_unreachable", text);
             }
             Input::Resolved { query, targets } => self.core.stack.resolved(now, query, targets),
+            Input::Overload { percent } => self.core.stack.overloaded(percent),
             Input::Order(order) if census::Ask::is(&order) => {
                 self.core.output(self.census().into());
             }

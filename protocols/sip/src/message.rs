@@ -15,7 +15,7 @@ use base::Bytes;
 
 pub use parse::ParseError;
 
-use crate::header::HeaderName;
+use crate::header::{HeaderName, NameAddr};
 use crate::lex;
 use crate::method::Method;
 
@@ -215,6 +215,11 @@ impl Message {
     /// Whether a header field of this name is there.
     pub fn has(&self, name: HeaderName) -> bool {
         self.headers.iter().any(|h| h.name == name)
+    }
+
+    /// The tag of To; a request that has one is within a dialog, RFC 3261 §12.2.
+    pub fn to_tag(&self) -> Option<&str> {
+        self.get(HeaderName::To).and_then(NameAddr::parse)?.tag()
     }
 
     /// Whether a list of tokens such as Supported or Require has this one, without case.

@@ -326,14 +326,12 @@ impl Stack {
     /// Fires what is due.
     pub fn timeout(&mut self, now: Instant) {
         while let Some((at, key)) = self.timers.due(now) {
-            self.overload.fired(now, at);
             match key {
                 TimerKey::Client(slot, timer) => self.client_timer(now, at, slot, timer),
                 TimerKey::Server(slot, timer) => self.server_timer(now, at, slot, timer),
             }
         }
-        while let Some((at, over)) = self.finished.due(now) {
-            self.overload.fired(now, at);
+        while let Some((_, over)) = self.finished.due(now) {
             self.forget(over);
         }
     }

@@ -13,6 +13,7 @@ pub(super) enum Remedy {
     Start(Role),
     Heal(HostId, HostId),
     Disk(Role),
+    Rest(Role),
 }
 
 impl World {
@@ -37,7 +38,7 @@ impl World {
     fn trouble(&mut self) {
         let role = Role::ALL[self.below(Role::ALL.len())];
         let host = self.host(role);
-        match self.below(12) {
+        match self.below(13) {
             0..=3 => self.crash(role),
             4 => {
                 // In the middle of a commit: somebody notices when it has happened.
@@ -69,6 +70,12 @@ impl World {
                 }
                 self.statistics.disks += 1;
                 self.later(500, 15_000, Remedy::Disk(role));
+            }
+            11 => {
+                let percent = [20, 60, 100][self.below(3)];
+                self.network.sim.overload(host, percent);
+                self.statistics.overloads += 1;
+                self.later(500, 15_000, Remedy::Rest(role));
             }
             _ => {
                 let weathers = [Weather::CALM, WEATHER, Weather::STORM];
@@ -128,6 +135,7 @@ impl World {
                 Remedy::Start(role) => self.start(role),
                 Remedy::Heal(a, b) => self.network.sim.heal(a, b),
                 Remedy::Disk(role) => self.mend_disk(role),
+                Remedy::Rest(role) => self.network.sim.overload(self.host(role), 0),
             }
         }
     }
@@ -151,6 +159,7 @@ impl World {
         for role in Role::ALL {
             self.mend_disk(role);
             self.network.sim.crash_at_write(self.host(role), u64::MAX);
+            self.network.sim.overload(self.host(role), 0);
             self.start(role);
         }
         // Where a twentieth is lost, one answer of the HSS in ten million comes after five seconds, and a call fails.

@@ -195,7 +195,7 @@ impl Pcscf {
     ) {
         let Pending { id, method, initial, to_phone, vector } = pending;
         let status = response.status();
-        let to = response.get(HeaderName::To).and_then(NameAddr::parse).and_then(|to| to.tag());
+        let to = response.to_tag();
         if let Some(call) = self.emergency_calls.touch(now, *id).filter(|_| *to_phone) {
             match to {
                 _ if *initial && (101..300).contains(&status) => call.learn(*id, response),
@@ -233,8 +233,7 @@ impl Pcscf {
 
 /// Lets a request of the phone follow the dialog that its To names, whatever its Route and Request-URI say.
 fn follow(call: &EmergencyCall, request: &mut Message) -> Result<Hop, Refusal> {
-    let to = request.get(HeaderName::To).and_then(NameAddr::parse).and_then(|to| to.tag());
-    let far = to.and_then(|tag| call.dialog(tag));
+    let far = request.to_tag().and_then(|tag| call.dialog(tag));
     let far = far.ok_or(Refusal::new(481, "no dialog of this emergency call"))?;
     request.set_uri(far.target.as_str());
     request.remove(HeaderName::Route);

@@ -67,7 +67,7 @@ impl EmergencyCall {
 
     /// Learns from a response to the INVITE, RFC 3261 §12.1.2, before our Record-Route is changed.
     pub(super) fn learn(&mut self, id: u64, response: &Message) {
-        let tag = response.get(HeaderName::To).and_then(NameAddr::parse).and_then(|to| to.tag());
+        let tag = response.to_tag();
         let contact = response.list(HeaderName::Contact).next().and_then(NameAddr::parse);
         let (Some(tag), Some(contact)) = (tag, contact) else { return };
         let ours = |element: &&str| {

@@ -54,7 +54,7 @@ impl Pcscf {
         if claim.is_some_and(|claim| self.proxy.limits.is_guessing(now, &claim, registered)) {
             let mut response = upstream.untagged(503);
             response.push(HeaderName::RetryAfter, "60");
-            self.proxy.respond_once(upstream, response);
+            self.proxy.respond_once(now, upstream, response);
             return Ok(());
         }
         let known = self.bindings.matching(&aor, &contact, reg_id, &flow).map(|b| b.id);

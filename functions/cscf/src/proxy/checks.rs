@@ -44,7 +44,7 @@ impl OwnRoute {
 
 /// Whether a request belongs to a dialog, RFC 3261 §12.2: its To has a tag.
 pub fn in_dialog(request: &Message) -> bool {
-    request.get(HeaderName::To).and_then(NameAddr::parse).is_some_and(|to| to.tag().is_some())
+    request.to_tag().is_some()
 }
 
 /// Checks a request, counts Max-Forwards down and takes off the Route entries that name us.

@@ -112,7 +112,7 @@ impl Scscf {
                 // Nothing is kept of who has proved nothing, RFC 3261 §8.2.7: of several challenges to
                 // a REGISTER that was repeated each can be answered.
                 let response = challenging(register.upstream.untagged(401), &challenges);
-                self.proxy.respond_once(&register.upstream, response);
+                self.proxy.respond_once(now, &register.upstream, response);
             }
             None => self.ask_vector(now, register, None),
         }

@@ -138,9 +138,9 @@ impl Message {
 
     /// Adds a tag to To unless it has one, RFC 3261 §8.2.6.2.
     pub fn tag_to(&mut self, tag: &str) {
-        let Some(to) = self.get(HeaderName::To) else { return };
-        let tagged = crate::header::NameAddr::parse(to).is_some_and(|a| a.tag().is_some());
-        if !tagged {
+        if self.to_tag().is_none()
+            && let Some(to) = self.get(HeaderName::To)
+        {
             let to = [to, ";tag=", tag].concat();
             self.set(HeaderName::To, to);
         }

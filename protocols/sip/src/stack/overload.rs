@@ -1,9 +1,10 @@
 //! Overload control by loss, RFC 7339: as a server we say how much less we want, as a client we send
 //! so much less.
 //!
-//! A server has too much to do when its transactions come near their limit, or when its timers fire
-//! late: whoever drives it does not keep up. It says so to clients that offered to listen, and only
-//! to them; requests still come from others, and those for which there is no room get a 503.
+//! A server has too much to do when its transactions come near their limit, or when whoever drives it does not
+//! keep up and says so. It tells clients that offered to listen, and only them. Of what others send as much is
+//! refused as these leave out (§5.10.2), and what there is no room for: with a 503, before anything is kept of it.
+//! What comes over a wire has been let in by the function before it, in the same process.
 //!
 //! A client leaves out requests that begin something, more of them where part of the traffic may not
 //! be left out: emergencies, those with a priority (RFC 4412), and what belongs to a dialog (§5.10.1).
@@ -11,26 +12,16 @@
 use std::collections::HashMap;
 
 use base::time::Duration;
-use base::{Endpoint, Event as LogEvent, Flow, Instant, Output, Severity};
+use base::{Endpoint, Event as LogEvent, Flow, Instant, Output, Severity, Transport};
 use foldhash::quality::FixedState;
 
 use super::Stack;
-use crate::header::{
-    HeaderName, NameAddr, OverloadControl, ResourcePriority, Sequence, Via, overload,
-};
+use crate::header::{HeaderName, OverloadControl, ResourcePriority, Sequence, Via, overload};
 use crate::message::Message;
 use crate::service_urn::ServiceUrn;
 
 /// How long what we ask for counts. It is said again with each response.
 const VALIDITY: Duration = Duration::from_millis(1000);
-/// Timers may be so late without a meaning: clients do not repeat anything yet.
-const PUNCTUAL: Duration = Duration::from_millis(250);
-/// Nothing new is wanted if they are so late.
-const HOPELESS: Duration = Duration::from_secs(1);
-/// One timer counts as so late at most: the machine may have slept.
-const LATEST: Duration = Duration::from_secs(2);
-/// How long it matters that timers were late.
-const MEMORY: Duration = Duration::from_secs(1);
 /// Servers at most whose wishes are remembered.
 const MAX_RESTRICTIONS: usize = 1024;
 /// How long the log is not told of the same again.
@@ -41,9 +32,10 @@ const SAMPLE: u32 = 128;
 /// Both roles.
 #[derive(Debug)]
 pub(super) struct Overload {
-    /// How late timers have been of late, and when that was learned.
-    late: Duration,
-    learned: Instant,
+    /// How many of a hundred requests are too many for whoever drives us.
+    driver: u8,
+    /// Requests that were refused for that.
+    shed: u64,
     /// What was said last counts so long.
     said_until: Option<Instant>,
     /// When the log heard of it, and of what others want.
@@ -75,8 +67,8 @@ impl Restriction {
 impl Overload {
     pub(super) fn new(hasher: FixedState) -> Overload {
         Overload {
-            late: Duration::ZERO,
-            learned: Instant::from_unix_micros(0),
+            driver: 0,
+            shed: 0,
             said_until: None,
             told: None,
             told_of_others: None,
@@ -89,22 +81,9 @@ impl Overload {
         !self.restrictions.is_empty()
     }
 
-    /// A timer fired that was due then.
-    pub(super) fn fired(&mut self, now: Instant, due: Instant) {
-        self.late = (self.late * 7 + now.since(due).min(LATEST)) / 8;
-        self.learned = now;
-    }
-
-    /// How many of a hundred requests are too many.
-    fn level(&self, now: Instant, servers: usize, most: usize) -> u8 {
-        let percent = |part: u128, whole: u128| (part * 100 / whole.max(1)).min(100) as u8;
-        let busy = most - most / 10;
-        let crowd = percent(servers.saturating_sub(busy) as u128, (most - busy) as u128);
-        if now.since(self.learned) > MEMORY {
-            return crowd;
-        }
-        let late = self.late.saturating_sub(PUNCTUAL).as_micros();
-        crowd.max(percent(late, (HOPELESS - PUNCTUAL).as_micros()))
+    /// How many of a hundred requests on this flow are too many for whoever drives us.
+    fn of_driver(&self, flow: Option<&Flow>) -> u8 {
+        if flow.is_none_or(|flow| flow.transport == Transport::Wire) { 0 } else { self.driver }
     }
 
     /// A server asked for less, or for no less any more; returns what the log is to say.
@@ -164,9 +143,46 @@ impl Overload {
 }
 
 impl Stack {
+    /// Whoever drives this stack does not keep up: so many of a hundred requests from the network that begin
+    /// something are too many for it. With 0 it does again.
+    pub fn overloaded(&mut self, percent: u8) {
+        self.overload.driver = percent.min(100);
+    }
+
+    /// Requests that were refused because whoever drives this stack does not keep up.
+    pub fn shed(&self) -> u64 {
+        self.overload.shed
+    }
+
+    /// Whether a request that begins something is refused at once because whoever drives us does not keep up,
+    /// §5.10.2. Clients that listen have left out their share; nothing new is taken of them either once
+    /// everything is too much, so that nobody gains by only saying that he listens. Nor by claiming a priority.
+    pub(super) fn is_shed(&mut self, request: &Message, flow: &Flow) -> bool {
+        let percent = self.overload.of_driver(Some(flow));
+        if percent == 0 || self.is_urgent(request) || request.to_tag().is_some() {
+            return false;
+        }
+        let listens = percent < 100 && Stack::is_reduced(request);
+        let shed = !listens && self.random.below(100) < u64::from(percent);
+        self.overload.shed += u64::from(shed);
+        shed
+    }
+
+    /// How many of a hundred requests there is no room for.
+    fn crowd(&self) -> u8 {
+        let most = self.config.max_transactions;
+        let busy = most - most / 10;
+        let over = self.unanswered().saturating_sub(busy);
+        (over * 100 / (most - busy).max(1)).min(100) as u8
+    }
+
+    fn is_urgent(&self, request: &Message) -> bool {
+        self.config.urgent.as_ref().is_some_and(|urgent| (urgent.is)(request))
+    }
+
     /// Tells the client that a response goes to how much less it is to send, §5.3, if it listens.
-    pub(super) fn announce(&mut self, now: Instant, response: &mut Message) {
-        let level = self.overload.level(now, self.unanswered(), self.config.max_transactions);
+    pub(super) fn announce(&mut self, now: Instant, flow: Option<&Flow>, response: &mut Message) {
+        let level = self.crowd().max(self.overload.of_driver(flow));
         let said = self.overload.said_until.is_some_and(|until| until > now);
         if level == 0 && !said {
             return;
@@ -196,10 +212,10 @@ impl Stack {
         }
         self.overload.told = Some(now);
         let text = format!(
-            "{} of {} requests not answered, timers {} ms late: {level}% of the requests are too many",
+            "{level}% of the requests are too many: {} of {} not answered, {}% too many for the processor",
             self.unanswered(),
             self.config.max_transactions,
-            self.overload.late.as_millis()
+            self.overload.driver
         );
         self.log(Severity::Warning, "sip.overloaded", text);
     }
@@ -216,8 +232,7 @@ impl Stack {
 
     /// Whether a request is left out because the server on this flow asked for less.
     pub(super) fn is_left_out(&mut self, now: Instant, request: &Message, flow: &Flow) -> bool {
-        let urgent = self.config.urgent.as_ref().is_some_and(|urgent| (urgent.is)(request));
-        let droppable = !urgent && !is_exempt(request);
+        let droppable = !self.is_urgent(request) && !is_exempt(request);
         let share = self.overload.share(now, flow.remote, droppable);
         if share == 0 || self.random.below(100) >= share {
             return false;
@@ -232,9 +247,7 @@ impl Stack {
 
 /// What is sent whatever a server asks for, §5.10.1.
 fn is_exempt(request: &Message) -> bool {
-    let to = request.get(HeaderName::To).and_then(NameAddr::parse);
-    let within = to.is_some_and(|to| to.tag().is_some());
-    within
+    request.to_tag().is_some()
         || request.list(HeaderName::ResourcePriority).any(|v| ResourcePriority::parse(v).is_some())
         || ServiceUrn::parse(request.uri()).is_some_and(|urn| urn.is_emergency())
 }

@@ -104,9 +104,14 @@ impl Stack {
             }
         }
         match request.method() {
+            // Of an INVITE that was answered statelessly, RFC 3261 §8.2.7.
+            Some(Method::Ack) if request.to_tag() == Some(&self.tag_once(&key)) => {}
             Some(Method::Ack) => self.events.push_back(Event::Ack { request, flow }),
             Some(Method::Cancel) => {
                 self.received_cancel(now, key, invite.map(ServerId), reply, request);
+            }
+            _ if self.is_shed(&request, &flow) => {
+                self.answer_once(now, flow, &request, 503, "Service Unavailable");
             }
             _ if self.is_full_for(&request) => {
                 self.refuse(now, flow, &request, 503, "Service Unavailable");
@@ -188,11 +193,14 @@ impl Stack {
         }
         let mut response = Message::answer(request, status);
         response.set_reason(reason);
-        response.tag_to(&self.random.token::<4>());
+        let via = request.list(HeaderName::Via).next().and_then(Via::parse);
+        let key = via.and_then(|via| self.keys.of(request, &via, method_of(request)?));
+        let tag = key.map(|key| self.tag_once(&key));
+        response.tag_to(&tag.unwrap_or_else(|| self.random.token::<4>()));
         if status == 503 && !Stack::is_reduced(request) {
             response.push(HeaderName::RetryAfter, "10");
         }
-        self.announce(now, &mut response);
+        self.announce(now, Some(&flow), &mut response);
         self.transmit(flow, response.to_bytes());
     }
 }

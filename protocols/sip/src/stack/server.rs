@@ -174,7 +174,8 @@ impl Stack {
             if !self.config.product.is_empty() && !response.has(HeaderName::Server) {
                 response.push(HeaderName::Server, self.config.product.clone());
             }
-            self.announce(now, &mut response);
+            let flow = record.flow.as_deref().copied();
+            self.announce(now, flow.as_ref(), &mut response);
             if let Some(record) = self.servers.get_mut(server.0) {
                 record.last = response.to_bytes();
             }
@@ -185,14 +186,19 @@ impl Stack {
     /// Answers a request other than INVITE as a stateless user agent server does, RFC 3261 §8.2.7:
     /// nothing is kept, and a retransmission is a new request that gets the same answer, its To tag
     /// included.
-    pub fn respond_once(&mut self, server: ServerId, mut response: Message) {
+    pub fn respond_once(&mut self, now: Instant, server: ServerId, mut response: Message) {
         let Some(record) = self.servers.remove(server.0) else { return };
         self.by_key.remove(&record.key);
-        let tag = self.by_key.hasher().hash_one(record.key);
-        response.tag_to(&format!("{tag:016x}"));
+        response.tag_to(&self.tag_once(&record.key));
+        self.announce(now, record.flow.as_deref(), &mut response);
         if let Some(flow) = record.flow {
             self.transmit(*flow, response.to_bytes());
         }
+    }
+
+    /// The To tag of an answer that nothing is kept of.
+    pub(super) fn tag_once(&self, key: &ServerKey) -> String {
+        format!("{:016x}", self.by_key.hasher().hash_one(key))
     }
 
     /// Whether the request is an INVITE.
