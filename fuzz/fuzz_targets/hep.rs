@@ -1,10 +1,18 @@
-//! Any bytes: a packet that was read is written and read again as the same.
+//! Any bytes, and any chunks in a packet whose length fits: a packet that was read is written and read again as the
+//! same.
 #![no_main]
 
 use hep::{Chunks, EmitError, Packet};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
+    read(bytes);
+    // Nothing but the right length gets further than it.
+    let length = (bytes.len() + 6) as u16;
+    read(&[b"HEP3", &length.to_be_bytes()[..], bytes].concat());
+});
+
+fn read(bytes: &[u8]) {
     if let Ok(chunks) = Chunks::of(bytes) {
         assert!(chunks.count() <= bytes.len());
     }
@@ -15,4 +23,4 @@ fuzz_target!(|bytes: &[u8]| {
             Err(error) => assert_eq!(error, EmitError::TooLong),
         }
     }
-});
+}

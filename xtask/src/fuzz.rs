@@ -1,9 +1,9 @@
 //! `cargo xtask fuzz`: every fuzz target over its corpus and for a while longer, and the ledger of how long
 //! each has run since its code last changed.
 //!
-//! The corpus of a target is `fuzz/corpus/TARGET`, the ledger `fuzz/ledger.txt`: a target, the hash of its
-//! code, seconds of CPU time, and the commit of the last run in a line. Both belong to the repository. The targets are
-//! built with plain cargo: coverage is a flag of the stable compiler.
+//! The corpus of a target is `fuzz/corpus/TARGET`, its words `fuzz/dictionaries/TARGET.dict`, the ledger
+//! `fuzz/ledger.txt`: a target, the hash of its code, seconds of CPU time, and the commit of the last run in a line. All
+//! belong to the repository. The targets are built with plain cargo: coverage is a flag of the stable compiler.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,18 +14,22 @@ use std::time::Instant;
 
 use crate::run::{cargo, root, step};
 
-/// A target, and the folders of the code that it runs.
-type Target = (&'static str, &'static [&'static str]);
+/// A target, the folders of the code that it runs, and folders of inputs to begin with.
+type Target = (&'static str, &'static [&'static str], &'static [&'static str]);
 
 const TARGETS: [Target; 8] = [
-    ("sip", &["protocols/sip/src"]),
-    ("sdp", &["protocols/sdp/src"]),
-    ("diameter", &["protocols/diameter"]),
-    ("ng", &["protocols/ng/src"]),
-    ("hep", &["protocols/hep/src"]),
-    ("sms", &["protocols/sms/src"]),
-    ("resp", &["protocols/resp/src"]),
-    ("config", &["strowger/src/config"]),
+    (
+        "sip",
+        &["protocols/sip/src"],
+        &["protocols/sip/corpus/rfc4475", "protocols/sip/corpus/rfc5118"],
+    ),
+    ("sdp", &["protocols/sdp/src"], &[]),
+    ("diameter", &["protocols/diameter"], &[]),
+    ("ng", &["protocols/ng/src"], &[]),
+    ("hep", &["protocols/hep/src"], &[]),
+    ("sms", &["protocols/sms/src"], &[]),
+    ("resp", &["protocols/resp/src"], &[]),
+    ("config", &["strowger/src/config"], &[]),
 ];
 
 /// What the compiler adds for libFuzzer to see which way an input takes.
@@ -46,25 +50,25 @@ pub(crate) struct Plan {
 
 /// What CI runs: all targets but the one that needs the whole program, which takes too long to build.
 pub(crate) fn briefly() -> Result<(), String> {
-    let quick: Vec<&Target> = TARGETS.iter().filter(|(name, _)| *name != "config").collect();
+    let quick: Vec<&Target> = TARGETS.iter().filter(|(name, ..)| *name != "config").collect();
     build(&quick)?;
     in_pairs(&Plan { seconds: 30, only: Vec::new(), keep: false }, &quick)
 }
 
 /// Runs the targets.
 pub(crate) fn run(plan: &Plan) -> Result<(), String> {
-    let names = TARGETS.map(|(name, _)| name);
+    let names = TARGETS.map(|(name, ..)| name);
     if let Some(unknown) = plan.only.iter().find(|only| !names.contains(&only.as_str())) {
         return Err(format!("there is no fuzz target {unknown}: {}", names.join(", ")));
     }
     let wanted = |name: &str| plan.only.is_empty() || plan.only.iter().any(|only| only == name);
-    let chosen: Vec<&Target> = TARGETS.iter().filter(|(name, _)| wanted(name)).collect();
+    let chosen: Vec<&Target> = TARGETS.iter().filter(|(name, ..)| wanted(name)).collect();
     build(&chosen)?;
     in_pairs(plan, &chosen)?;
     if plan.keep {
         println!("\nsince its code last changed, in minutes of CPU time:");
         for (name, entry) in read_ledger() {
-            let fresh = TARGETS.iter().find(|(known, _)| *known == name);
+            let fresh = TARGETS.iter().find(|(known, ..)| *known == name);
             let counts = fresh.is_some_and(|target| code(target) == entry.code);
             let minutes = if counts { entry.seconds / 60 } else { 0 };
             println!("  {name:<10} {minutes:>4}");
@@ -97,10 +101,10 @@ fn build(targets: &[&Target]) -> Result<(), String> {
     let mut build = cargo(&["build", "--release", "--quiet", "--manifest-path", "fuzz/Cargo.toml"]);
     // With a target named, build scripts and macros stay as they are.
     build.args(["--target", HOST]).env("RUSTFLAGS", COVERAGE);
-    for (name, _) in targets {
+    for (name, ..) in targets {
         build.args(["--bin", name]);
     }
-    if targets.iter().any(|(name, _)| *name == "config") {
+    if targets.iter().any(|(name, ..)| *name == "config") {
         build.args(["--features", "config"]);
     }
     step("fuzz targets", &mut build)
@@ -110,7 +114,7 @@ const HOST: &str = "x86_64-unknown-linux-gnu";
 
 /// Runs a target; seconds of CPU time that it took.
 fn one(plan: &Plan, target: &Target) -> Result<u64, String> {
-    let (name, _) = target;
+    let (name, _, seeds) = target;
     let program = root().join("fuzz/target").join(HOST).join("release").join(name);
     let kept = root().join("fuzz/corpus").join(name);
     let found = root().join("fuzz/target/corpus").join(name);
@@ -122,13 +126,23 @@ fn one(plan: &Plan, target: &Target) -> Result<u64, String> {
     fs::create_dir_all(found.with_extension("crashes")).map_err(|e| e.to_string())?;
     let common = ["-max_len=4096", "-timeout=10", "-rss_limit_mb=2048", "-verbosity=0"];
     let mut run = Command::new(&program);
-    run.args(common).args([&limit, &artifacts]).args([&found, &kept]);
+    run.args(common).args([&limit, &artifacts]);
+    let words = root().join(format!("fuzz/dictionaries/{name}.dict"));
+    if words.exists() {
+        run.arg(format!("-dict={}", words.display()));
+    }
+    run.args([&found, &kept]).args(seeds.iter().map(|seeds| root().join(seeds)));
     let seconds = quietly(&format!("fuzz {name}"), &mut run)?;
     if plan.keep {
-        // What adds nothing to the corpus is left out of it.
+        // As few inputs as reach all that these do.
+        let fewest = found.with_extension("fewest");
+        let _ = fs::remove_dir_all(&fewest);
+        fs::create_dir_all(&fewest).map_err(|e| format!("{}: {e}", fewest.display()))?;
         let mut merge = Command::new(&program);
-        merge.args(common).arg("-merge=1").args([&kept, &found]);
+        merge.args(common).arg("-set_cover_merge=1").args([&fewest, &kept, &found]);
         quietly(&format!("corpus of {name}"), &mut merge)?;
+        let moved = fs::remove_dir_all(&kept).and_then(|()| fs::rename(&fewest, &kept));
+        moved.map_err(|e| format!("{}: {e}", kept.display()))?;
     }
     Ok(seconds)
 }
@@ -212,7 +226,7 @@ fn write_ledger(entries: &BTreeMap<String, Entry>) -> Result<(), String> {
 }
 
 /// A hash of the code of a target, as it stands in the folders, tests left out.
-fn code((name, folders): &Target) -> String {
+fn code((name, folders, _): &Target) -> String {
     let mut files = vec![root().join(format!("fuzz/fuzz_targets/{name}.rs"))];
     folders.iter().for_each(|folder| collect(&root().join(folder), &mut files));
     files.retain(|file| !file.ends_with("tests.rs"));
