@@ -24,6 +24,7 @@ use base::timer::{Delays, Timers};
 use base::{Bytes, Deadline, Endpoint, Event as LogEvent, Flow, Instant, Output, Random, Severity};
 use foldhash::quality::FixedState;
 
+use crate::header::HeaderName;
 use crate::message::Message;
 use crate::transaction::{Timer, TimerValues};
 use client::Client;
@@ -381,6 +382,19 @@ impl Stack {
 
     fn log(&mut self, severity: Severity, counter: &'static str, text: String) {
         self.outputs.push_back(Output::Log(LogEvent::new(severity, counter, text)));
+    }
+
+    /// Tells the log of a request.
+    fn log_of(
+        &mut self,
+        request: &Message,
+        severity: Severity,
+        counter: &'static str,
+        text: String,
+    ) {
+        let event = LogEvent::new(severity, counter, text);
+        let call_id = request.get(HeaderName::CallId);
+        self.outputs.push_back(Output::Log(call_id.into_iter().fold(event, LogEvent::call_id)));
     }
 
     fn transmit(&mut self, flow: Flow, message: Bytes) {

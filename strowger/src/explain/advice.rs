@@ -273,13 +273,15 @@ const REASONS: &[Known] = &[
     (
         "cannot reach",
         0,
-        "nobody listens at that address: a phone that is gone, and back once it registers; or a function or server       that is down or elsewhere",
+        "nobody listens at that address: a phone that is gone, and back once it registers; or a function or server \
+      that is down or elsewhere",
         None,
     ),
     (
         "heard nothing from",
         0,
-        "whoever has that address does not answer: a phone that is gone or behind a NAT that forgot it, and back       once it registers; or a function or server that is down, or a firewall between",
+        "whoever has that address does not answer: a phone that is gone or behind a NAT that forgot it, and back \
+      once it registers; or a function or server that is down, or a firewall between",
         None,
     ),
     ("shutting down", 0, "the process was being stopped: try again", None),

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 
 use base::machine::Target;
 use base::slots::Slot;
-use base::{Bytes, Event as LogEvent, Flow, Instant, Output, Severity};
+use base::{Bytes, Flow, Instant, Output, Severity};
 
 use super::route::PeerName;
 use super::{Armed, ClientId, Event, Failure, Hop, Over, Stack, TimerKey, arm};
@@ -410,7 +410,7 @@ impl Stack {
             if let Some(Running { request, route: Route::Flow(flow), .. }) = client.map(|r| &**r) {
                 let (request, text) =
                     (request.clone(), format!("heard nothing from {}", flow.remote));
-                self.tell_of_failure(&request, "sip.silent", text);
+                self.log_of(&request, Severity::Debug, "sip.silent", text);
             }
             let failure = Failure::TimedOut;
             self.events.push_back(Event::Failed { client: ClientId(slot), failure });
@@ -422,13 +422,6 @@ impl Stack {
             }
             _ => {}
         }
-    }
-
-    /// Why a request got no answer, for those who ask for it later.
-    fn tell_of_failure(&mut self, request: &Message, counter: &'static str, text: String) {
-        let event = LogEvent::new(Severity::Debug, counter, text);
-        let call_id = request.get(HeaderName::CallId);
-        self.outputs.push_back(Output::Log(call_id.into_iter().fold(event, LogEvent::call_id)));
     }
 
     pub(super) fn remove_client(&mut self, slot: Slot) -> Option<Client> {
@@ -447,13 +440,13 @@ impl Stack {
         let Some(client) = self.clients.get_mut(slot) else { return };
         let Some(record) = &mut client.running else { return };
         let remote = match record.route {
-            Route::Flow(flow) => Some(flow.remote),
+            Route::Flow(flow) => {
+                self.failed.failed(now, (flow.transport, flow.remote));
+                self.waiting.ends(&flow, slot);
+                Some(flow.remote)
+            }
             Route::Pending => None,
         };
-        if let Route::Flow(flow) = record.route {
-            self.failed.failed(now, (flow.transport, flow.remote));
-            self.waiting.ends(&flow, slot);
-        }
         client.machine = Machine::Unsent;
         record.retransmit = None;
         record.expire = None;
@@ -467,11 +460,8 @@ impl Stack {
             if !left_out {
                 let remote = remote.map(|remote| remote.to_string());
                 let who = remote.as_deref().unwrap_or(gone.request.uri());
-                self.tell_of_failure(
-                    &gone.request,
-                    "sip.unreachable",
-                    format!("cannot reach {who}"),
-                );
+                let text = format!("cannot reach {who}");
+                self.log_of(&gone.request, Severity::Debug, "sip.unreachable", text);
             }
             let failure = if left_out { Failure::LeftOut } else { Failure::Unreachable };
             self.events.push_back(Event::Failed { client: ClientId(slot), failure });

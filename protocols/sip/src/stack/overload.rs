@@ -12,7 +12,7 @@
 use std::collections::HashMap;
 
 use base::time::Duration;
-use base::{Endpoint, Event as LogEvent, Flow, Instant, Output, Severity, Transport};
+use base::{Endpoint, Flow, Instant, Severity, Transport};
 use foldhash::quality::FixedState;
 
 use super::Stack;
@@ -238,9 +238,7 @@ impl Stack {
             return false;
         }
         let text = format!("not sent to {}, which asked for less", flow.remote);
-        let event = LogEvent::new(Severity::Debug, "sip.left_out", text);
-        let call_id = request.get(HeaderName::CallId);
-        self.outputs.push_back(Output::Log(call_id.into_iter().fold(event, LogEvent::call_id)));
+        self.log_of(request, Severity::Debug, "sip.left_out", text);
         true
     }
 }

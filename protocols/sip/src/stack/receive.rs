@@ -1,6 +1,6 @@
 //! What arrives: RFC 3261 §18.1.2, §18.2.1, §16.3.
 
-use base::{Bytes, Endpoint, Event as LogEvent, Flow, Instant, Output, Severity, Transport};
+use base::{Bytes, Endpoint, Flow, Instant, Severity, Transport};
 
 use super::server::{ServerKey, method_of};
 use super::{Admission, Event, ServerId, Stack};
@@ -173,9 +173,7 @@ impl Stack {
     /// Answers statelessly, and says so.
     fn refuse(&mut self, now: Instant, flow: Flow, request: &Message, status: u16, reason: &str) {
         let text = format!("{status} {reason} to a request from {}", flow.remote);
-        let event = LogEvent::new(Severity::Warning, "sip.refused", text);
-        let call_id = request.get(HeaderName::CallId);
-        self.outputs.push_back(Output::Log(call_id.into_iter().fold(event, LogEvent::call_id)));
+        self.log_of(request, Severity::Warning, "sip.refused", text);
         self.answer_once(now, flow, request, status, reason);
     }
 
