@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use base::Service;
+use base::time::Duration;
 use ladder::dissect::Summary;
 use ladder::{Key, Ladder, Thread};
 
@@ -46,6 +47,9 @@ pub(super) fn logged<'a>(
     };
     events.iter().filter(|e| (begin..=until).contains(&e.at) && is_about(e)).collect()
 }
+
+/// So long a Diameter request is not said to have no answer.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The events of requests that nobody answered: what a proxy answers itself then has no other reason.
 const UNANSWERED: [&str; 2] = ["sip.unreachable", "sip.silent"];
@@ -158,7 +162,10 @@ fn crossed(ladder: &Ladder, attempt: &Attempt, number: usize) -> Option<Step> {
                 let other = &ladder.arrows[*n].summary;
                 other.answer.is_some() && other.transaction == summary.transaction
             };
-            if (number..ladder.arrows.len()).any(|n| is_answer(&n)) {
+            // One that was sent a moment ago may still be answered.
+            let known_until = ladder.arrows.last()?.record.at;
+            let waits = known_until.since(arrow.record.at) < PATIENCE;
+            if waits || (number..ladder.arrows.len()).any(|n| is_answer(&n)) {
                 return None;
             }
             (arrow.to, format!("did not answer the {}", summary.title))
