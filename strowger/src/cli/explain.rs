@@ -1,6 +1,7 @@
 //! `strowger explain`: why a call or a registration was refused.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ladder::Correlation;
 
@@ -40,12 +41,19 @@ pub(super) struct Args {
     json: bool,
 }
 
+/// What happened just before the command is remembered by then: recorder and dispatcher rest for some milliseconds
+/// between batches, so that a call does not wake them for each line.
+const SETTLED: Duration = Duration::from_millis(50);
+
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let (config, file) = args.place.load()?;
     let source = match args.from.is_empty() {
         false => Source::Files(args.from.clone()),
         true => Source::Running(args.place.state(&config)?),
     };
+    if matches!(source, Source::Running(_)) {
+        std::thread::sleep(SETTLED);
+    }
     let who = source.names(args.who.as_deref(), config.domain())?;
     let records = source.records(&who, false)?;
     let events = match &source {
