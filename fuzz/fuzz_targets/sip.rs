@@ -17,6 +17,11 @@ use sip::{Dialog, Message, Method, ServiceUrn, Stack, StackConfig, Uri, session_
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = sip::framing::frame(bytes);
+    let from = ([192, 0, 2, 1], 5060).into();
+    if let Some(answer) = sip::stun::answer(bytes, from) {
+        assert!(sip::stun::is_stun(&answer) && answer.len() % 4 == 0);
+        assert_eq!(sip::stun::answer(&answer, from), None);
+    }
     let _ = Message::salvage(Bytes::copy_from_slice(bytes));
     let Ok(message) = Message::parse(Bytes::copy_from_slice(bytes)) else { return };
     message.headers().for_each(|(_, value)| header(value));

@@ -10,11 +10,12 @@
 //! - [`transaction`]: the four machines of RFC 3261 §17 with RFC 6026, one file each, and their timers.
 //! - [`stack`]: transport (§18), targets (RFC 3263), transactions and overload control (RFC 7339) of one
 //!   function, put together.
+//! - [`framing`]: where a message ends on a stream (§18.3), and [`stun`]: keep-alives there and over UDP, RFC 5626.
 //! - [`dialog`]: RFC 3261 §12; [`session_timer`]: RFC 4028.
 //! - [`features`]: what a phone can and a caller prefers, RFC 3840 and 3841.
 //! - [`reginfo`]: the document of the reg event package, RFC 3680 §5 and RFC 5628.
 //!
-//! Not here: SDP (a body is bytes, reginfo excepted), TLS, 5626 outbound.
+//! Not here: SDP (a body is bytes, reginfo excepted), TLS, which of its flows a phone is reached by (RFC 5626).
 
 #![forbid(unsafe_code)]
 
@@ -31,6 +32,7 @@ pub mod service_urn;
 pub mod session_timer;
 pub mod stack;
 pub mod status;
+pub mod stun;
 pub mod transaction;
 pub mod uri;
 

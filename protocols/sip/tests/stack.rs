@@ -295,3 +295,26 @@ fn a_keep_alive_is_answered_on_a_connection() {
         assert_eq!(sent, vec![&b"\r\n"[..]; answers], "{transport:?}");
     }
 }
+
+/// RFC 5626 §5.4: a STUN Binding request on a UDP port is answered, with the address that it came from; on a
+/// connection it is no message. Nothing of it is logged or kept.
+#[test]
+fn a_keep_alive_is_answered_over_udp() {
+    let now = Instant::from_unix_micros(1_000_000);
+    let header = |kind| [&[kind, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &[7; 12]].concat();
+    let mut stack = Stack::new(StackConfig::default(), Random::from_u64(1));
+    stack.received(now, flow(0, Transport::Udp), header(0).into());
+    let answer = stack.poll_output();
+    let Some(Output::Transmit { flow: to, message }) = answer else { panic!("{answer:?}") };
+    assert_eq!(to, flow(0, Transport::Udp));
+    let from = to.remote.socket_addr().expect("an address");
+    assert_eq!(sip::stun::answer(&header(0), from), Some(message));
+    // An answer is not answered, nor is half a request, and nobody complains.
+    for datagram in [header(1), [header(0), vec![1]].concat()] {
+        stack.received(now, flow(0, Transport::Udp), datagram.into());
+        assert!(stack.poll_output().is_none());
+    }
+    stack.received(now, flow(0, Transport::Tcp), header(0).into());
+    assert!(matches!(stack.poll_output(), Some(Output::Log(_))));
+    assert!(stack.poll_event().is_none());
+}

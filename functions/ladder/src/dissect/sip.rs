@@ -21,6 +21,9 @@ pub(super) fn summary(bytes: &Bytes) -> Summary {
     if bytes.iter().all(|b| matches!(b, b'\r' | b'\n')) {
         return Summary::new(Service::Sip, "keep-alive");
     }
+    if sip::stun::is_stun(bytes) {
+        return Summary::new(Service::Sip, "keep-alive (STUN)");
+    }
     let Ok(message) = Message::parse(bytes.clone()) else {
         return Summary::new(Service::Sip, format!("malformed SIP: {}", first_words(bytes)));
     };

@@ -8,6 +8,7 @@ use crate::framing::{PING, PONG};
 use crate::header::{CSeq, HeaderName, NameAddr, Seen, Via};
 use crate::message::{Message, ParseError};
 use crate::method::Method;
+use crate::stun;
 use crate::uri::Uri;
 
 impl Stack {
@@ -26,6 +27,12 @@ impl Stack {
         bytes: Bytes,
         admit: impl FnOnce(Option<&Message>) -> Admission,
     ) {
+        if flow.transport == Transport::Udp && stun::is_stun(&bytes) {
+            // RFC 5626 §5.4: on every UDP port.
+            let answer = flow.remote.socket_addr().and_then(|from| stun::answer(&bytes, from));
+            answer.into_iter().for_each(|answer| self.transmit(flow, answer));
+            return;
+        }
         match Message::parse(bytes.clone()) {
             Ok(message) => {
                 self.remember(flow, None);
