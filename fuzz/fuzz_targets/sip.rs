@@ -32,9 +32,18 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(RegInfo::parse(&info.to_xml()), Some(info));
     }
     edited(message.clone());
+    parted(message.clone());
     dialog(&message);
     at_a_stack(message);
 });
+
+/// What stands in a part is what was put there.
+fn parted(mut message: Message) {
+    if message.part("application/sdp").is_some() {
+        message.set_part("application/sdp", "v=0");
+        assert_eq!(message.part("application/sdp").as_deref(), Some(&b"v=0"[..]));
+    }
+}
 
 /// Any value, as each header field could have it.
 fn header(value: &str) {

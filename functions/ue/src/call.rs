@@ -19,7 +19,7 @@ mod update;
 use std::collections::VecDeque;
 
 use base::slots::Slot;
-use base::{Instant, Severity};
+use base::{Bytes, Instant, Severity};
 use sdp::{OfferAnswer, Preconditions};
 use sip::session_timer::{MIN_SE, SessionTimer};
 use sip::{ClientId, Dialog, HeaderName, Message, Method, ServerId};
@@ -107,7 +107,7 @@ pub(crate) struct Leg {
     /// The peer was told of our reservation.
     told: bool,
     /// The description in its first unreliable response.
-    preview: Option<Vec<u8>>,
+    preview: Option<Bytes>,
     /// RSeq of the last reliable response that came.
     rseq: Option<u32>,
     /// PRACKs under way: nothing else overtakes them.

@@ -8,7 +8,8 @@ use base::slots::Slot;
 use base::time::Duration;
 use base::timer::Timers;
 use base::{
-    Deadline, Event as LogEvent, Flow, FlowId, Instant, Output, Random, Report, Severity, Transport,
+    Bytes, Deadline, Event as LogEvent, Flow, FlowId, Instant, Output, Random, Report, Severity,
+    Transport,
 };
 use sip::dialog::Dialog;
 use sip::gruu::Granted;
@@ -559,9 +560,8 @@ fn nowhere(realm: &str) -> Name {
 }
 
 /// The session description in a message, if there is one.
-pub(crate) fn description(message: &Message) -> Option<&[u8]> {
-    let sdp = message.content_type() == "application/sdp" && !message.body().is_empty();
-    sdp.then(|| &message.body()[..])
+pub(crate) fn description(message: &Message) -> Option<Bytes> {
+    message.part("application/sdp")
 }
 
 /// Who sent a request: what the network asserts, else what From says.

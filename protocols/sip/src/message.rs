@@ -6,6 +6,7 @@
 
 mod edit;
 mod parse;
+mod part;
 mod write;
 
 use core::ops::Range;

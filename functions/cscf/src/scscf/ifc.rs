@@ -225,14 +225,13 @@ impl TriggerKind {
                 values.any(|value| content.as_ref().is_none_or(|text| text.is_in(value)))
             }
             TriggerKind::Sdp { line, content } => {
-                if request.content_type() != "application/sdp" {
-                    return false;
-                }
-                let body = String::from_utf8_lossy(request.body());
-                body.lines().filter_map(|l| l.split_once('=')).any(|(letter, value)| {
-                    letter.eq_ignore_ascii_case(line)
-                        && content.as_ref().is_none_or(|text| text.is_in(value))
-                })
+                let Some(sdp) = request.part("application/sdp") else { return false };
+                String::from_utf8_lossy(&sdp).lines().filter_map(|l| l.split_once('=')).any(
+                    |(letter, value)| {
+                        letter.eq_ignore_ascii_case(line)
+                            && content.as_ref().is_none_or(|text| text.is_in(value))
+                    },
+                )
             }
             TriggerKind::Unknown => false,
         }

@@ -144,7 +144,7 @@ impl Call {
         }
         if self.legs[index].negotiation.is_pending() && description(request).is_some() {
             let answer = description(response).unwrap_or_default();
-            if let Err(error) = self.take_answer(index, answer) {
+            if let Err(error) = self.take_answer(index, &answer) {
                 let text = format!("the answer cannot be used: {error}");
                 self.trouble(core, "ue.bad_answer", &text);
                 return self.finish(core, now, By::Failure, 488, text);

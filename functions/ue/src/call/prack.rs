@@ -123,7 +123,7 @@ impl Call {
         core.disarm(key);
         let mut response = core.stack.answer(request, 200);
         if let Some(body) = description(request) {
-            match self.take_late_answer_or_offer(core, body) {
+            match self.take_late_answer_or_offer(core, &body) {
                 Ok(Some(answer)) => response.set_body("application/sdp", answer),
                 Ok(None) => {}
                 Err(status) => return core.reply(now, server, request, status),

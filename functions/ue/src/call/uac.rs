@@ -131,7 +131,7 @@ impl Call {
         if reliable {
             if let Some(answer) = answer
                 && self.awaits_answer(index)
-                && let Err(error) = self.take_answer(index, answer)
+                && let Err(error) = self.take_answer(index, &answer)
             {
                 let text = format!("the answer cannot be used: {error}");
                 self.trouble(core, "ue.bad_answer", &text);
@@ -143,9 +143,9 @@ impl Call {
         } else if let Some(answer) = answer {
             // A preview (RFC 3261 §13.2.1): the 2xx says the same once more, or nothing.
             let leg = &mut self.legs[index];
-            leg.preview.get_or_insert_with(|| answer.to_vec());
+            leg.preview.get_or_insert_with(|| answer.clone());
             let mut preview = leg.negotiation.clone();
-            if let (Ok(agreed), Some(media)) = (preview.receive_answer(answer), &mut self.media) {
+            if let (Ok(agreed), Some(media)) = (preview.receive_answer(&answer), &mut self.media) {
                 media.agree(core, now, &agreed.clone(), false);
             }
         }
@@ -192,8 +192,8 @@ impl Call {
         }
         if self.awaits_answer(0) {
             let preview = self.legs[0].preview.take().unwrap_or_default();
-            let answer = description(response).unwrap_or(&preview);
-            if let Err(error) = self.take_answer(0, answer) {
+            let answer = description(response).unwrap_or(preview);
+            if let Err(error) = self.take_answer(0, &answer) {
                 let text = format!("the answer cannot be used: {error}");
                 self.trouble(core, "ue.bad_answer", &text);
                 return self.finish(core, now, By::Failure, 488, text);

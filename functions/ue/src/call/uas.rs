@@ -77,7 +77,7 @@ impl Call {
             return None;
         };
         let mut negotiation = OfferAnswer::new(core.config.codecs.clone(), core.random.u64());
-        let heard = description(&request).map(|offer| negotiation.receive_offer(offer));
+        let heard = description(&request).map(|offer| negotiation.receive_offer(&offer));
         let peer = match heard.transpose() {
             Ok(agreed) => agreed.and_then(|a| a.preconditions),
             Err(error) => {
@@ -321,7 +321,7 @@ impl Call {
         core.disarm(self.key(CallTimer::Success));
         if self.legs.first().is_some_and(|leg| leg.negotiation.is_pending()) {
             let body = description(ack).unwrap_or_default();
-            if let Err(error) = self.take_answer(0, body) {
+            if let Err(error) = self.take_answer(0, &body) {
                 let text = format!("the answer in ACK cannot be used: {error}");
                 self.trouble(core, "ue.bad_answer", &text);
                 return self.finish(core, now, By::Failure, 488, text);

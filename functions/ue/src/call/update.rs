@@ -27,7 +27,7 @@ impl Call {
         }
         let Some(mut response) = self.acceptable(core, now, server, request) else { return };
         if let Some(offer) = offer {
-            match self.take_offer_on(core, request, offer) {
+            match self.take_offer_on(core, request, &offer) {
                 Ok(answer) => response.set_body("application/sdp", answer),
                 Err(status) => return core.reply(now, server, request, status),
             }
@@ -65,7 +65,7 @@ impl Call {
         }
         let Some(mut response) = self.acceptable(core, now, server, request) else { return };
         let body = match description(request) {
-            Some(offer) => self.take_offer(core, offer),
+            Some(offer) => self.take_offer(core, &offer),
             None => {
                 let local = self.address(core);
                 let leg = self.legs.first_mut();
