@@ -78,6 +78,7 @@ impl Setup {
                 bgcf: plan.breaks_out().then(|| uri(plan, Role::Bgcf)),
                 home_domain: plan.domain.clone(),
                 icscf: name(plan, Role::Icscf),
+                relay: relay(plan),
                 from: hosts(
                     &plan.centres_from,
                     plan.centres.iter().map(|centre| centre.uri.as_str()),
@@ -135,7 +136,7 @@ impl Setup {
                     bgcf: plan.breaks_out().then(|| uri(plan, Role::Bgcf)),
                     enum_suffix: plan.enum_suffix.clone(),
                     dialling: plan.dialling.clone(),
-                    relay: plan.anchor_media.then(|| name(plan, Role::Media)),
+                    relay: relay(plan),
                     trust: trust(plan),
                     limits: plan.limits,
                     diameter: node(plan, role),
@@ -274,6 +275,11 @@ fn port_in_uris(plan: &Plan, role: Role) -> Option<u16> {
     let mut ports = here.chain(seams.map(|seam| seam.address.port()));
     let first = ports.next().filter(|port| ![0, role.default_port()].contains(port))?;
     ports.all(|port| port == first).then_some(first)
+}
+
+/// The relay that calls go through.
+fn relay(plan: &Plan) -> Option<Name> {
+    plan.anchor_media.then(|| name(plan, Role::Media))
 }
 
 fn name(plan: &Plan, role: Role) -> Name {

@@ -242,7 +242,7 @@ impl Plan {
     pub fn users(&self, role: Role) -> Vec<Role> {
         let mut users = match role {
             Role::Hss => vec![Role::Icscf, Role::Scscf],
-            Role::Media if self.anchor_media => vec![Role::Scscf],
+            Role::Media if self.anchor_media => vec![Role::Scscf, Role::Ecscf],
             Role::Media => Vec::new(),
             Role::Icscf => {
                 vec![Role::Pcscf, Role::Scscf, Role::IpSmGw, Role::Bgcf, Role::Ecscf]
@@ -272,6 +272,7 @@ impl Plan {
             Role::Scscf if self.anchor_media => vec![Role::Hss, Role::Icscf, Role::Media],
             Role::Scscf => vec![Role::Hss, Role::Icscf],
             Role::IpSmGw | Role::Bgcf => vec![Role::Icscf],
+            Role::Ecscf if self.anchor_media => vec![Role::Media],
             Role::Hss | Role::Media | Role::Ecscf => Vec::new(),
         };
         let told = |role: &Role| self.here.contains_key(role) || self.elsewhere.contains_key(role);

@@ -80,7 +80,7 @@ fn ends(network: &mut Network, by: Phone, call: CallId) {
     });
     assert!(both.is_some(), "both ends learn of it");
     network.run(Duration::from_secs(40));
-    for function in ["pcscf", "ecscf"] {
+    for function in ["pcscf", "ecscf", "media"] {
         let census = network.census(network.core, function);
         let over = ["bindings", "subscriptions"];
         assert!(census.0.iter().all(|(what, n)| *n == 0 || over.contains(what)), "{census:?}");
@@ -152,6 +152,84 @@ fn a_call_for_help_outlives_a_restart_of_the_network() {
     }
 }
 
+const SDP: &str = "application/sdp";
+
+/// An INVITE by hand, with these bytes as its body.
+fn by_hand(kind: &str, body: &str) -> String {
+    format!(
+        "INVITE urn:service:sos SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.3;branch=z9hG4bKplace\r\n\
+         Max-Forwards: 70\r\nFrom: <sip:anonymous@anonymous.invalid>;tag=1\r\nTo: <urn:service:sos>\r\n\
+         Call-ID: place\r\nCSeq: 1 INVITE\r\nContact: <sip:10.0.0.3>\r\n\
+         Geolocation: <cid:here@10.0.0.3>\r\nGeolocation-Routing: no\r\n\
+         Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// A phone behind a router has an address that no centre reaches: its media goes through the relay, and both hear
+/// each other. What is left of it after the call `ends` looks at.
+#[test]
+fn the_media_of_a_call_for_help_goes_through_the_relay() {
+    let (mut network, heard) = network(&["sip:psap@10.254.0.9", "sip:psap@10.254.0.7"]);
+    let centre = psap(&mut network, |_| {});
+    let stranger = network.stranger(2, |_| {});
+    let (_, called) = call(&mut network, stranger, "112", centre).expect("it is answered");
+    let offer = invite(&heard).part(SDP).expect("an offer");
+    let offer = String::from_utf8_lossy(&offer).into_owned();
+    assert!(offer.contains(&format!("c=IN IP4 {}\r\n", ip(0))), "{offer}");
+    assert!(network.census(network.core, "media").count("sessions") > 0);
+    network.run(Duration::from_secs(3));
+    network.order(centre, UeOrder::Hangup(called));
+    let mut received = Vec::new();
+    let both = network.until(Duration::from_secs(5), |_, report| {
+        if let What::Ended { media, .. } = &report.what {
+            received.push(media.stats.received);
+        }
+        (received.len() == 2).then_some(())
+    });
+    assert!(both.is_some() && received.iter().all(|packets| *packets > 100), "{received:?}");
+    let (caller, _) = call(&mut network, stranger, "112", centre).expect("it is answered");
+    ends(&mut network, stranger, caller);
+}
+
+/// Help comes without the relay, too.
+#[test]
+fn a_call_for_help_goes_on_without_the_relay() {
+    let mut network = Network::one_each(1, Weather::CALM, None, |plan| {
+        plan.centres = vec!["sip:psap@10.254.0.7".parse().expect("a centre")];
+        plan.emergency_numbers = ["112".parse().expect("a number")].into_iter().collect();
+    });
+    let centre = network.outsider("psap", CENTRE, |_| {});
+    let stranger = network.stranger(2, |_| {});
+    network.sim.crash(network.hosts[&Role::Media]);
+    let began = network.sim.now();
+    call(&mut network, stranger, "112", centre).expect("it is answered");
+    let took = network.sim.now().since(began);
+    assert!(took < Duration::from_secs(8), "the relay is waited for once: {took:?}");
+}
+
+/// RFC 6442 §4.2: a phone with SDP and its place in one body. Of it the relay rewrites the SDP alone.
+#[test]
+fn the_place_of_the_caller_stands_beside_rewritten_sdp() {
+    let (mut network, heard) = network(&["sip:psap@10.254.0.7"]);
+    let _centre = psap(&mut network, |config| config.incoming = Incoming::Reject(486));
+    let stranger = network.stranger(2, |_| {});
+    assert_eq!(call(&mut network, stranger, "999", stranger), Err(403));
+    let sdp = "v=0\r\no=- 1 1 IN IP4 192.168.1.93\r\ns=-\r\nc=IN IP4 192.168.1.93\r\nt=0 0\r\n\
+               m=audio 4000 RTP/AVP 0\r\n";
+    let place = "--x\r\nContent-Type: application/pidf+xml\r\nContent-ID: <here@10.0.0.3>\r\n\r\n\
+                 <presence xmlns=\"urn:ietf:params:xml:ns:pidf\" entity=\"pres:a@b\"/>\r\n";
+    let body = format!("{place}--x\r\nContent-Type: {SDP}\r\n\r\n{sdp}\r\n--x--\r\n");
+    network.send(stranger, by_hand("multipart/mixed;boundary=x", &body));
+    network.run(Duration::from_secs(5));
+    let asked = invite(&heard);
+    let offer = asked.part(SDP).expect("an offer");
+    let offer = String::from_utf8_lossy(&offer).into_owned();
+    assert!(!offer.contains("192.168.1.93") && offer.contains(&ip(0).to_string()), "{offer}");
+    let body = String::from_utf8_lossy(asked.body()).into_owned();
+    assert_eq!(body, format!("{place}--x\r\nContent-Type: {SDP}\r\n\r\n{offer}\r\n--x--\r\n"));
+}
+
 /// RFC 6442: by value, in a body of several parts.
 #[test]
 fn the_place_of_the_caller_reaches_the_centre_untouched() {
@@ -162,15 +240,7 @@ fn the_place_of_the_caller_reaches_the_centre_untouched() {
     assert_eq!(call(&mut network, stranger, "999", stranger), Err(403));
     let body = "--x\r\nContent-Type: application/pidf+xml\r\nContent-ID: <here@10.0.0.3>\r\n\r\n\
                 <presence xmlns=\"urn:ietf:params:xml:ns:pidf\" entity=\"pres:a@b\"/>\r\n--x--\r\n";
-    let text = format!(
-        "INVITE urn:service:sos SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.3;branch=z9hG4bKplace\r\n\
-         Max-Forwards: 70\r\nFrom: <sip:anonymous@anonymous.invalid>;tag=1\r\nTo: <urn:service:sos>\r\n\
-         Call-ID: place\r\nCSeq: 1 INVITE\r\nContact: <sip:10.0.0.3>\r\n\
-         Geolocation: <cid:here@10.0.0.3>\r\nGeolocation-Routing: no\r\n\
-         Content-Type: multipart/mixed;boundary=x\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    network.send(stranger, text);
+    network.send(stranger, by_hand("multipart/mixed;boundary=x", body));
     network.run(Duration::from_secs(5));
     let asked = invite(&heard);
     assert_eq!(asked.get(HeaderName::Geolocation), Some("<cid:here@10.0.0.3>"));

@@ -2,8 +2,9 @@
 //!
 //! A call goes to the centres of its service one after the other, until one takes it. What the phone said
 //! of its place goes with it untouched: Geolocation (RFC 6442) with its bodies, P-Access-Network-Info.
-//! Requests within the call pass by the Record-Route of both its sides. A centre's call back may come in here,
-//! too, and goes to the I-CSCF like every other.
+//! Requests within the call pass by the Record-Route of both its sides. Its media goes through the relay, as that of
+//! other calls does, so that a phone behind a router is heard; without the relay the call goes on as it came. A
+//! centre's call back may come in here, too, and goes to the I-CSCF like every other, whose S-CSCF asks the relay.
 //!
 //! Seams left open: LRF and RDF (the location is the centre's to read), EATF.
 
@@ -19,6 +20,7 @@ use sip::header::HeaderName;
 use sip::transaction::TimerValues;
 use sip::{Message, Method, ServiceUrn, SipUri, Stack, StackConfig, Uri};
 
+use crate::anchor::{Anchor, Anchored, Done, Held, Step};
 use crate::emergency::CALL_BACK;
 use crate::limits::Inner;
 use crate::number;
@@ -30,15 +32,35 @@ use config::EcscfConfig;
 
 /// The user part of our Record-Route.
 const TOKEN: &str = "sos";
+/// The same in a call whose media goes through the relay.
+const ANCHORED: &str = "sos.a";
 
 /// How long a centre may say nothing at all before the next one is asked.
 const SILENCE: Duration = Duration::from_secs(8);
 
 /// What is remembered of a request until it is answered.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Kept {
-    /// An emergency call: as it came, and the centres that were not asked yet.
-    call: Option<Box<(Message, VecDeque<String>)>>,
+    /// If its media goes through the relay.
+    anchored: Option<Anchored>,
+    call: Option<Box<Call>>,
+}
+
+/// An emergency call, until a centre takes it.
+#[derive(Clone, Debug)]
+struct Call {
+    upstream: Upstream,
+    /// As it came.
+    request: Message,
+    /// Those that were not asked yet.
+    centres: VecDeque<String>,
+}
+
+impl Kept {
+    fn of(request: &Message, token: &str) -> Kept {
+        let anchored = (token == ANCHORED).then(|| Anchored::of(request));
+        Kept { anchored, call: None }
+    }
 }
 
 /// A call on its way.
@@ -49,26 +71,29 @@ type Copy = (Message, sip::Hop);
 pub struct Ecscf {
     config: EcscfConfig,
     proxy: Proxy<Kept>,
+    anchor: Anchor<Kept>,
     draining: bool,
     outputs: VecDeque<Output>,
 }
 
 impl Ecscf {
     /// An E-CSCF.
-    pub fn new(config: EcscfConfig, random: Random) -> Ecscf {
+    pub fn new(config: EcscfConfig, mut random: Random) -> Ecscf {
         let stack = StackConfig {
             sent_by: Some(config.door.sent_by()),
             timers: TimerValues { b: SILENCE, ..TimerValues::RFC3261 },
             ..StackConfig::default()
         };
+        let anchor = Anchor::new(config.relay.clone(), random.fork());
         let mut proxy = Proxy::new(stack, random);
         proxy.limits.configure(config.limits);
-        Ecscf { config, proxy, draining: false, outputs: VecDeque::new() }
+        Ecscf { config, proxy, anchor, draining: false, outputs: VecDeque::new() }
     }
 
     /// Takes over another configuration, which is also the order that an E-CSCF takes. Name and addresses are
-    /// to be those that it was built with.
+    /// to be those that it was built with. Calls keep the media relay that they have.
     pub fn configure(&mut self, config: EcscfConfig) {
+        self.anchor.configure(config.relay.clone());
         self.proxy.limits.configure(config.limits);
         self.config = config;
     }
@@ -80,6 +105,7 @@ impl Ecscf {
             ("client transactions", client),
             ("server transactions", server),
             ("contexts", self.proxy.contexts()),
+            ("relay requests", self.anchor.len()),
         ])
     }
 
@@ -141,9 +167,50 @@ impl Ecscf {
         let (centre, copy) = self.next(&request, &mut centres).ok_or(none)?;
         let text = format!("emergency call for {service} goes to {centre}");
         self.tell(upstream.about(LogEvent::new(Severity::Info, "ecscf.call", text)));
-        let kept = Kept { call: Some(Box::new((request, centres))) };
-        self.proxy.forward(now, upstream.clone(), vec![copy], kept);
+        let kept = Kept::of(&request, self.token());
+        let call = Box::new(Call { upstream: upstream.clone(), request, centres });
+        self.send_on(now, upstream.clone(), copy, Kept { call: Some(call), ..kept }, None);
         Ok(())
+    }
+
+    /// The user part of our Record-Route in a new call.
+    fn token(&self) -> &'static str {
+        if self.anchor.is_active() { ANCHORED } else { TOKEN }
+    }
+
+    /// Forwards, after the relay has put itself into the SDP if it is to: in a context of its own, or to one more
+    /// centre.
+    fn send_on(
+        &mut self,
+        now: Instant,
+        upstream: Upstream,
+        copy: Copy,
+        mut leg: Kept,
+        context: Option<ContextId>,
+    ) {
+        let anchored = leg.anchored.as_mut();
+        let step = anchored.and_then(|leg| self.anchor.of_request(now, leg, &copy.0));
+        self.hold(now, step, Held::Forward { upstream, copies: vec![copy], leg, context });
+    }
+
+    /// A message goes on once the relay was asked, if it has to be.
+    fn hold(&mut self, now: Instant, step: Option<Step>, then: Held<Kept>) {
+        match step {
+            Some(step) => self.anchor.ask(now, step, then),
+            None => then.carry_out(now, &mut self.proxy),
+        }
+    }
+
+    /// The relay answered, or did not: then it is not waited for once more when the centre answers.
+    fn asked(&mut self, now: Instant, mut done: Done<Kept>) {
+        if let Some(why) = done.failed {
+            let text = format!("media is not anchored: {why}");
+            self.tell(LogEvent::new(Severity::Warning, "ecscf.not_anchored", text));
+            if let Held::Forward { leg, .. } = &mut done.then {
+                leg.anchored = None;
+            }
+        }
+        done.then.carry_out(now, &mut self.proxy);
     }
 
     /// The next centre that can be asked, and the call on its way there.
@@ -165,7 +232,7 @@ impl Ecscf {
             centre
         };
         let hop = Stack::hop(next)?;
-        self.config.door.record_route(&mut copy, TOKEN, next, true);
+        self.config.door.record_route(&mut copy, self.token(), next, true);
         copy.push_front(HeaderName::Route, format!("<{}>", loose(next)));
         Some((copy, hop))
     }
@@ -209,9 +276,11 @@ impl Ecscf {
         mut request: Message,
         own: Option<&OwnRoute>,
     ) -> Result<(), Refusal> {
-        let hop = self.config.door.within(&mut request, own, TOKEN);
+        let token = token_of(own);
+        let hop = self.config.door.within(&mut request, own, token);
         let hop = hop.ok_or(Refusal::new(481, "no emergency call of ours"))?;
-        self.proxy.forward(now, upstream.clone(), vec![(request, hop)], Kept::default());
+        let kept = Kept::of(&request, token);
+        self.send_on(now, upstream.clone(), (request, hop), kept, None);
         Ok(())
     }
 
@@ -219,9 +288,12 @@ impl Ecscf {
         if !self.config.from.has(&flow) && !self.config.trust.includes(&flow) {
             return;
         }
-        if let Some(hop) = self.config.door.ack(&mut ack, &flow, TOKEN) {
-            self.proxy.stack.send_ack(now, ack, hop);
+        let Some((own, hop)) = self.config.door.ack(&mut ack, &flow) else { return };
+        if own.user != token_of(Some(&own)) {
+            return;
         }
+        let step = self.anchor.of_ack(own.user == ANCHORED, &ack);
+        self.hold(now, step, Held::Ack { ack, hop });
     }
 
     fn response(
@@ -231,28 +303,27 @@ impl Ecscf {
         mut response: Message,
         flow: Option<Flow>,
     ) {
-        let call = self.proxy.kept(context).and_then(|kept| kept.call.as_mut());
-        if let Some(call) = call.filter(|_| is_failure(response.status())) {
-            let (request, mut centres) = (call.0.clone(), call.1.clone());
-            let next = self.next(&request, &mut centres);
-            if let Some(Kept { call: Some(call) }) = self.proxy.kept(context) {
-                call.1 = centres;
-            }
-            let (call_id, status) =
-                (request.get(HeaderName::CallId).unwrap_or(""), response.status());
+        let kept = self.proxy.kept(context).cloned().unwrap_or_default();
+        let status = response.status();
+        if let Some(mut call) = kept.call.filter(|_| is_failure(status)) {
+            let next = self.next(&call.request, &mut call.centres);
             let onward = next.as_ref().map_or("there is no other", |(centre, _)| centre);
             let text = format!("an emergency centre failed with {status}; next: {onward}");
             let event = LogEvent::new(Severity::Warning, "ecscf.centre_failed", text);
-            self.tell(event.call_id(call_id));
+            self.tell(call.upstream.about(event));
             if let Some((_, copy)) = next {
-                return self.proxy.again(now, context, vec![copy]);
+                let upstream = call.upstream.clone();
+                let leg = Kept { call: Some(call), ..kept };
+                return self.send_on(now, upstream, copy, leg, Some(context));
             }
             if flow.is_none() {
                 // Nobody could be reached: the phone may try another network.
                 response = Message::answer(&response, 503);
             }
         }
-        self.proxy.pass(now, context, response);
+        let anchored = kept.anchored.as_ref();
+        let step = anchored.and_then(|leg| self.anchor.of_response(now, leg, &response));
+        self.hold(now, step, Held::Pass { context, response });
     }
 
     fn tell(&mut self, event: LogEvent) {
@@ -260,7 +331,12 @@ impl Ecscf {
     }
 
     fn settle(&mut self, now: Instant) {
-        while let Some(event) = self.proxy.poll_event(now) {
+        loop {
+            if let Some(done) = self.anchor.poll() {
+                self.asked(now, done);
+                continue;
+            }
+            let Some(event) = self.proxy.poll_event(now) else { return };
             match event {
                 proxy::Event::Request { upstream, request, flow } => {
                     self.request(now, upstream, request, flow);
@@ -269,13 +345,21 @@ impl Ecscf {
                 proxy::Event::Response { context, response, flow } => {
                     self.response(now, context, response, flow);
                 }
-                // Everything is forwarded at once, so that a CANCEL always finds its context.
-                proxy::Event::Cancelled { .. }
-                | proxy::Event::Own { .. }
-                | proxy::Event::FlowClosed { .. } => {}
+                // What does not wait for the relay was forwarded at once.
+                proxy::Event::Cancelled { server } => {
+                    if let Some(upstream) = self.anchor.cancel(server) {
+                        self.proxy.reply(now, &upstream, 487);
+                    }
+                }
+                proxy::Event::Own { .. } | proxy::Event::FlowClosed { .. } => {}
             }
         }
     }
+}
+
+/// The user part that our Route in a call has.
+fn token_of(own: Option<&OwnRoute>) -> &'static str {
+    if own.is_some_and(|own| own.user == ANCHORED) { ANCHORED } else { TOKEN }
 }
 
 /// Whether the next centre is to be asked: not if the caller gave up, nor if a centre says that it speaks
@@ -286,8 +370,9 @@ fn is_failure(status: u16) -> bool {
 
 impl Function for Ecscf {
     fn handle(&mut self, now: Instant, input: Input) {
+        let input = self.anchor.handle(now, input);
         let judge = Inner { trust: &self.config.trust, others: Some(&self.config.from) };
-        match self.proxy.handle_from(now, input, &judge) {
+        match input.and_then(|input| self.proxy.handle_from(now, input, &judge)) {
             Some(Input::Order(order)) if census::Ask::is(&order) => {
                 self.outputs.push_back(self.census().into());
             }
@@ -303,11 +388,12 @@ impl Function for Ecscf {
     }
 
     fn poll(&mut self) -> Option<Output> {
-        self.proxy.poll_output().or_else(|| self.outputs.pop_front())
+        let next = self.proxy.poll_output().or_else(|| self.anchor.poll_output());
+        next.or_else(|| self.outputs.pop_front())
     }
 
     fn deadline(&self) -> Option<Deadline> {
-        self.proxy.deadline()
+        Deadline::earliest(self.proxy.deadline(), self.anchor.deadline())
     }
 
     fn is_busy(&self) -> bool {

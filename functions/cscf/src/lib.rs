@@ -6,6 +6,7 @@
 //! - [`scscf`]: registrar, filter criteria and routing, TS 24.229 §5.4.
 //! - [`ecscf`]: emergency calls to their centre, TS 24.229 §5.11; [`emergency`]: what is one.
 //! - [`bgcf`]: calls to the public telephone network and from it, TS 24.229 §5.6.
+//! - `anchor`: the media relay's part in what S- and E-CSCF forward.
 //! - `border`: what another network does not see of this one, TS 24.229 §5.10.4.
 //! - [`cx`]: what I- and S-CSCF ask the HSS, TS 29.228.
 //!
@@ -16,6 +17,7 @@
 
 #![forbid(unsafe_code)]
 
+mod anchor;
 pub mod bgcf;
 mod border;
 pub mod cx;

@@ -96,10 +96,10 @@ impl Door {
         Some(hop)
     }
 
-    /// The same of an ACK for a 2xx, which was not looked at yet.
-    pub(crate) fn ack(&self, ack: &mut Message, flow: &Flow, token: &str) -> Option<Hop> {
+    /// Where an ACK for a 2xx goes, which was not looked at yet, and the Route that named us.
+    pub(crate) fn ack(&self, ack: &mut Message, flow: &Flow) -> Option<(OwnRoute, Hop)> {
         let own = preprocess(ack, |host, port| self.is_us(host, port, flow), &[]).ok()??;
-        onward(ack).filter(|_| own.user == token)
+        Some((own, onward(ack)?))
     }
 
     /// Record-Route for both sides, RFC 5658 §5, with this token: `outside` is a URI of the side that may

@@ -12,13 +12,11 @@
 //! - `flows`: a phone's other flows within a dialog, RFC 5626.
 //! - `preferences`: which contacts a caller wants, RFC 3841.
 //! - `enum_query`: numbers that DNS knows, RFC 6116.
-//! - `anchor`: media through a relay that speaks NG.
 //! - `network_initiated`: RTR and PPR of the HSS, §5.4.1.5.
 //!
 //! Seams left open: Ro at `session`. Sessions are not released when a registration ends (§5.4.5.1.2):
 //! no dialogs are kept.
 
-mod anchor;
 mod application_server;
 mod authenticate;
 pub mod config;
@@ -50,10 +48,10 @@ use diameter::node::RequestId;
 use sip::header::HeaderName;
 use sip::{Message, Method, ServerId, StackConfig, Uri};
 
+use crate::anchor::Anchor;
 use crate::cx::{Answer, Cx};
 use crate::limits::Inner;
 use crate::proxy::{self, ContextId, OwnRoute, Proxy, Refusal, Upstream, in_dialog, preprocess};
-use anchor::Anchor;
 use authenticate::Challenges;
 use config::ScscfConfig;
 use enum_query::EnumQueries;
@@ -121,7 +119,7 @@ pub struct Scscf {
     challenges: Challenges,
     watchers: Watchers,
     third_party: ThirdParty,
-    anchor: Anchor,
+    anchor: Anchor<Leg>,
     enum_queries: EnumQueries,
     detours: Detours,
     random: Random,

@@ -23,6 +23,8 @@ pub struct EcscfConfig {
     pub home_domain: String,
     /// The I-CSCF that a centre's call back goes to.
     pub icscf: Name,
+    /// The media relay that calls go through; `None` leaves media alone.
+    pub relay: Option<Name>,
     /// Where centres send from.
     pub from: Networks,
     /// Whose emergency calls are taken: those of P-CSCFs.

@@ -2,12 +2,12 @@
 //! within dialogs along their routes, and their responses.
 
 use base::Instant;
-use sip::header::{HeaderName, NameAddr};
+use sip::header::HeaderName;
 use sip::{Hop, Message, Method};
 
-use super::anchor::{Held, Step};
 use super::application_server::{Asked, OriginalDialog};
 use super::{Scscf, aor_of};
+use crate::anchor::{Anchored, Done, Held, Step};
 use crate::proxy::{self, ContextId, OwnRoute, Refusal, Upstream, in_dialog};
 
 /// Which half of the session we serve: what the user part of our Record-Route says.
@@ -22,35 +22,14 @@ pub(super) enum Side {
 /// What is kept of a request until it is answered.
 #[derive(Clone, Debug)]
 pub(super) struct Leg {
-    /// What the relay knows the session by, if this pass anchors its media.
+    /// If this pass anchors the session's media.
     anchored: Option<Anchored>,
-    /// Whether the request carried SDP: then SDP in a response is the answer.
-    pub(super) carried_offer: bool,
-    pub(super) method: Method,
-    /// Whether the request has no To tag: the failure of such an INVITE ends the media.
+    /// Whether the request has no To tag.
     initial: bool,
     /// The application server that was asked, and how to go on without it.
     pub(super) server: Option<Box<Asked>>,
     /// What follows a failure.
     then: Then,
-}
-
-/// What the relay knows a session by.
-#[derive(Clone, Debug)]
-struct Anchored {
-    call_id: String,
-    /// The tag of who sent the request.
-    from_tag: String,
-}
-
-impl Anchored {
-    fn of(request: &Message) -> Anchored {
-        let known_by = |text: Option<&str>| text.unwrap_or_default().to_owned();
-        Anchored {
-            call_id: known_by(request.get(HeaderName::CallId)),
-            from_tag: known_by(tag(request, HeaderName::From)),
-        }
-    }
 }
 
 /// What follows if a request that goes on fails.
@@ -87,10 +66,6 @@ impl Pending {
     }
 }
 
-fn tag(message: &Message, name: HeaderName) -> Option<&str> {
-    message.get(name).and_then(NameAddr::parse).and_then(|address| address.tag())
-}
-
 impl Leg {
     /// The called user rings: it is not for another network any more.
     pub(super) fn is_located(&mut self) {
@@ -100,17 +75,11 @@ impl Leg {
     pub(super) fn of(request: &Message, anchored: bool) -> Leg {
         Leg {
             anchored: anchored.then(|| Anchored::of(request)),
-            carried_offer: has_sdp(request),
-            method: request.method().cloned().unwrap_or(Method::Options),
             initial: !in_dialog(request),
             server: None,
             then: Then::Nothing,
         }
     }
-}
-
-pub(super) fn has_sdp(message: &Message) -> bool {
-    !message.body().is_empty() && message.is_of_type("application/sdp")
 }
 
 impl Scscf {
@@ -157,19 +126,13 @@ impl Scscf {
         now: Instant,
         upstream: Upstream,
         copies: Vec<(Message, Hop)>,
-        leg: Leg,
+        mut leg: Leg,
         context: Option<ContextId>,
     ) {
-        let offer = copies.first().map(|(copy, _)| copy).filter(|copy| has_sdp(copy));
-        let step =
-            leg.anchored.as_ref().zip(offer).map(|(Anchored { call_id, from_tag }, offer)| {
-                Step::offer(call_id, from_tag, tag(offer, HeaderName::To), offer.body())
-            });
-        let then = Held::Forward { upstream, copies, leg, context };
-        match step {
-            Some(step) => self.anchor.ask(now, step, then),
-            None => self.carry_out(now, then),
-        }
+        let first = copies.first().map(|(copy, _)| copy);
+        let step = leg.anchored.as_mut().zip(first);
+        let step = step.and_then(|(anchored, copy)| self.anchor.of_request(now, anchored, copy));
+        self.hold(now, step, Held::Forward { upstream, copies, leg, context });
     }
 
     /// Whether this pass anchors the media of a new session: if nobody did before.
@@ -237,23 +200,6 @@ impl Scscf {
             request.push_front(HeaderName::RecordRoute, route);
         }
         let leg = Leg::of(&request, anchored);
-        if let Some(Anchored { call_id, from_tag }) = &leg.anchored
-            && leg.method == Method::Bye
-        {
-            self.anchor.delete(now, call_id, from_tag);
-        }
-        if let Some(Anchored { call_id, .. }) = &leg.anchored
-            && leg.method == Method::Prack
-            && self.anchor.awaits_answer(call_id, tag(&request, HeaderName::To))
-            && has_sdp(&request)
-        {
-            let step = Step::late_answer(call_id, &request);
-            let leg = Leg { carried_offer: false, ..leg };
-            let copies = vec![(request, hop)];
-            let then = Held::Forward { upstream, copies, leg, context: None };
-            self.anchor.ask(now, step, then);
-            return Ok(());
-        }
         self.send_on(now, upstream, vec![(request, hop)], leg, None);
         Ok(())
     }
@@ -267,14 +213,8 @@ impl Scscf {
         let detour = self.follow_detour(&mut ack).map(|way| way.hop);
         let Some(hop) = detour.or_else(|| proxy::onward(&ack)) else { return };
         let anchored = own.user.ends_with(".a") && self.anchor.is_there();
-        let call_id = ack.get(HeaderName::CallId).unwrap_or("");
-        self.anchor.confirmed(call_id);
-        let step = (anchored && has_sdp(&ack)).then(|| Step::late_answer(call_id, &ack));
-        let then = Held::Ack { ack, hop };
-        match step {
-            Some(step) => self.anchor.ask(now, step, then),
-            None => self.carry_out(now, then),
-        }
+        let step = self.anchor.of_ack(anchored, &ack);
+        self.hold(now, step, Held::Ack { ack, hop });
     }
 
     /// A response to what we forwarded.
@@ -296,32 +236,12 @@ impl Scscf {
             Then::Copies(_) if self.tries_next(now, context, status) => return,
             _ => {}
         }
-        if let Some(Anchored { call_id, from_tag }) = &leg.anchored
-            && leg.method == Method::Invite
-            && leg.initial
-            && status >= 300
-        {
-            self.anchor.delete(now, call_id, from_tag);
-        }
         if !leg.initial && status >= 200 {
             self.remember_detour(now, context, response.get(HeaderName::CallId).unwrap_or(""));
         }
-        let to_tag = tag(&response, HeaderName::To);
-        let answerable = has_sdp(&response) && status < 300;
-        let step = leg.anchored.as_ref().filter(|_| answerable).map(|anchored| {
-            let Anchored { call_id, from_tag } = anchored;
-            if leg.carried_offer {
-                return Step::answer(call_id, from_tag, to_tag, response.body());
-            }
-            let by = to_tag.unwrap_or("");
-            self.anchor.offered(call_id, by);
-            Step::offer(call_id, by, Some(from_tag), response.body())
-        });
-        let then = Held::Pass { context, response };
-        match step {
-            Some(step) => self.anchor.ask(now, step, then),
-            None => self.carry_out(now, then),
-        }
+        let anchored = leg.anchored.as_ref();
+        let step = anchored.and_then(|leg| self.anchor.of_response(now, leg, &response));
+        self.hold(now, step, Held::Pass { context, response });
     }
 
     /// RFC 3841 §9.1: one contact refused, the next one is tried.
@@ -338,42 +258,30 @@ impl Scscf {
         true
     }
 
-    /// The relay answered: the message goes on with its SDP.
-    pub(super) fn anchored(&mut self, now: Instant, job: super::anchor::Done) {
-        let super::anchor::Done { mut then, result } = job;
-        match result {
-            Ok(Some(sdp)) => then.replace_sdp(&sdp),
-            Ok(None) => {}
-            Err(why) => {
-                let text = format!("media is not anchored: {why}");
-                self.log(base::Severity::Warning, "scscf.not_anchored", text);
-            }
+    /// A message goes on once the relay was asked, if it has to be.
+    fn hold(&mut self, now: Instant, step: Option<Step>, then: Held<Leg>) {
+        match step {
+            Some(step) => self.anchor.ask(now, step, then),
+            None => self.carry_out(now, then),
         }
-        self.carry_out(now, then);
     }
 
-    fn carry_out(&mut self, now: Instant, then: Held) {
-        match then {
-            Held::Forward { upstream, mut copies, mut leg, context } => {
-                if matches!(leg.then, Then::NextCopy) {
-                    leg.then = Then::Copies(copies.split_off(1.min(copies.len())));
-                }
-                match context {
-                    Some(context) => {
-                        if let Some(kept) = self.proxy.kept(context) {
-                            *kept = leg;
-                        }
-                        self.proxy.again(now, context, copies);
-                    }
-                    None => {
-                        self.proxy.forward(now, upstream, copies, leg);
-                    }
-                }
-            }
-            Held::Pass { context, response } => self.proxy.pass(now, context, response),
-            Held::Ack { ack, hop } => self.proxy.stack.send_ack(now, ack, hop),
-            Held::Nothing => {}
+    /// The relay answered: the message goes on with its SDP.
+    pub(super) fn anchored(&mut self, now: Instant, done: Done<Leg>) {
+        if let Some(why) = done.failed {
+            let text = format!("media is not anchored: {why}");
+            self.log(base::Severity::Warning, "scscf.not_anchored", text);
         }
+        self.carry_out(now, done.then);
+    }
+
+    fn carry_out(&mut self, now: Instant, mut then: Held<Leg>) {
+        if let Held::Forward { copies, leg, .. } = &mut then
+            && matches!(leg.then, Then::NextCopy)
+        {
+            leg.then = Then::Copies(copies.split_off(1.min(copies.len())));
+        }
+        then.carry_out(now, &mut self.proxy);
     }
 }
 
