@@ -120,6 +120,36 @@ fn rfc_3841_sequential_forking_takes_its_time() {
     assert_eq!(rung(&mut network), [phones[1].host]);
 }
 
+/// Who neither answers nor refuses has rung for long enough some time: then the next one rings, and he no more.
+#[test]
+fn rfc_3841_sequential_forking_gives_up_who_does_not_answer() {
+    let mut network = Network::new(1, Weather::CALM);
+    let [first, second, bob] = forked(&mut network, Incoming::Manual);
+    let sequential = [(HeaderName::RequestDisposition, "sequential")];
+    let message = request(bob, Method::Invite, &user1(), &sequential);
+    let began = network.sim.now();
+    network.send(bob, message.to_bytes());
+    let (mut ended, mut answers) = (false, None);
+    let both = network.until(Duration::from_secs(40), |host, report| {
+        match report.what {
+            What::Incoming { .. } if host == second.host => answers = Some(()),
+            What::Ended { .. } if host == first.host => ended = true,
+            _ => {}
+        }
+        answers.filter(|()| ended)
+    });
+    assert!(
+        both.is_some(),
+        "the first one rings no more: {ended}, the second one rings: {answers:?}"
+    );
+    let waited = network.sim.now().since(began);
+    let turn = Duration::from_secs(20)..Duration::from_secs(25);
+    assert!(turn.contains(&waited), "{waited:?}");
+    network.run(Duration::from_secs(60));
+    let census = network.census(network.core, "scscf");
+    assert_eq!(census.count("contexts"), 0);
+}
+
 /// A phone that did not answer in time tells of no missed call.
 #[test]
 fn rfc_3326_phones_hear_that_another_one_answered() {

@@ -322,6 +322,17 @@ impl<T> Proxy<T> {
         record.is_some_and(|record| !record.branches.iter().any(|branch| branch.heard))
     }
 
+    /// Cancels the copies of an INVITE that are not answered. Their answers come as others do, and the request may
+    /// go on after them.
+    pub fn cancel_copies(&mut self, now: Instant, context: ContextId) {
+        let Some(record) = self.contexts.get(context.0).filter(|record| record.invite) else {
+            return;
+        };
+        for branch in record.branches.iter().filter(|branch| branch.last.is_none()) {
+            self.stack.cancel(now, branch.client, None);
+        }
+    }
+
     /// Waits no longer for an answer to a request that was forwarded: it counts as a 504. What comes later
     /// is nobody's; an INVITE is cancelled as soon as that is possible.
     pub fn give_up(&mut self, now: Instant, context: ContextId) {

@@ -11,6 +11,7 @@
 //!   criteria (`application_server`), and requests within dialogs.
 //! - `flows`: a phone's other flows within a dialog, RFC 5626.
 //! - `preferences`: which contacts a caller wants, RFC 3841.
+//! - `sequence`: contacts that are tried one after the other, RFC 3841 §9.1.
 //! - `enum_query`: numbers that DNS knows, RFC 6116.
 //! - `network_initiated`: RTR and PPR of the HSS, §5.4.1.5.
 //!
@@ -33,6 +34,7 @@ pub mod profile;
 mod reg_event;
 mod registrar;
 mod restoration;
+mod sequence;
 mod session;
 mod terminating;
 mod third_party;
@@ -58,6 +60,7 @@ use enum_query::EnumQueries;
 use flows::Detours;
 use gruu::Gruus;
 pub use network_initiated::SERVES;
+use sequence::Turns;
 use session::Leg;
 use third_party::ThirdParty;
 use user::Users;
@@ -122,6 +125,7 @@ pub struct Scscf {
     anchor: Anchor<Leg>,
     enum_queries: EnumQueries,
     detours: Detours,
+    turns: Turns,
     random: Random,
     draining: bool,
     tally: Tally,
@@ -151,6 +155,7 @@ impl Scscf {
             anchor: Anchor::new(config.relay.clone(), random.fork()),
             enum_queries: EnumQueries::default(),
             detours: Detours::default(),
+            turns: Turns::default(),
             random,
             draining: false,
             tally: Tally::of(&[ACCEPTED, REFUSED]),
@@ -346,6 +351,7 @@ impl Scscf {
         }
         self.challenges.expire(now);
         self.detours.expire(now);
+        self.end_turns(now);
         self.expire_subscriptions(now);
     }
 }
@@ -412,6 +418,7 @@ impl Function for Scscf {
             (self.users.next_expiry(), "registration expiry"),
             (self.challenges.next_expiry(), "reg-await-auth"),
             (self.detours.next_expiry(), "another flow"),
+            (self.turns.next(), "the next contact's turn"),
             (self.watchers.next_expiry(), "subscription expiry"),
             (self.enum_queries.next_expiry(), "ENUM patience"),
         ];

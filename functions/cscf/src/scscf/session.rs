@@ -29,7 +29,7 @@ pub(super) struct Leg {
     /// The application server that was asked, and how to go on without it.
     pub(super) server: Option<Box<Asked>>,
     /// What follows a failure.
-    then: Then,
+    pub(super) then: Then,
 }
 
 /// What follows if a request that goes on fails.
@@ -244,20 +244,6 @@ impl Scscf {
         self.hold(now, step, Held::Pass { context, response });
     }
 
-    /// RFC 3841 §9.1: one contact refused, the next one is tried.
-    fn tries_next(&mut self, now: Instant, context: ContextId, status: u16) -> bool {
-        let Some(leg) = self.proxy.kept(context).filter(|_| (300..600).contains(&status)) else {
-            return false;
-        };
-        let Then::Copies(copies) = &mut leg.then else { return false };
-        let next: Vec<_> = copies.drain(..1.min(copies.len())).collect();
-        if next.is_empty() {
-            return false;
-        }
-        self.proxy.again(now, context, next);
-        true
-    }
-
     /// A message goes on once the relay was asked, if it has to be.
     fn hold(&mut self, now: Instant, step: Option<Step>, then: Held<Leg>) {
         match step {
@@ -276,12 +262,17 @@ impl Scscf {
     }
 
     fn carry_out(&mut self, now: Instant, mut then: Held<Leg>) {
-        if let Held::Forward { copies, leg, .. } = &mut then
+        let mut first = None;
+        if let Held::Forward { upstream, copies, leg, .. } = &mut then
             && matches!(leg.then, Then::NextCopy)
         {
             leg.then = Then::Copies(copies.split_off(1.min(copies.len())));
+            first = Some(upstream.server());
         }
         then.carry_out(now, &mut self.proxy);
+        if let Some(context) = first.and_then(|server| self.proxy.context_of(server)) {
+            self.begin_turn(now, context);
+        }
     }
 }
 
