@@ -1,9 +1,12 @@
 //! What a session's requests and answers have the relay asked: RFC 3264 offers and answers, in whatever message they
 //! stand (RFC 3261 §13.2.1), as `offer`, `answer` and `delete` of the NG protocol.
 
+use std::net::IpAddr;
+
 use base::Instant;
 use ng::request::{Command, Replace, Request};
-use sip::header::{HeaderName, NameAddr};
+use sip::header::{HeaderName, NameAddr, Via};
+use sip::uri::literal;
 use sip::{Message, Method};
 
 use super::Anchor;
@@ -88,7 +91,9 @@ impl<L> Anchor<L> {
             anchored.carried_offer = false;
             return Some(step);
         }
-        Some(Step::offer(call_id, from_tag, to_tag, &sdp))
+        let mut step = Step::offer(call_id, from_tag, to_tag, &sdp);
+        step.0.received_from = source(request);
+        Some(step)
     }
 
     /// What a response on its way back has the relay asked. Where an INVITE failed the media ends.
@@ -122,6 +127,50 @@ impl<L> Anchor<L> {
     }
 }
 
+/// Where the phone is that sent a request, as its P-CSCF saw it: the first of the Vias. Behind a router its media comes
+/// from there, whatever its SDP says.
+fn source(request: &Message) -> Option<IpAddr> {
+    let via = request.list(HeaderName::Via).last().and_then(Via::parse)?;
+    via.received().or_else(|| literal(via.host))
+}
+
 fn tag(message: &Message, name: HeaderName) -> Option<&str> {
     message.get(name).and_then(NameAddr::parse).and_then(|address| address.tag())
+}
+
+#[cfg(test)]
+mod tests {
+    use base::Random;
+
+    use super::*;
+
+    const OFFER: &str = "v=0\r\nm=audio 4000 RTP/AVP 0\r\n";
+
+    fn invite(vias: &[&str]) -> Message {
+        let invite = Message::request(Method::Invite, "urn:service:sos")
+            .with(HeaderName::CallId, "c")
+            .with(HeaderName::From, "<sip:a@b>;tag=1")
+            .with_body(SDP, OFFER);
+        vias.iter().fold(invite, |invite, via| invite.with(HeaderName::Via, *via))
+    }
+
+    #[test]
+    fn the_relay_hears_where_the_phone_is() {
+        let (ours, phone) = ("SIP/2.0/TCP p.test", "SIP/2.0/UDP 192.168.1.93");
+        let received = "SIP/2.0/UDP 192.168.1.93;rport=9;received=203.0.113.7";
+        for (vias, host) in [
+            (vec![ours, received], Some("203.0.113.7")),
+            (vec![ours, phone], Some("192.168.1.93")),
+            (vec![ours], None),
+            (vec![], None),
+        ] {
+            let request = invite(&vias);
+            let mut anchor = Anchor::<()>::new(None, Random::from_u64(1));
+            let mut anchored = Anchored::of(&request);
+            let step =
+                anchor.of_request(Instant::EPOCH, &mut anchored, &request).expect("an offer");
+            assert_eq!(step.0.received_from, host.map(|host| host.parse().expect("an address")));
+            assert_eq!(step.0.sdp.as_deref(), Some(OFFER.as_bytes()));
+        }
+    }
 }
