@@ -25,8 +25,12 @@ const PACKAGES: &[(&str, &str)] = &[
 ];
 
 /// PyPI packages, in an environment of their own below `target`.
-const PYPI: &[&str] =
-    &["python-diameter==0.9.0", "schemathesis==4.32.5", "openapi-spec-validator==0.9.0"];
+const PYPI: &[&str] = &[
+    "aioice==0.13.0",
+    "python-diameter==0.9.0",
+    "schemathesis==4.32.5",
+    "openapi-spec-validator==0.9.0",
+];
 
 /// Installs what is missing; without root it says what is missing and fails.
 pub(crate) fn install() -> Result<(), String> {
