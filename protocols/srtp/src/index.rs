@@ -74,14 +74,12 @@ mod tests {
     #[test]
     fn the_counter_goes_on_at_each_wrap_and_back_for_late_packets() {
         let mut window = Window::default();
-        let mut index = 0xfff0u64;
-        for _ in 0..200_000u32 {
+        for index in 0xfff0..0xfff0 + 200_000u64 {
             assert_eq!(window.index_of(index as u16), Ok(index));
             window.take(index);
-            if index % 7 == 0 && index > 0xfff0 + 40 {
+            if index.is_multiple_of(7) && index > 0xfff0 + 40 {
                 assert_eq!(window.index_of((index - 40) as u16), Ok(index - 40));
             }
-            index += 1;
         }
         assert_eq!(Window::from_index(5).index_of(0xffff), Err(Replayed));
         assert_eq!(Window::from_index(0x1_0005).index_of(0xffff), Ok(0xffff));
