@@ -201,11 +201,35 @@ fn a_call_for_help_goes_on_without_the_relay() {
     });
     let centre = network.outsider("psap", CENTRE, |_| {});
     let stranger = network.stranger(2, |_| {});
-    network.sim.crash(network.hosts[&Role::Media]);
+    let [ecscf, media] = [Role::Ecscf, Role::Media].map(|role| network.hosts[&role]);
+    network.sim.partition(ecscf, media);
     let began = network.sim.now();
-    call(&mut network, stranger, "112", centre).expect("it is answered");
+    let (caller, _) = call(&mut network, stranger, "112", centre).expect("it is answered");
     let took = network.sim.now().since(began);
-    assert!(took < Duration::from_secs(8), "the relay is waited for once: {took:?}");
+    let once = Duration::from_secs(5)..Duration::from_secs(8);
+    assert!(once.contains(&took), "the relay is waited for once: {took:?}");
+    network.order(stranger, UeOrder::Hangup(caller));
+    network.run(Duration::from_secs(40));
+    // Who gives up while the relay is waited for rings nowhere.
+    network.order(stranger, UeOrder::Call { to: "112".to_owned(), token: 2 });
+    let caller = network.until(Duration::from_secs(1), |_, report| match report.what {
+        What::Calling { call, token: 2 } => Some(call),
+        _ => None,
+    });
+    network.run(Duration::from_secs(1));
+    let caller = caller.expect("it calls");
+    network.order(stranger, UeOrder::Hangup(caller));
+    let mut ended = false;
+    for (host, report) in network.run(Duration::from_secs(40)) {
+        match report.what {
+            What::Ended { call, .. } => ended |= host == stranger.host && call == caller,
+            What::Incoming { .. } => panic!("the centre rings"),
+            _ => {}
+        }
+    }
+    assert!(ended);
+    let census = network.census(ecscf, "ecscf");
+    assert!(census.0.iter().all(|(_, n)| *n == 0), "{census:?}");
 }
 
 /// RFC 6442 §4.2: a phone with SDP and its place in one body. Of it the relay rewrites the SDP alone.

@@ -1,14 +1,15 @@
 //! Media through a relay that speaks the NG protocol: ours, or an rtpengine. S-CSCF and E-CSCF ask it.
 //!
 //! A message whose SDP has to be rewritten waits here for the relay. If the relay does not answer,
-//! the message goes on as it came: a call without the relay is better than none. What is asked for which
-//! message is in `media`.
+//! the message goes on as it came: a call without the relay is better than none; and for a while nobody waits for
+//! it. What is asked for which message is in `media`.
 
 mod media;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use base::machine::{Input, Name};
+use base::time::Duration;
 use base::{Deadline, Instant, Output, Random, Service};
 use ng::client::{Client, ClientEvent, RequestId};
 use ng::request::{Command, Request};
@@ -21,6 +22,9 @@ pub(crate) use media::{Anchored, Step};
 
 /// The top byte of this client's numbers.
 const ID_BASE: u8 = 0x4e;
+
+/// How long a relay that did not answer is not waited for.
+const AWAY: Duration = Duration::from_secs(10);
 
 /// Offers in responses that wait for their answer, at most.
 const MAX_LATE: usize = 100_000;
@@ -85,6 +89,8 @@ pub(crate) struct Anchor<L> {
     active: bool,
     /// What the client's first number comes from.
     seed: u64,
+    /// Until when nobody waits for it: it did not answer.
+    away: Option<Instant>,
     waiting: BTreeMap<RequestId, Held<L>>,
     done: VecDeque<Done<L>>,
     /// Calls with an offer in a response, and the tag of who made it.
@@ -97,6 +103,7 @@ impl<L> Anchor<L> {
             client: None,
             active: false,
             seed: random.u64(),
+            away: None,
             waiting: BTreeMap::new(),
             done: VecDeque::new(),
             late: BTreeMap::new(),
@@ -130,6 +137,10 @@ impl<L> Anchor<L> {
 
     /// Has a message wait until the relay has answered.
     pub(crate) fn ask(&mut self, now: Instant, step: Step, then: Held<L>) {
+        if self.away.is_some_and(|until| now < until) {
+            let failed = Some("the relay did not answer a moment ago".to_owned());
+            return self.done.push_back(Done { then, failed });
+        }
         match &mut self.client {
             Some(client) => {
                 let id = client.request(now, &step.0);
@@ -201,11 +212,17 @@ impl<L> Anchor<L> {
         };
         while let Some(event) = client.poll_event() {
             let (id, result) = match event {
-                ClientEvent::Answered { id, response } => match response.outcome {
-                    Outcome::Ok | Outcome::Pong => (id, Ok(response.sdp)),
-                    _ => (id, Err(response.error_reason.unwrap_or_default())),
-                },
-                ClientEvent::Failed { id, error } => (id, Err(error.to_string())),
+                ClientEvent::Answered { id, response } => {
+                    self.away = None;
+                    match response.outcome {
+                        Outcome::Ok | Outcome::Pong => (id, Ok(response.sdp)),
+                        _ => (id, Err(response.error_reason.unwrap_or_default())),
+                    }
+                }
+                ClientEvent::Failed { id, error } => {
+                    self.away = Some(now + AWAY);
+                    (id, Err(error.to_string()))
+                }
             };
             let Some(mut then) = self.waiting.remove(&id) else { continue };
             let failed = match result {

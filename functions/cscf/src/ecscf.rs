@@ -201,13 +201,13 @@ impl Ecscf {
         }
     }
 
-    /// The relay answered, or did not: then it is not waited for once more when the centre answers.
+    /// The relay answered, or did not.
     fn asked(&mut self, now: Instant, mut done: Done<Kept>) {
         if let Some(why) = done.failed {
             let text = format!("media is not anchored: {why}");
             self.tell(LogEvent::new(Severity::Warning, "ecscf.not_anchored", text));
             if let Held::Forward { leg, .. } = &mut done.then {
-                leg.anchored = None;
+                self.anchor.goes_on_without(now, leg.anchored.take());
             }
         }
         done.then.carry_out(now, &mut self.proxy);

@@ -96,6 +96,14 @@ impl<L> Anchor<L> {
         Some(step)
     }
 
+    /// A request goes on without the relay: it is not asked about the answer either. A relay that heard of a new
+    /// session all the same is to forget it.
+    pub(crate) fn goes_on_without(&mut self, now: Instant, anchored: Option<Anchored>) {
+        if let Some(Anchored { call_id, from_tag, initial: true, .. }) = anchored {
+            self.delete(now, &call_id, &from_tag);
+        }
+    }
+
     /// What a response on its way back has the relay asked. Where an INVITE failed the media ends.
     pub(crate) fn of_response(
         &mut self,

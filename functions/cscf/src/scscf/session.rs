@@ -252,11 +252,14 @@ impl Scscf {
         }
     }
 
-    /// The relay answered: the message goes on with its SDP.
-    pub(super) fn anchored(&mut self, now: Instant, done: Done<Leg>) {
+    /// The relay answered, or did not.
+    pub(super) fn anchored(&mut self, now: Instant, mut done: Done<Leg>) {
         if let Some(why) = done.failed {
             let text = format!("media is not anchored: {why}");
             self.log(base::Severity::Warning, "scscf.not_anchored", text);
+            if let Held::Forward { leg, .. } = &mut done.then {
+                self.anchor.goes_on_without(now, leg.anchored.take());
+            }
         }
         self.carry_out(now, done.then);
     }
