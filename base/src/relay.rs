@@ -3,7 +3,11 @@
 //! A *port* is one local UDP port pair (RTP on an even port, RTCP on the next) of the relay. A
 //! *stream* joins two ports: what arrives at one leaves by the other.
 
+mod keys;
+
 use std::net::{IpAddr, SocketAddr};
+
+pub use keys::{BadKey, MasterKey, Suite};
 
 use crate::time::{Duration, Instant};
 
@@ -27,6 +31,13 @@ pub enum Command {
         a: Side,
         /// The other side.
         b: Side,
+    },
+    /// From now on the peer of a port speaks SRTP, or plain RTP again.
+    Protect {
+        /// The port.
+        port: PortId,
+        /// The keys; `None` for plain RTP.
+        protection: Option<Protection>,
     },
     /// Report the counters of a port now. Answered by [`Event::Counters`].
     Query {
@@ -56,6 +67,28 @@ pub struct Side {
     pub mux: bool,
     /// Whether the source address of the first packets replaces the signalled address.
     pub learn: bool,
+}
+
+/// SRTP with the peer of a port, RFC 3711. Without the key of a direction nothing passes in it.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Protection {
+    /// What the peer protects its packets with.
+    pub inbound: Option<MasterKey>,
+    /// What we protect those to it with.
+    pub outbound: Option<MasterKey>,
+}
+
+/// Where a packet leaves, where it goes, and how long it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Onward {
+    /// The pair that it leaves from.
+    pub port: PortId,
+    /// From the pair's RTCP port.
+    pub rtcp: bool,
+    /// The peer's address.
+    pub to: SocketAddr,
+    /// Its bytes, from the beginning of the buffer that it came in.
+    pub length: usize,
 }
 
 /// What the packet path reports.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant as Wall};
 
 use base::machine::{OpenId, Order, Report};
-use base::relay::{Command, Event as RelayEvent, PortId, Side};
+use base::relay::{Command, Event as RelayEvent, PortId, Protection, Side};
 use base::{
     Bytes, Deadline, Endpoint, Event, Flow, FlowError, Function, Input, Instant, Output, Service,
     Transport,
@@ -297,17 +297,21 @@ impl Forward for Cross {
     fn close(&mut self, now: Instant, port: PortId) {
         self.query(now, port);
     }
+    fn protect(&mut self, _: Instant, _: PortId, _: Option<Protection>) {}
     fn packet(
         &mut self,
         _: Instant,
-        port: PortId,
-        rtcp: bool,
+        (port, rtcp): (PortId, bool),
         _: SocketAddr,
-        _: &[u8],
+        buffer: &mut [u8],
+        length: usize,
     ) -> Option<Onward> {
         self.packets += 1;
         let other = 3 - port.0;
-        Some(Onward { port: PortId(other), rtcp, to: self.peers[other as usize - 1]? })
+        // It grows on its way.
+        buffer[length] = b'!';
+        let to = self.peers[other as usize - 1]?;
+        Some(Onward { port: PortId(other), rtcp, to, length: length + 1 })
     }
     fn poll_event(&mut self) -> Option<RelayEvent> {
         self.events.pop_front()
@@ -353,7 +357,7 @@ fn packets_cross_the_relay() {
                 ends[from].send_to(&number.to_be_bytes(), address).unwrap();
             }
             while let Ok((length, source)) = ends[to].recv_from(&mut room) {
-                assert_eq!((length, source.port()), (4, ports[to]));
+                assert_eq!((length, source.port()), (5, ports[to]));
                 arrived += 1;
                 if arrived % 50 == 0 {
                     break;

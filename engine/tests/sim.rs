@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
 use base::machine::{Order, Report};
-use base::relay::{Command, Event, PortId, Side};
+use base::relay::{Command, Event, PortId, Protection, Side};
 use base::time::Duration;
 use base::{Deadline, FlowError, Function, Input, Instant, Output, Transport};
 use engine::framing::length_prefixed;
@@ -311,18 +311,19 @@ impl Forward for Cross {
     fn join(&mut self, _: Instant, a: Side, b: Side) {
         self.0 = [a.rtp, b.rtp];
     }
+    fn protect(&mut self, _: Instant, _: PortId, _: Option<Protection>) {}
     fn query(&mut self, _: Instant, _: PortId) {}
     fn close(&mut self, _: Instant, _: PortId) {}
     fn packet(
         &mut self,
         _: Instant,
-        port: PortId,
-        rtcp: bool,
+        (port, rtcp): (PortId, bool),
         _: SocketAddr,
-        _: &[u8],
+        _: &mut [u8],
+        length: usize,
     ) -> Option<Onward> {
         let other = 3 - port.0;
-        Some(Onward { port: PortId(other), rtcp, to: self.0[other as usize - 1]? })
+        Some(Onward { port: PortId(other), rtcp, to: self.0[other as usize - 1]?, length })
     }
     fn poll_event(&mut self) -> Option<Event> {
         None

@@ -1,52 +1,48 @@
-//! The RTP forwarder as the engine's packet path wants it.
+//! What the relay does with packets, as the engine's packet path wants it.
 
 use std::net::SocketAddr;
 
 use base::Instant;
-use base::relay::{Event, PortId, Side};
-use engine::relay::{Forward, Onward};
-use rtp::forward::Forwarder;
+use base::relay::{Event, Onward, PortId, Protection, Side};
+use engine::relay::Forward;
 
-/// The forwarding decision of `rtp::forward`, for the engine.
-#[derive(Debug, Default)]
-pub struct RtpForward {
-    forwarder: Forwarder,
-    events: std::collections::VecDeque<Event>,
-}
+/// `media::Path`, for the engine.
+#[derive(Default)]
+pub struct RtpForward(media::Path);
 
 impl Forward for RtpForward {
-    fn open(&mut self, _now: Instant, port: PortId, rtp: SocketAddr) {
-        self.forwarder.open(port, rtp);
+    fn open(&mut self, _: Instant, port: PortId, rtp: SocketAddr) {
+        self.0.open(port, rtp);
     }
 
-    fn join(&mut self, _now: Instant, a: Side, b: Side) {
-        self.forwarder.join(a, b);
+    fn join(&mut self, _: Instant, a: Side, b: Side) {
+        self.0.join(a, b);
     }
 
-    fn query(&mut self, _now: Instant, port: PortId) {
-        self.forwarder.query(port);
+    fn protect(&mut self, _: Instant, port: PortId, protection: Option<Protection>) {
+        self.0.protect(port, protection);
     }
 
-    fn close(&mut self, _now: Instant, port: PortId) {
-        if let Some(counters) = self.forwarder.close(port) {
-            self.events.push_back(Event::Counters { port, counters });
-        }
+    fn query(&mut self, _: Instant, port: PortId) {
+        self.0.query(port);
+    }
+
+    fn close(&mut self, _: Instant, port: PortId) {
+        self.0.close(port);
     }
 
     fn packet(
         &mut self,
         now: Instant,
-        port: PortId,
-        rtcp: bool,
+        at: (PortId, bool),
         source: SocketAddr,
-        bytes: &[u8],
+        buffer: &mut [u8],
+        length: usize,
     ) -> Option<Onward> {
-        let slot = self.forwarder.slot(port)?;
-        let forward = self.forwarder.packet(now, slot, rtcp, source, bytes)?;
-        Some(Onward { port: forward.port, rtcp: forward.rtcp, to: forward.to })
+        self.0.packet(now, at, source, buffer, length)
     }
 
     fn poll_event(&mut self) -> Option<Event> {
-        self.forwarder.poll_event().or_else(|| self.events.pop_front())
+        self.0.poll_event()
     }
 }

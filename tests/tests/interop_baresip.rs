@@ -38,6 +38,29 @@ fn two_baresips_call_and_hear_each_other() {
     });
 }
 
+/// SRTP with keys in SDP: the relay has keys of its own with each of them.
+#[test]
+fn two_baresips_speak_srtp() {
+    scenario("two baresips with SRTP", |namespace| {
+        let spec = Spec::default().password("alice", "4930100").password("bob", "4930101");
+        let mut network = Process::start(namespace, NETWORK, &spec);
+        let start = |user, port| {
+            let proxy = format!("sip:{HERE}:5060");
+            Baresip::start_with(namespace, user, &proxy, (port, user), ";mediaenc=srtp-mand")
+        };
+        let (mut alice, mut bob) = (start("alice", 6000), start("bob", 6200));
+        alice.command("dial", "sip:bob@ims.test");
+        bob.event("CALL_ESTABLISHED");
+        alice.event("CALL_ESTABLISHED");
+        network.talk();
+        network.talk();
+        alice.command("hangup", "");
+        bob.event("CALL_CLOSED");
+        assert_recorded(alice, "bob");
+        assert_recorded(bob, "alice");
+    });
+}
+
 #[test]
 fn a_baresip_calls_a_sim_phone() {
     scenario("baresip calls a SIM phone", |namespace| {

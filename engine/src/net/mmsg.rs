@@ -85,6 +85,21 @@ impl Inbox {
         }
         Some((address(&self.names[at])?, &self.room[start..start + length]))
     }
+
+    /// The same with all the room that it has, and its length.
+    pub(crate) fn datagram_mut(&mut self, at: usize) -> Option<(SocketAddr, &mut [u8], usize)> {
+        let start = at * self.slot;
+        let length = self.lengths[at];
+        if length > self.slot {
+            return None;
+        }
+        Some((address(&self.names[at])?, &mut self.room[start..start + self.slot], length))
+    }
+
+    /// It was changed in its room, and has another length.
+    pub(crate) fn set_length(&mut self, at: usize, length: usize) {
+        self.lengths[at] = length;
+    }
 }
 
 /// Sends at most [`BATCH`] datagrams without waiting; how many were taken.

@@ -10,7 +10,8 @@ mod thread;
 use std::net::SocketAddr;
 
 use base::Instant;
-use base::relay::{Event, PortId, Side};
+pub use base::relay::Onward;
+use base::relay::{Event, PortId, Protection, Side};
 
 pub use thread::{RelayConfig, RelayThread};
 
@@ -20,32 +21,24 @@ pub trait Forward: Send {
     fn open(&mut self, now: Instant, port: PortId, rtp: SocketAddr);
     /// Two ports belong together, or change how.
     fn join(&mut self, now: Instant, a: Side, b: Side);
+    /// The peer of a port speaks SRTP, or plain RTP again.
+    fn protect(&mut self, now: Instant, port: PortId, protection: Option<Protection>);
     /// Somebody wants the counters of a port: an [`Event::Counters`] follows.
     fn query(&mut self, now: Instant, port: PortId);
     /// A pair is given back; its last counters follow as an event.
     fn close(&mut self, now: Instant, port: PortId);
-    /// A packet arrived at `port`; where it goes, unless it is dropped.
+    /// A packet arrived at a port, or, if the flag is set, at its RTCP port: `length` bytes at the beginning of `buffer`; where it goes, unless it is dropped. It
+    /// may be changed, and grow, in the buffer.
     fn packet(
         &mut self,
         now: Instant,
-        port: PortId,
-        rtcp: bool,
+        at: (PortId, bool),
         source: SocketAddr,
-        bytes: &[u8],
+        buffer: &mut [u8],
+        length: usize,
     ) -> Option<Onward>;
     /// What media control is to hear.
     fn poll_event(&mut self) -> Option<Event>;
-}
-
-/// Where a packet leaves and where it goes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Onward {
-    /// The pair that it leaves from.
-    pub port: PortId,
-    /// From the pair's RTCP port.
-    pub rtcp: bool,
-    /// The peer's address.
-    pub to: SocketAddr,
 }
 
 impl<F: Forward + ?Sized> Forward for Box<F> {
@@ -54,6 +47,9 @@ impl<F: Forward + ?Sized> Forward for Box<F> {
     }
     fn join(&mut self, now: Instant, a: Side, b: Side) {
         (**self).join(now, a, b);
+    }
+    fn protect(&mut self, now: Instant, port: PortId, protection: Option<Protection>) {
+        (**self).protect(now, port, protection);
     }
     fn query(&mut self, now: Instant, port: PortId) {
         (**self).query(now, port);
@@ -64,12 +60,12 @@ impl<F: Forward + ?Sized> Forward for Box<F> {
     fn packet(
         &mut self,
         now: Instant,
-        port: PortId,
-        rtcp: bool,
+        at: (PortId, bool),
         source: SocketAddr,
-        bytes: &[u8],
+        buffer: &mut [u8],
+        length: usize,
     ) -> Option<Onward> {
-        (**self).packet(now, port, rtcp, source, bytes)
+        (**self).packet(now, at, source, buffer, length)
     }
     fn poll_event(&mut self) -> Option<Event> {
         (**self).poll_event()

@@ -219,6 +219,7 @@ impl<F: Forward> Path<F> {
                 None => self.heard.push_back((owner, Event::NoPort { port })),
             },
             Command::Join { a, b } => self.forward.join(now, a, b),
+            Command::Protect { port, protection } => self.forward.protect(now, port, protection),
             Command::Query { port } => self.forward.query(now, port),
             Command::Close { port } => {
                 self.forward.close(now, port);
@@ -249,10 +250,10 @@ impl<F: Forward> Path<F> {
         let mut count = 0;
         let mut by: Option<(PortId, bool, RawFd)> = None;
         for at in 0..got {
-            let Some((source, bytes)) = self.inbox.datagram(at) else { continue };
-            let Some(onward) = self.forward.packet(now, port, rtcp, source, bytes) else {
-                continue;
-            };
+            let Some((source, buffer, length)) = self.inbox.datagram_mut(at) else { continue };
+            let onward = self.forward.packet(now, (port, rtcp), source, buffer, length);
+            let Some(onward) = onward else { continue };
+            self.inbox.set_length(at, onward.length);
             if by.is_none_or(|(port, rtcp, _)| (port, rtcp) != (onward.port, onward.rtcp)) {
                 flush(&self.inbox, by, &leaving[..count]);
                 count = 0;

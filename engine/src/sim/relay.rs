@@ -12,6 +12,9 @@ use crate::relay::pool::{Pool, TRIES};
 use crate::relay::{Forward, event_port};
 use crate::shard::{FunctionId, Packets};
 
+/// So many bytes a packet may grow by on its way.
+const ROOM: usize = 256;
+
 /// A host's media relay.
 pub struct VirtualRelay {
     forward: Box<dyn Forward>,
@@ -47,6 +50,7 @@ impl VirtualRelay {
                 fabric.deliveries.push_back(Delivery::Input(host, function, Input::Relay(event)));
             }
             Command::Join { a, b } => self.forward.join(now, a, b),
+            Command::Protect { port, protection } => self.forward.protect(now, port, protection),
             Command::Query { port } => self.forward.query(now, port),
             Command::Close { port } => {
                 self.forward.close(now, port);
@@ -71,12 +75,15 @@ impl VirtualRelay {
         source: SocketAddr,
         bytes: Bytes,
     ) {
-        let onward = self.forward.packet(fabric.now, port, rtcp, source, &bytes);
+        let mut buffer = [&bytes[..], &[0; ROOM]].concat();
+        let onward =
+            self.forward.packet(fabric.now, (port, rtcp), source, &mut buffer, bytes.len());
         if let Some(onward) = onward
             && let Some((_, rtp)) = self.open.get(&onward.port)
         {
             let from = SocketAddr::new(rtp.ip(), rtp.port() + u16::from(onward.rtcp));
-            fabric.send(host, from, onward.to, bytes);
+            buffer.truncate(onward.length);
+            fabric.send(host, from, onward.to, buffer.into());
         }
         self.events(fabric, host);
     }

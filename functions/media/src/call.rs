@@ -6,6 +6,8 @@ use base::Instant;
 use base::relay::{Counters, PortId, Side};
 use ng::Request;
 
+use crate::crypto::Keys;
+
 /// A call: all that happens under one Call-ID.
 #[derive(Debug)]
 pub(crate) struct Call {
@@ -88,6 +90,9 @@ pub(crate) struct Leg {
     /// What its offer's flags say about the answer to it: accept or reject; `None` follows the
     /// other end.
     pub(crate) mux_answer: Option<bool>,
+    /// The protocol of the party's `m=` line, such as `RTP/SAVP`.
+    pub(crate) protocol: String,
+    pub(crate) keys: Keys,
     pub(crate) counters: Counters,
 }
 
@@ -105,6 +110,8 @@ impl Leg {
             mux: false,
             mux_offered: false,
             mux_answer: None,
+            protocol: String::new(),
+            keys: Keys::default(),
             counters: Counters::default(),
         }
     }
@@ -150,6 +157,10 @@ impl Dialogue {
     /// Whether all ports are open.
     pub(crate) fn is_ready(&self) -> bool {
         self.legs().all(|leg| leg.opened.is_some())
+    }
+
+    pub(crate) fn legs_mut(&mut self) -> impl Iterator<Item = &mut Leg> {
+        self.streams.iter_mut().flatten().flat_map(|stream| &mut stream.legs)
     }
 
     /// What the packet path is to join.

@@ -10,12 +10,13 @@ use ng::{Command, Outcome, Request, Response, Value};
 use sdp::Session;
 
 use crate::call::{Call, Dialogue, Leg, Party, Stream, Who};
+use crate::crypto;
 use crate::machine::{Asker, Media, Waiting, What};
 use crate::rewrite::{self, Treatment, treatment};
 use crate::statistics::statistics;
 
 const UNKNOWN_CALL: &str = "Unknown call-id";
-const SECURE: &str = "SRTP is not supported by this relay";
+const SECURE: &str = "SRTP is supported with keys in SDP (RFC 4568) only";
 /// How many Call-IDs `list` tells if the asker does not say.
 const LISTED: u64 = 32;
 /// What fits into a datagram of Call-IDs, however many are asked for.
@@ -187,11 +188,12 @@ impl Media {
         };
         rewrite::hear(&session, request, who, dialogue);
         rewrite::mux_of_offer(&session, request, who, dialogue);
+        crypto::offer(&session, request, who, dialogue, &mut self.random);
         let facing = who.other() as usize;
         let mux = |stream: &Stream| stream.legs[facing].mux_offered;
         rewrite::rewrite(&mut session, request, who, dialogue, mux);
-        let joins: Vec<_> = dialogue.joins().collect();
-        joins.into_iter().for_each(|(a, b)| self.tell(Path::Join { a, b }));
+        let commands = commands(dialogue, false);
+        commands.into_iter().for_each(|command| self.tell(command));
         self.arm_idle(number);
         self.respond(asker, &described(request, &session));
     }
@@ -210,6 +212,7 @@ impl Media {
         dialogue.party_mut(who).speaks(to);
         rewrite::hear(&session, request, who, dialogue);
         rewrite::mux_of_answer(&session, who, dialogue);
+        let agreed = crypto::answer(&session, who, dialogue, &mut self.random);
         let facing = who.other() as usize;
         let mux = |stream: &Stream| stream.legs[facing].mux;
         // What the answer rejects needs no ports; the relay must be asked before they are gone.
@@ -221,8 +224,12 @@ impl Media {
             }
         }
         rewrite::rewrite(&mut session, request, who, dialogue, mux);
-        let joins: Vec<_> = dialogue.joins().collect();
-        joins.into_iter().for_each(|(a, b)| self.tell(Path::Join { a, b }));
+        let commands = commands(dialogue, true);
+        commands.into_iter().for_each(|command| self.tell(command));
+        if !agreed {
+            let text = format!("{call_id}: the answer takes no key that was offered");
+            self.note(Event::new(Severity::Warning, "media.no_key", text).call_id(call_id));
+        }
         closed.into_iter().for_each(|port| self.close_port(port));
         self.arm_idle(number);
         Ok(described(request, &session))
@@ -297,13 +304,22 @@ impl Media {
     }
 }
 
+/// What the packet path is to know of a dialogue: the keys first, so that nothing passes without.
+fn commands(dialogue: &mut Dialogue, answered: bool) -> Vec<Path> {
+    let protect = |leg: &mut Leg| leg.protect(answered);
+    let mut commands: Vec<Path> = dialogue.legs_mut().filter_map(protect).collect();
+    commands.extend(dialogue.joins().map(|(a, b)| Path::Join { a, b }));
+    commands
+}
+
 /// Reads the description of a request and refuses what we cannot relay.
 fn description(request: &Request) -> Result<Session, &'static str> {
     let bytes = request.sdp.as_ref().ok_or("No SDP body in message")?;
     let session = Session::parse(bytes).map_err(|_| "Failed to parse SDP")?;
     let secure = (0..session.media().len()).any(|i| treatment(&session, i) == Treatment::Secure);
     let wanted = request.transport_protocol.as_deref();
-    if secure || wanted.is_some_and(|protocol| !matches!(protocol, "RTP/AVP" | "RTP/AVPF")) {
+    let known = ["RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF"];
+    if secure || wanted.is_some_and(|protocol| !known.contains(&protocol)) {
         return Err(SECURE);
     }
     Ok(session)

@@ -7,6 +7,7 @@ use ng::request::RtcpMux;
 use sdp::{Direction, Media, Rtcp, Section, Session};
 
 use crate::call::{Dialogue, Stream, Who};
+use crate::crypto;
 
 /// How many sections of a description are relayed; the rest is refused like foreign media. A call
 /// has one for audio, one for video and few more.
@@ -15,11 +16,11 @@ pub(crate) const MAX_STREAMS: usize = 8;
 /// How a media section is treated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Treatment {
-    /// Plain RTP: relayed.
+    /// RTP, or SRTP with keys in SDP: relayed.
     Relayed,
     /// Rejected already.
     Rejected,
-    /// Needs keys that we do not have.
+    /// SRTP whose keys we do not know.
     Secure,
     /// No RTP, or no sense: refused with port 0.
     Foreign,
@@ -35,6 +36,12 @@ pub(crate) fn treatment(session: &Session, index: usize) -> Treatment {
     match line.protocol.as_str() {
         _ if line.port == 0 => Treatment::Rejected,
         "RTP/AVP" | "RTP/AVPF" if session.address_of(index).is_some() => Treatment::Relayed,
+        "RTP/SAVP" | "RTP/SAVPF"
+            if session.address_of(index).is_some()
+                && !crypto::lines(&session.media()[index]).is_empty() =>
+        {
+            Treatment::Relayed
+        }
         p if p.contains("SAVP") => Treatment::Secure,
         _ => Treatment::Foreign,
     }
@@ -172,8 +179,9 @@ fn section(
 ) {
     let Some(port) = stream.legs[facing].opened else { return media.set_port(0) };
     media.set_port(port);
-    if let Some(protocol) = &request.transport_protocol {
-        media.set_protocol(protocol);
+    media.set_protocol(&stream.legs[facing].protocol);
+    for line in &stream.legs[facing].keys.shown {
+        media.section_mut().add_attribute("crypto", &line.to_string());
     }
     match media.connection() {
         Some(own) => media.set_connection(unless_held(own.address, address, request)),
@@ -200,7 +208,7 @@ fn unless_held(old: IpAddr, new: IpAddr, request: &Request) -> IpAddr {
     }
 }
 
-/// Removes what would lead media past the relay, promise keys, or put several streams on one port:
+/// Removes what would lead media past the relay, promise keys that are not ours, or put several streams on one port:
 /// RFC 8839, RFC 8842, RFC 4568, RFC 4567, RFC 9143.
 fn strip(section: &mut Section) {
     section.remove_attributes(|name, value| {

@@ -163,6 +163,13 @@ impl Forwarder {
         }
     }
 
+    /// A packet at a port was refused before it came here: it counts as an error.
+    pub fn refuse(&mut self, slot: Slot) {
+        if let Some(port) = self.ports.get_mut(slot) {
+            port.refuse();
+        }
+    }
+
     /// The next event for media control.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()

@@ -2,15 +2,15 @@
 //!
 //! | File | What |
 //! |---|---|
-//! | `suite` | the crypto suites, by their names in SDP and their numbers in DTLS |
-//! | `key` | master keys, and the session keys that come of them (RFC 3711 §4.3) |
+//! | `key` | the session keys that come of a master key (RFC 3711 §4.3) |
 //! | `transform` | ciphers and authentication: AES-CM (RFC 3711, RFC 6188), f8, NULL, AEAD GCM (RFC 7714) |
 //! | `index` | which packet a sequence number means, and whether it came before (§3.3.1, §3.3.2) |
 //! | `session` | one direction of a stream: [`Outbound`] and [`Inbound`] |
 //! | `sdes` | `a=crypto` (RFC 4568) |
 //!
-//! A session of each direction has one master key. What another node needs to go on with it are the master key and
-//! the index of each source: [`Outbound::indices`], [`Outbound::resume`].
+//! Suites and master keys are [`base::relay`]'s: media control tells them to the packet path. A session of each
+//! direction has one master key. What another node needs to go on with it are the master key and
+//! the index of each source: [`Sources::indices`], [`Sources::resume`].
 //!
 //! Not done: key derivation rates other than 0, several master keys of one session (MKIs are written, and have to be
 //! those that were agreed), EKT, UNENCRYPTED and UNAUTHENTICATED session parameters of SRTCP.
@@ -21,9 +21,6 @@ mod index;
 mod key;
 pub mod sdes;
 mod session;
-mod suite;
 mod transform;
 
-pub use key::{BadKey, MasterKey};
-pub use session::{Inbound, Outbound, SrtpError};
-pub use suite::Suite;
+pub use session::{Inbound, Outbound, Sources, SrtpError};

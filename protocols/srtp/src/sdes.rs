@@ -2,11 +2,9 @@
 
 use core::fmt;
 
+use base::relay::{MasterKey, Suite};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
-
-use crate::key::MasterKey;
-use crate::suite::Suite;
 
 /// Octets of an MKI at most, RFC 4568 §6.1.
 const MAX_MKI: usize = 128;
@@ -37,8 +35,6 @@ pub struct Crypto {
     pub key: MasterKey,
     /// How many packets it is for, as it was written.
     pub lifetime: Option<String>,
-    /// The MKI in each packet; empty without one.
-    pub mki: Vec<u8>,
     /// Session parameters that change no packet: WSH and unknown ones that may be overlooked (a `-` before them).
     pub parameters: Vec<String>,
 }
@@ -46,7 +42,7 @@ pub struct Crypto {
 impl Crypto {
     /// A line with a key and nothing else.
     pub fn new(tag: u32, key: MasterKey) -> Crypto {
-        Crypto { tag, key, lifetime: None, mki: Vec::new(), parameters: Vec::new() }
+        Crypto { tag, key, lifetime: None, parameters: Vec::new() }
     }
 
     /// Reads what stands behind `a=crypto:`. Of several keys the first one counts.
@@ -73,7 +69,7 @@ impl Crypto {
         for part in parts {
             match part.split_once(':') {
                 Some((value, length)) => {
-                    crypto.mki = mki(value, length).ok_or(SdesError::Syntax)?
+                    crypto.key.mki = mki(value, length).ok_or(SdesError::Syntax)?
                 }
                 None => crypto.lifetime = Some(part.to_owned()),
             }
@@ -113,9 +109,10 @@ impl fmt::Display for Crypto {
         if let Some(lifetime) = &self.lifetime {
             write!(f, "|{lifetime}")?;
         }
-        if !self.mki.is_empty() {
-            let value = self.mki.iter().fold(0u128, |value, octet| value << 8 | u128::from(*octet));
-            write!(f, "|{value}:{}", self.mki.len())?;
+        if !self.key.mki.is_empty() {
+            let value =
+                self.key.mki.iter().fold(0u128, |value, octet| value << 8 | u128::from(*octet));
+            write!(f, "|{value}:{}", self.key.mki.len())?;
         }
         self.parameters.iter().try_for_each(|parameter| write!(f, " {parameter}"))
     }
@@ -140,7 +137,8 @@ mod tests {
             "1 aes_cm_128_hmac_sha1_80 INLINE:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj|2^20|1:4;inline:x",
         );
         let crypto = crypto.expect("the first key");
-        assert_eq!((crypto.mki, crypto.key.octets().reveal().len()), (vec![0, 0, 0, 1], 30));
+        let length = crypto.key.octets().reveal().len();
+        assert_eq!((crypto.key.mki, length), (vec![0, 0, 0, 1], 30));
     }
 
     #[test]

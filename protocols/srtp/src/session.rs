@@ -4,10 +4,15 @@
 //! word of the flag E and the index, MKI and tag (§3.4). With GCM the tag stands right behind what is encrypted
 //! (RFC 7714 §8.2, §9.2).
 
+use base::relay::{MasterKey, Suite};
+
 use crate::index::{Replayed, Window};
-use crate::key::{MasterKey, RTCP, RTP};
-use crate::suite::{GCM_TAG, RTCP_HMAC_TAG, Suite};
-use crate::transform::{Place, Transform};
+use crate::key::{RTCP, RTP, SessionKeys};
+use crate::transform::{GCM_TAG, Place, Transform};
+
+/// Octets that the authentication tag of an SRTCP packet has where it is HMAC: RFC 4568 §6.2.2 leaves it at 80 bits
+/// where that of SRTP has 32.
+const RTCP_HMAC_TAG: usize = 10;
 
 /// Sources of one direction at most: what is kept of each is kept for ever.
 const MAX_SOURCES: usize = 64;
@@ -69,28 +74,30 @@ struct Source {
 
 /// All sources of one direction. There are few of them.
 #[derive(Debug, Default)]
-struct Sources(Vec<(u32, Source)>);
+pub struct Sources(Vec<(u32, Source)>);
 
 /// The direction that we send in.
 pub struct Outbound {
     keys: Keys,
-    sources: Sources,
+    /// Who sends.
+    pub sources: Sources,
 }
 
 /// The direction that we receive in.
 pub struct Inbound {
     keys: Keys,
-    sources: Sources,
+    /// Who sends.
+    pub sources: Sources,
 }
 
 impl Keys {
-    fn new(key: &MasterKey, mki: &[u8]) -> Keys {
+    fn new(key: &MasterKey) -> Keys {
         let suite = key.suite();
         Keys {
             suite,
-            rtp: Transform::new(suite, &key.session(RTP)),
-            rtcp: Transform::new(suite, &key.session(RTCP)),
-            mki: mki.into(),
+            rtp: Transform::new(suite, &SessionKeys::of(key, RTP)),
+            rtcp: Transform::new(suite, &SessionKeys::of(key, RTCP)),
+            mki: key.mki.as_slice().into(),
         }
     }
 
@@ -101,6 +108,28 @@ impl Keys {
 }
 
 impl Sources {
+    /// What has to be known to go on elsewhere: of each source its SSRC, and the indices of its newest SRTP and SRTCP
+    /// packet.
+    pub fn indices(&self) -> impl Iterator<Item = (u32, Option<u64>, Option<u64>)> + '_ {
+        self.0.iter().map(|(ssrc, source)| (*ssrc, source.rtp.newest(), source.rtcp.newest()))
+    }
+
+    /// Goes on with a source whose packets had indices up to these. Who sends and is not sure gives higher ones: no
+    /// index may be used twice. Who receives takes nothing up to there again.
+    ///
+    /// # Errors
+    /// [`SrtpError::TooManySources`]
+    pub fn resume(
+        &mut self,
+        ssrc: u32,
+        rtp: Option<u64>,
+        rtcp: Option<u64>,
+    ) -> Result<(), SrtpError> {
+        let window = |index: Option<u64>| index.map(Window::from_index).unwrap_or_default();
+        *self.entry(ssrc)? = Source { rtp: window(rtp), rtcp: window(rtcp) };
+        Ok(())
+    }
+
     fn get(&self, ssrc: u32) -> Source {
         let found = self.0.iter().find(|(known, _)| *known == ssrc);
         found.map(|(_, source)| *source).unwrap_or_default()
@@ -121,9 +150,9 @@ impl Sources {
 }
 
 impl Outbound {
-    /// A direction that nothing was sent in. An MKI goes into each packet if it is not empty.
-    pub fn new(key: &MasterKey, mki: &[u8]) -> Outbound {
-        Outbound { keys: Keys::new(key, mki), sources: Sources::default() }
+    /// A direction that nothing was sent in.
+    pub fn new(key: &MasterKey) -> Outbound {
+        Outbound { keys: Keys::new(key), sources: Sources::default() }
     }
 
     /// Octets that a packet grows by at most, RTP and RTCP alike.
@@ -204,35 +233,12 @@ impl Outbound {
         source.rtcp.take(u64::from(index));
         Ok(end)
     }
-
-    /// What has to be known to go on elsewhere: of each source its SSRC, and the indices of its newest SRTP and SRTCP
-    /// packet.
-    pub fn indices(&self) -> impl Iterator<Item = (u32, Option<u64>, Option<u64>)> + '_ {
-        let indices =
-            |(ssrc, source): &(u32, Source)| (*ssrc, source.rtp.newest(), source.rtcp.newest());
-        self.sources.0.iter().map(indices)
-    }
-
-    /// Goes on with a source whose packets had indices up to these. Whoever is not sure gives higher ones: no index
-    /// may be used twice.
-    ///
-    /// # Errors
-    /// [`SrtpError::TooManySources`]
-    pub fn resume(
-        &mut self,
-        ssrc: u32,
-        rtp: Option<u64>,
-        rtcp: Option<u64>,
-    ) -> Result<(), SrtpError> {
-        self.sources.entry(ssrc)?.resume(rtp, rtcp);
-        Ok(())
-    }
 }
 
 impl Inbound {
-    /// A direction that nothing came in. Packets have an MKI if it is not empty.
-    pub fn new(key: &MasterKey, mki: &[u8]) -> Inbound {
-        Inbound { keys: Keys::new(key, mki), sources: Sources::default() }
+    /// A direction that nothing came in.
+    pub fn new(key: &MasterKey) -> Inbound {
+        Inbound { keys: Keys::new(key), sources: Sources::default() }
     }
 
     /// Takes the SRTP packet in the first `length` octets apart; the length of the RTP packet that is there then.
@@ -309,34 +315,6 @@ impl Inbound {
         source.rtcp.take(index);
         *self.sources.entry(ssrc)? = source;
         Ok(end)
-    }
-
-    /// As [`Outbound::indices`].
-    pub fn indices(&self) -> impl Iterator<Item = (u32, Option<u64>, Option<u64>)> + '_ {
-        let indices =
-            |(ssrc, source): &(u32, Source)| (*ssrc, source.rtp.newest(), source.rtcp.newest());
-        self.sources.0.iter().map(indices)
-    }
-
-    /// As [`Outbound::resume`]: what came up to there is not taken again.
-    ///
-    /// # Errors
-    /// [`SrtpError::TooManySources`]
-    pub fn resume(
-        &mut self,
-        ssrc: u32,
-        rtp: Option<u64>,
-        rtcp: Option<u64>,
-    ) -> Result<(), SrtpError> {
-        self.sources.entry(ssrc)?.resume(rtp, rtcp);
-        Ok(())
-    }
-}
-
-impl Source {
-    fn resume(&mut self, rtp: Option<u64>, rtcp: Option<u64>) {
-        self.rtp = rtp.map(Window::from_index).unwrap_or_default();
-        self.rtcp = rtcp.map(Window::from_index).unwrap_or_default();
     }
 }
 

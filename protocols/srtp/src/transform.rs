@@ -5,13 +5,16 @@ use aes::cipher::consts::U16;
 use aes::cipher::{Array, BlockCipherEncrypt, InnerIvInit, KeyInit, StreamCipherCore};
 use aes::{Aes128, Aes192, Aes256};
 use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use base::relay::Suite;
 use ctr::{CtrCore, flavors};
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
 use subtle::ConstantTimeEq;
 
 use crate::key::SessionKeys;
-use crate::suite::{GCM_TAG, Suite};
+
+/// Octets of a GCM tag, RFC 7714 §13.1.
+pub(crate) const GCM_TAG: usize = 16;
 
 type Block = [u8; 16];
 

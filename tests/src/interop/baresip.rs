@@ -27,6 +27,20 @@ impl Baresip {
     /// # Panics
     /// If it does not start.
     pub fn start(ns: &Namespace, user: &str, proxy: &str, port: u16, says: &str) -> Baresip {
+        Baresip::start_with(ns, user, proxy, (port, says), "")
+    }
+
+    /// The same with more parameters of its account, such as `;mediaenc=srtp-mand`.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start_with(
+        ns: &Namespace,
+        user: &str,
+        proxy: &str,
+        (port, says): (u16, &str),
+        more: &str,
+    ) -> Baresip {
         let folder = ns.folder().join(format!("baresip-{user}"));
         std::fs::create_dir_all(&folder).expect("a folder");
         let write = |name: &str, bytes: &[u8]| {
@@ -42,6 +56,7 @@ impl Baresip {
         let control = port + 100;
         let fill = |text: String| {
             text.replace("{HERE}", HERE)
+                .replace("{MORE}", more)
                 .replace("{USER}", user)
                 .replace("{PROXY}", proxy)
                 .replace("{PORT}", &port.to_string())

@@ -6,20 +6,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use base::log::Event as Log;
-use base::relay::{Command, Event, PortId};
+use base::relay::{Command, Event, Onward, PortId};
 use base::time::Duration;
 use base::{
     Bytes, Endpoint, Flow, FlowId, Function, Input, Instant, Output, Random, Service, Transport,
     WireId,
 };
-use media::{Media, MediaConfig};
+use media::{Media, MediaConfig, Path};
 use ng::{Encoding, Message, Request, Response};
-use rtp::forward::{Forward, Forwarder};
 
 pub(crate) struct Bench {
     pub(crate) media: Media,
     pub(crate) now: Instant,
-    pub(crate) path: Forwarder,
+    pub(crate) path: Path,
     /// RTP ports by name, with the address that they are bound to.
     pub(crate) ports: BTreeMap<PortId, SocketAddr>,
     pub(crate) most: usize,
@@ -49,7 +48,7 @@ impl Bench {
         Bench {
             media: Media::new(config, Random::from_u64(1)),
             now: Instant::from_unix_micros(1_700_000_000_000_000),
-            path: Forwarder::default(),
+            path: Path::default(),
             ports: BTreeMap::new(),
             most: usize::MAX,
             deaf: false,
@@ -108,6 +107,7 @@ impl Bench {
                 self.media.handle(self.now, Input::Relay(event));
             }
             Command::Join { a, b } => assert!(self.path.join(a, b), "ports are open when joined"),
+            Command::Protect { port, protection } => self.path.protect(port, protection),
             Command::Query { port } => self.path.query(port),
             Command::Close { port } => {
                 // Its opening may have failed while media control did not know yet.
@@ -150,15 +150,23 @@ impl Bench {
     }
 
     /// A packet arrives at the port of the relay with this number.
-    pub(crate) fn packet(&mut self, from: &str, to: u16, sequence: u16) -> Option<Forward> {
-        let (port, _) = self.ports.iter().find(|(_, local)| local.port() == to)?;
-        let slot = self.path.slot(*port)?;
+    pub(crate) fn packet(&mut self, from: &str, to: u16, sequence: u16) -> Option<Onward> {
         let bytes = rtp::Builder { sequence, payload: &[0; 160], ..Default::default() }.build();
-        let out = self.path.packet(self.now, slot, false, from.parse().unwrap(), &bytes);
+        self.relay(from, to, &bytes).map(|(out, _)| out)
+    }
+
+    /// The same with these bytes; what leaves.
+    pub(crate) fn relay(&mut self, from: &str, to: u16, bytes: &[u8]) -> Option<(Onward, Vec<u8>)> {
+        let of = |local: &SocketAddr| local.port() & !1 == to & !1;
+        let (port, _) = self.ports.iter().find(|(_, local)| of(local))?;
+        let mut buffer = [bytes, &[0; 64]].concat();
+        let (from, rtcp) = (from.parse().unwrap(), to % 2 == 1);
+        let out = self.path.packet(self.now, (*port, rtcp), from, &mut buffer, bytes.len());
         while let Some(event) = self.path.poll_event() {
             self.input(Input::Relay(event));
         }
-        out
+        buffer.truncate(out?.length);
+        Some((out?, buffer))
     }
 }
 

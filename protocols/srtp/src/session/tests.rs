@@ -1,7 +1,6 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::key::SessionKeys;
 
 fn octets(hex: &str) -> Vec<u8> {
     let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
@@ -13,6 +12,12 @@ fn octets(hex: &str) -> Vec<u8> {
 fn key(suite: Suite) -> MasterKey {
     let octets: Vec<u8> = (0..MasterKey::length(suite) as u8).map(|n| n.wrapping_mul(37)).collect();
     MasterKey::new(suite, &octets).expect("a key")
+}
+
+fn with(suite: Suite, mki: &[u8]) -> MasterKey {
+    let mut key = key(suite);
+    key.mki = mki.to_vec();
+    key
 }
 
 fn rtp(sequence: u16, payload: &[u8]) -> Vec<u8> {
@@ -67,14 +72,14 @@ fn packets_are_those_of_libsrtp() {
         ),
     ] {
         let key = MasterKey::new(suite, &octets(key)).expect("a key");
-        let mut out = Outbound::new(&key, &[]);
+        let mut out = Outbound::new(&key);
         assert_eq!(protected(&mut out, &plain, Outbound::protect), Ok(octets(secure)), "{suite:?}");
         // Theirs begins with 1.
         let first = protected(&mut out, &plain_rtcp, Outbound::protect_rtcp).expect("a packet");
         assert_ne!(first, octets(secure_rtcp));
         let second = protected(&mut out, &plain_rtcp, Outbound::protect_rtcp);
         assert_eq!(second, Ok(octets(secure_rtcp)), "{suite:?}");
-        let mut inbound = Inbound::new(&key, &[]);
+        let mut inbound = Inbound::new(&key);
         assert_eq!(taken(&mut inbound, &octets(secure), Inbound::unprotect), Ok(plain.clone()));
         let rtcp = taken(&mut inbound, &octets(secure_rtcp), Inbound::unprotect_rtcp);
         assert_eq!(rtcp, Ok(plain_rtcp.clone()));
@@ -89,7 +94,7 @@ fn gcm_is_that_of_the_standard() {
     let encryption: Vec<u8> = (0..16).collect();
     let keys = || SessionKeys { encryption: encryption.clone(), authentication: [0; 20], salt };
     let suite = Suite::AeadAes128Gcm;
-    let mut out = Outbound::new(&key(suite), &[]);
+    let mut out = Outbound::new(&key(suite));
     out.keys.rtp = Transform::new(suite, &keys());
     let plain =
         [&octets("8040f17b8041f8d35501a0b2")[..], b"Gallia est omnis divisa in partes tres"]
@@ -125,7 +130,7 @@ fn each_suite_goes_there_and_back_over_wraps_losses_and_disorder() {
     for suite in Suite::ALL {
         let mki: &[u8] = if suite.is_aead() { &[] } else { &[0, 7] };
         let (mut out, mut inbound) =
-            (Outbound::new(&key(suite), mki), Inbound::new(&key(suite), mki));
+            (Outbound::new(&with(suite, mki)), Inbound::new(&with(suite, mki)));
         let mut late = None;
         for number in 65_000..70_000u32 {
             let packet = rtp(number as u16, &number.to_be_bytes());
@@ -145,7 +150,7 @@ fn each_suite_goes_there_and_back_over_wraps_losses_and_disorder() {
                 assert_eq!(taken(&mut inbound, &secure, Inbound::unprotect), Ok(packet));
             }
         }
-        let indices: Vec<_> = out.indices().collect();
+        let indices: Vec<_> = out.sources.indices().collect();
         assert_eq!(indices, [(0xcafe_babe, Some(69_999), None)]);
         let again = protected(&mut out, &rtp(69_999u32 as u16, b"other"), Outbound::protect);
         assert_eq!(again, Err(SrtpError::Replayed), "no key stream is used twice");
@@ -156,39 +161,39 @@ fn each_suite_goes_there_and_back_over_wraps_losses_and_disorder() {
 #[test]
 fn another_one_goes_on() {
     let suite = Suite::AesCm128HmacSha1_80;
-    let (mut out, mut inbound) = (Outbound::new(&key(suite), &[]), Inbound::new(&key(suite), &[]));
+    let (mut out, mut inbound) = (Outbound::new(&key(suite)), Inbound::new(&key(suite)));
     for number in 65_500..65_600u32 {
         let secure = protected(&mut out, &rtp(number as u16, b"a"), Outbound::protect).unwrap();
         taken(&mut inbound, &secure, Inbound::unprotect).expect("genuine");
     }
-    let mut other = Outbound::new(&key(suite), &[]);
-    for (ssrc, rtp, rtcp) in out.indices() {
-        other.resume(ssrc, rtp.map(|index| index + 1000), rtcp).expect("room");
+    let mut other = Outbound::new(&key(suite));
+    for (ssrc, rtp, rtcp) in out.sources.indices() {
+        other.sources.resume(ssrc, rtp.map(|index| index + 1000), rtcp).expect("room");
     }
     let lost = protected(&mut other, &rtp(66_000u32 as u16, b"a"), Outbound::protect);
     assert_eq!(lost, Err(SrtpError::Replayed));
     let secure = protected(&mut other, &rtp(66_700u32 as u16, b"a"), Outbound::protect).unwrap();
     assert_eq!(taken(&mut inbound, &secure, Inbound::unprotect), Ok(rtp(66_700u32 as u16, b"a")));
     // A receiver that begins anew does not know how often the number has wrapped.
-    let mut fresh = Inbound::new(&key(suite), &[]);
+    let mut fresh = Inbound::new(&key(suite));
     let taken_by = |fresh: &mut Inbound| taken(fresh, &secure, Inbound::unprotect);
     assert_eq!(taken_by(&mut fresh), Err(SrtpError::NotAuthentic));
-    fresh.resume(0xcafe_babe, Some(66_000), None).expect("room");
+    fresh.sources.resume(0xcafe_babe, Some(66_000), None).expect("room");
     assert!(taken_by(&mut fresh).is_ok());
 }
 
 #[test]
 fn strangers_leave_nothing_behind() {
     let suite = Suite::AesCm128HmacSha1_80;
-    let mut inbound = Inbound::new(&key(suite), &[]);
+    let mut inbound = Inbound::new(&key(suite));
     for ssrc in 0..1000u32 {
         let mut packet = rtp(1, &[0; 40]);
         packet[8..12].copy_from_slice(&ssrc.to_be_bytes());
         let got = taken(&mut inbound, &packet, Inbound::unprotect);
         assert_eq!(got, Err(SrtpError::NotAuthentic));
     }
-    assert_eq!(inbound.indices().count(), 0);
-    let mut out = Outbound::new(&key(suite), &[]);
+    assert_eq!(inbound.sources.indices().count(), 0);
+    let mut out = Outbound::new(&key(suite));
     let sent = |ssrc: u32| {
         let mut packet = rtp(1, b"a");
         packet[8..12].copy_from_slice(&ssrc.to_be_bytes());
@@ -204,7 +209,7 @@ fn strangers_leave_nothing_behind() {
 fn rtcp_that_is_not_encrypted_is_taken() {
     for suite in [Suite::AesCm128HmacSha1_80, Suite::AeadAes256Gcm] {
         let plain = octets("81c8000bcafebabe abababababababababababababababab");
-        let keys = Keys::new(&key(suite), &[]);
+        let keys = Keys::new(&key(suite));
         let trailer = 5u32.to_be_bytes();
         let mut packet = plain.clone();
         if suite.is_aead() {
@@ -217,11 +222,11 @@ fn rtcp_that_is_not_encrypted_is_taken() {
             let tag = keys.rtcp.tag([&packet, &[]]);
             packet.extend(&tag[..10]);
         }
-        let mut inbound = Inbound::new(&key(suite), &[]);
+        let mut inbound = Inbound::new(&key(suite));
         let got = taken(&mut inbound, &packet, Inbound::unprotect_rtcp);
         assert_eq!(got, Ok(plain), "{suite:?}");
         packet[10] ^= 1;
-        let mut inbound = Inbound::new(&key(suite), &[]);
+        let mut inbound = Inbound::new(&key(suite));
         let got = taken(&mut inbound, &packet, Inbound::unprotect_rtcp);
         assert_eq!(got, Err(SrtpError::NotAuthentic), "{suite:?}");
     }
@@ -239,13 +244,13 @@ proptest! {
         mki in proptest::collection::vec(any::<u8>(), 0..5),
         bytes in proptest::collection::vec(any::<u8>(), 0..80),
     ) {
-        let mut inbound = Inbound::new(&key(suite), &mki);
+        let mut inbound = Inbound::new(&with(suite, &mki));
         let mut buffer = bytes.clone();
         prop_assert!(inbound.unprotect(&mut buffer, bytes.len()).is_err());
         let mut buffer = bytes.clone();
         prop_assert!(inbound.unprotect_rtcp(&mut buffer, bytes.len()).is_err());
         prop_assert!(inbound.unprotect(&mut buffer, bytes.len() + 1).is_err());
-        let mut out = Outbound::new(&key(suite), &mki);
+        let mut out = Outbound::new(&with(suite, &mki));
         let mut buffer = bytes.clone();
         prop_assert!(out.protect(&mut buffer, bytes.len()).is_err());
     }
@@ -259,7 +264,7 @@ proptest! {
         bit in 0..8u8,
         control in any::<bool>(),
     ) {
-        let mut out = Outbound::new(&key(suite), &[]);
+        let mut out = Outbound::new(&key(suite));
         let packet = rtp(3, &payload);
         let secure = if control {
             protected(&mut out, &packet, Outbound::protect_rtcp)
@@ -269,13 +274,13 @@ proptest! {
         let mut secure = secure.expect("a packet");
         let at = at.index(secure.len());
         secure[at] ^= 1 << bit;
-        let mut inbound = Inbound::new(&key(suite), &[]);
+        let mut inbound = Inbound::new(&key(suite));
         let got = if control {
             taken(&mut inbound, &secure, Inbound::unprotect_rtcp)
         } else {
             taken(&mut inbound, &secure, Inbound::unprotect)
         };
         prop_assert!(got.is_err());
-        prop_assert_eq!(inbound.indices().count(), 0);
+        prop_assert_eq!(inbound.sources.indices().count(), 0);
     }
 }

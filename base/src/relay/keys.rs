@@ -1,4 +1,7 @@
-//! Crypto suites: RFC 4568 §6.2, RFC 6188, RFC 7714 §12, and two that others offer without encryption.
+//! SRTP's crypto suites and master keys: RFC 3711, RFC 4568 §6.2, RFC 6188, RFC 7714 §12, and two suites that others
+//! offer without encryption.
+
+use crate::redact::Secret;
 
 /// A crypto suite, the strongest first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -16,13 +19,6 @@ pub enum Suite {
     NullHmacSha1_80,
     NullHmacSha1_32,
 }
-
-/// Octets that the authentication tag of an SRTCP packet has where it is HMAC: RFC 4568 §6.2.2 leaves it at 80 bits
-/// where that of SRTP has 32.
-pub(crate) const RTCP_HMAC_TAG: usize = 10;
-
-/// Octets of a GCM tag, RFC 7714 §13.1.
-pub(crate) const GCM_TAG: usize = 16;
 
 impl Suite {
     /// All of them, the strongest first.
@@ -92,7 +88,7 @@ impl Suite {
     /// Octets of the authentication tag of an SRTP packet.
     pub fn tag_length(self) -> usize {
         match self {
-            Suite::AeadAes256Gcm | Suite::AeadAes128Gcm => GCM_TAG,
+            Suite::AeadAes256Gcm | Suite::AeadAes128Gcm => 16,
             Suite::Aes256CmHmacSha1_32
             | Suite::Aes192CmHmacSha1_32
             | Suite::AesCm128HmacSha1_32
@@ -101,8 +97,53 @@ impl Suite {
         }
     }
 
-    pub(crate) fn is_aead(self) -> bool {
+    /// Whether it authenticates with its cipher, RFC 7714.
+    pub fn is_aead(self) -> bool {
         matches!(self, Suite::AeadAes256Gcm | Suite::AeadAes128Gcm)
+    }
+}
+
+/// Key material has not the length that its suite asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("a master key and salt of {0} octets are needed")]
+pub struct BadKey(pub usize);
+
+/// The master key and salt of one direction.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MasterKey {
+    suite: Suite,
+    /// The key, and behind it the salt.
+    octets: Secret<Vec<u8>>,
+    /// The MKI that its packets carry; empty without one.
+    pub mki: Vec<u8>,
+}
+
+impl MasterKey {
+    /// Of the master key and, behind it, the master salt.
+    ///
+    /// # Errors
+    /// [`BadKey`] if the length is not that of the suite.
+    pub fn new(suite: Suite, octets: &[u8]) -> Result<MasterKey, BadKey> {
+        let wanted = MasterKey::length(suite);
+        if octets.len() != wanted {
+            return Err(BadKey(wanted));
+        }
+        Ok(MasterKey { suite, octets: Secret::new(octets.to_vec()), mki: Vec::new() })
+    }
+
+    /// Octets of a suite's master key and salt together.
+    pub fn length(suite: Suite) -> usize {
+        suite.key_length() + suite.salt_length()
+    }
+
+    /// What it is for.
+    pub fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    /// The key, and behind it the salt: for SDP, and for a record that another node goes on with.
+    pub fn octets(&self) -> &Secret<Vec<u8>> {
+        &self.octets
     }
 }
 
@@ -117,5 +158,15 @@ mod tests {
             assert_eq!(Suite::parse(&suite.name().to_lowercase()), Some(suite));
         }
         assert_eq!(Suite::parse("AES_CM_128"), None);
+    }
+
+    #[test]
+    fn a_key_has_the_length_of_its_suite() {
+        assert_eq!(MasterKey::new(Suite::AesCm128HmacSha1_80, &[0; 28]).err(), Some(BadKey(30)));
+        for suite in Suite::ALL {
+            let length = MasterKey::length(suite);
+            assert!(MasterKey::new(suite, &vec![0; length]).is_ok());
+            assert!(MasterKey::new(suite, &vec![0; length + 1]).is_err());
+        }
     }
 }

@@ -1,0 +1,197 @@
+//! SRTP by keys in SDP, RFC 4568: the relay offers and answers keys of its own on each side, so that one end may
+//! speak SRTP and the other one not, or another suite.
+
+use base::Random;
+use base::relay::{Command, MasterKey, Protection, Suite};
+use ng::Request;
+use sdp::{Media, Session};
+use srtp::sdes::Crypto;
+
+use crate::call::{Dialogue, Leg, Who};
+use crate::rewrite::{Treatment, treatment};
+
+/// Lines that are looked at.
+const MAX_LINES: usize = 32;
+
+/// Octets of the longest master key and salt.
+const LONGEST: usize = 46;
+
+/// The keys of one leg.
+#[derive(Debug, Default)]
+pub(crate) struct Keys {
+    /// Our own, one for each suite: they stay as long as the leg, so that a new offer changes nothing that is in use.
+    ours: Vec<MasterKey>,
+    /// What we offered the party last.
+    offered: Vec<Crypto>,
+    /// What the party offered last.
+    theirs: Vec<Crypto>,
+    /// What its description shows.
+    pub(crate) shown: Vec<Crypto>,
+    /// What is in use.
+    used: Protection,
+    /// What the packet path was told.
+    told: Option<Protection>,
+    /// An answer said how the party speaks: until the next one, whatever is offered.
+    settled: bool,
+}
+
+/// Whether a protocol of an `m=` line is SRTP.
+pub(crate) fn is_secure(protocol: &str) -> bool {
+    protocol.contains("SAVP")
+}
+
+/// The lines of a section that we can use.
+pub(crate) fn lines(media: &Media) -> Vec<Crypto> {
+    let lines = media.section().attributes("crypto").take(MAX_LINES);
+    lines.filter_map(|line| Crypto::parse(line).ok()).collect()
+}
+
+/// An offer of `who`: the other party is offered keys if its side is to speak SRTP.
+pub(crate) fn offer(
+    session: &Session,
+    request: &Request,
+    who: Who,
+    dialogue: &mut Dialogue,
+    random: &mut Random,
+) {
+    for (index, stream) in dialogue.streams.iter_mut().enumerate() {
+        let Some(stream) = stream.as_mut().filter(|_| is_relayed(session, index)) else { continue };
+        let Some(line) = session.media()[index].line() else { continue };
+        let lines = lines(&session.media()[index]);
+        let own = &mut stream.legs[who as usize];
+        own.keys.theirs = if is_secure(&line.protocol) { lines } else { Vec::new() };
+        own.keys.shown.clear();
+        let theirs: Vec<Suite> = own.keys.theirs.iter().map(Crypto::suite).collect();
+        let far = &mut stream.legs[who.other() as usize];
+        far.protocol = request.transport_protocol.clone().unwrap_or_else(|| line.protocol.clone());
+        far.keys.offer(is_secure(&far.protocol), &theirs, request, random);
+        stream.legs[who as usize].protocol = line.protocol;
+    }
+}
+
+/// An answer of `who`: what it chose of our keys; and the offerer gets an answer of ours. False if a stream has no
+/// key in common, and so no sound.
+pub(crate) fn answer(
+    session: &Session,
+    who: Who,
+    dialogue: &mut Dialogue,
+    random: &mut Random,
+) -> bool {
+    let mut agreed = true;
+    for (index, stream) in dialogue.streams.iter_mut().enumerate() {
+        let Some(stream) = stream.as_mut().filter(|_| is_relayed(session, index)) else { continue };
+        let Some(line) = session.media()[index].line() else { continue };
+        let own = &mut stream.legs[who as usize];
+        own.protocol = line.protocol;
+        own.keys.shown.clear();
+        own.keys.settled = false;
+        let secure = is_secure(&own.protocol);
+        agreed &= own.keys.chosen(secure, &lines(&session.media()[index]));
+        let suite = own.keys.used.inbound.as_ref().map(MasterKey::suite);
+        let far = &mut stream.legs[who.other() as usize];
+        far.keys.settled = false;
+        agreed &= far.keys.answer(is_secure(&far.protocol), suite, random);
+    }
+    agreed
+}
+
+fn is_relayed(session: &Session, index: usize) -> bool {
+    treatment(session, index) == Treatment::Relayed
+}
+
+/// Whether a suite is offered that the other side did not offer: one that encrypts, and that is not forgotten, unless
+/// the asker says otherwise.
+fn is_wanted(request: &Request, suite: Suite) -> bool {
+    if matches!(suite, Suite::F8128HmacSha1_80 | Suite::NullHmacSha1_80 | Suite::NullHmacSha1_32) {
+        return false;
+    }
+    let flags = || request.other_flags.iter();
+    let has = |prefix: &str| {
+        let flag = format!("{prefix}{}", suite.name());
+        flags().any(|given| given.eq_ignore_ascii_case(&flag))
+    };
+    let only = flags().any(|flag| flag.to_ascii_lowercase().starts_with("sdes-only-"));
+    let none = flags().any(|flag| flag.eq_ignore_ascii_case("SDES-nonew"));
+    !none && !has("SDES-no-") && (!only || has("SDES-only-"))
+}
+
+impl Keys {
+    /// Our own key of a suite.
+    fn ours(&mut self, suite: Suite, random: &mut Random) -> Option<MasterKey> {
+        if let Some(key) = self.ours.iter().find(|key| key.suite() == suite) {
+            return Some(key.clone());
+        }
+        let octets = random.bytes::<LONGEST>();
+        let key = MasterKey::new(suite, octets.get(..MasterKey::length(suite))?).ok()?;
+        self.ours.push(key.clone());
+        Some(key)
+    }
+
+    /// Offers the suites of the other side, and then others.
+    fn offer(&mut self, secure: bool, theirs: &[Suite], request: &Request, random: &mut Random) {
+        self.offered.clear();
+        if !secure {
+            self.used = Protection::default();
+        }
+        let others = Suite::ALL.into_iter().filter(|suite| is_wanted(request, *suite));
+        let mut suites: Vec<Suite> = Vec::new();
+        for suite in theirs.iter().copied().chain(others).filter(|_| secure) {
+            if !suites.contains(&suite) {
+                suites.push(suite);
+            }
+        }
+        for (suite, tag) in suites.into_iter().zip(1..) {
+            let key = self.ours(suite, random);
+            self.offered.extend(key.map(|key| Crypto::new(tag, key)));
+        }
+        self.shown.clone_from(&self.offered);
+    }
+
+    /// The party chose one of our lines, §5.1.2.
+    fn chosen(&mut self, secure: bool, lines: &[Crypto]) -> bool {
+        let is =
+            |ours: &Crypto, line: &Crypto| (ours.tag, ours.suite()) == (line.tag, line.suite());
+        let pair = lines
+            .iter()
+            .find_map(|line| Some((line, self.offered.iter().find(|ours| is(ours, line))?)));
+        let used = pair.filter(|_| secure).map(|(line, ours)| Protection {
+            inbound: Some(line.key.clone()),
+            outbound: Some(ours.key.clone()),
+        });
+        let agreed = used.is_some() || !secure;
+        self.used = used.unwrap_or_default();
+        agreed
+    }
+
+    /// We choose one of the party's lines: that of this suite, else the first.
+    fn answer(&mut self, secure: bool, suite: Option<Suite>, random: &mut Random) -> bool {
+        self.shown.clear();
+        self.used = Protection::default();
+        if !secure {
+            return true;
+        }
+        let same = self.theirs.iter().find(|line| Some(line.suite()) == suite);
+        let Some(line) = same.or(self.theirs.first()).cloned() else { return false };
+        let Some(ours) = self.ours(line.suite(), random) else { return false };
+        self.shown.push(Crypto::new(line.tag, ours.clone()));
+        self.used = Protection { inbound: Some(line.key), outbound: Some(ours) };
+        true
+    }
+}
+
+impl Leg {
+    /// What the packet path is to be told of its keys, if it does not know it. After an answer that lasts until the next
+    /// one: an offer may be refused.
+    pub(crate) fn protect(&mut self, answered: bool) -> Option<Command> {
+        if self.keys.settled {
+            return None;
+        }
+        self.keys.settled = answered;
+        let protection = is_secure(&self.protocol).then(|| self.keys.used.clone());
+        if self.keys.told == protection {
+            return None;
+        }
+        self.keys.told.clone_from(&protection);
+        Some(Command::Protect { port: self.port, protection })
+    }
+}
