@@ -101,14 +101,15 @@ fn what_is_wrong_changes_nothing() {
     // A listener is the last thing that can be refused: what stands before it is not taken over.
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    let text =
-        format!("{QUIET}[registration]\nmax_expires = 600\n[observe]\nmetrics = \"{address}\"\n");
-    folder.write("strowger.toml", &text);
+    let text = |metrics: &str| {
+        format!("{QUIET}[registration]\nmax_expires = 600\n[observe]\nmetrics = \"{metrics}\"\n")
+    };
+    folder.write("strowger.toml", &text(&address.to_string()));
     let refused = folder.fails("reload", 1);
     assert!(refused.contains(&format!("{address} is in use")), "{refused}");
     assert_eq!(process.granted(&folder), "3600 s");
 
-    drop(taken);
+    folder.write("strowger.toml", &text("127.0.0.1:0"));
     let told = folder.works("reload");
     assert_eq!(told, "taken over: observe.metrics, registration.max_expires\n");
     let log = process.end();
