@@ -19,7 +19,8 @@ const LONGEST: usize = 46;
 /// The keys of one leg.
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
-    /// Our own, one for each suite: they stay as long as the leg, so that a new offer changes nothing that is in use.
+    /// Our own, one for each suite, which a new offer does not change. One that was in use and is not any more goes:
+    /// whoever began with it again would use its key stream twice (RFC 3711 §9.1).
     ours: Vec<MasterKey>,
     /// What we offered the party last.
     offered: Vec<Crypto>,
@@ -127,6 +128,12 @@ impl Keys {
         Some(key)
     }
 
+    /// A key of ours is used no longer, and never again.
+    fn retire(&mut self, key: &MasterKey) {
+        self.ours.retain(|ours| ours != key);
+        self.offered.retain(|line| line.key != *key);
+    }
+
     /// Offers the suites of the other side, and then others.
     fn offer(&mut self, secure: bool, theirs: &[Suite], request: &Request, random: &mut Random) {
         self.offered.clear();
@@ -191,7 +198,13 @@ impl Leg {
         if self.keys.told == protection {
             return None;
         }
-        self.keys.told.clone_from(&protection);
+        let before = std::mem::replace(&mut self.keys.told, protection.clone());
+        let outbound = protection.as_ref().and_then(|now| now.outbound.as_ref());
+        if let Some(old) = before.and_then(|before| before.outbound)
+            && outbound != Some(&old)
+        {
+            self.keys.retire(&old);
+        }
         Some(Command::Protect { port: self.port, protection })
     }
 }

@@ -177,6 +177,17 @@ fn both_ends_have_keys_of_their_own() {
     bench.sdp(&answer(&Phone::new(BOB, &[]).offers()));
     let (_, relayed) = bench.relay(ALICE, facing_alice, &rtp(22)).expect("it passes");
     assert_eq!(relayed, rtp(22));
+    // Who goes back to SRTP gets other keys: the indices begin anew.
+    let again = keys(&bench.sdp(&offer(&alice.offers())));
+    let line = again.iter().find(|line| line.tag == chosen.tag).unwrap();
+    assert_eq!(line.suite(), chosen.suite());
+    assert_ne!(line.key.octets(), chosen.key.octets());
+    let at_alice = bench.sdp(&answer(&bob.offers()));
+    assert_ne!(keys(&at_alice)[0].key.octets(), answered[0].key.octets());
+    let (mut a, mut b) = (alice.session(&keys(&at_alice)[0]), bob.session(line));
+    let secure = protected(&mut a, &rtp(1), false);
+    let (_, relayed) = bench.relay(ALICE, facing_alice, &secure).expect("it passes");
+    assert_eq!(taken(&mut b, &relayed, false), Ok(rtp(1)));
 }
 
 #[test]
