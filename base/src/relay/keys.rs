@@ -58,19 +58,6 @@ impl Suite {
         Suite::ALL.into_iter().find(|suite| suite.name().eq_ignore_ascii_case(name))
     }
 
-    /// The SRTPProtectionProfile of DTLS-SRTP, if it has one: RFC 5764 §4.1.2, RFC 7714 §14.2.
-    pub fn profile(self) -> Option<u16> {
-        match self {
-            Suite::AesCm128HmacSha1_80 => Some(1),
-            Suite::AesCm128HmacSha1_32 => Some(2),
-            Suite::NullHmacSha1_80 => Some(5),
-            Suite::NullHmacSha1_32 => Some(6),
-            Suite::AeadAes128Gcm => Some(7),
-            Suite::AeadAes256Gcm => Some(8),
-            _ => None,
-        }
-    }
-
     /// Octets of the master key, and of each session key for encryption.
     pub fn key_length(self) -> usize {
         match self {

@@ -27,8 +27,8 @@ pub trait Forward: Send {
     fn query(&mut self, now: Instant, port: PortId);
     /// A pair is given back; its last counters follow as an event.
     fn close(&mut self, now: Instant, port: PortId);
-    /// A packet arrived at a port, or, if the flag is set, at its RTCP port: `length` bytes at the beginning of `buffer`; where it goes, unless it is dropped. It
-    /// may be changed, and grow, in the buffer.
+    /// A packet arrived at a port, or, if the flag is set, at its RTCP port: `length` bytes at the beginning of
+    /// `buffer`, where it may be changed and grow. Where it goes, unless it is dropped.
     fn packet(
         &mut self,
         now: Instant,
