@@ -227,7 +227,10 @@ impl Media {
         let commands = commands(dialogue, true);
         commands.into_iter().for_each(|command| self.tell(command));
         if !agreed {
-            let text = format!("{call_id}: the answer takes no key that was offered");
+            let text = format!(
+                "{call_id}: the answer takes no key that was offered, so there is no sound; compare `a=crypto` in \
+                 both of them: `strowger trace`"
+            );
             self.note(Event::new(Severity::Warning, "media.no_key", text).call_id(call_id));
         }
         closed.into_iter().for_each(|port| self.close_port(port));
