@@ -12,8 +12,11 @@ use sip::header::{
     OverloadControl, Privacy, RAck, Replaces, ResourcePriority, SecurityMechanism, ServedUser,
     SessionExpires, SubscriptionState, Via,
 };
+use sip::message::{MAX_HEADERS, MAX_MESSAGE};
 use sip::reginfo::RegInfo;
-use sip::{Dialog, Message, Method, ServiceUrn, Stack, StackConfig, Uri, session_timer};
+use sip::{
+    Dialog, Message, Method, ParseError, ServiceUrn, Stack, StackConfig, Uri, session_timer,
+};
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = sip::framing::frame(bytes);
@@ -84,8 +87,20 @@ fn edited(mut message: Message) {
     message.pop_element(HeaderName::Route);
     message.tag_to("t");
     message.set_element(HeaderName::Via, "SIP/2.0/UDP a;branch=z9hG4bKb");
-    let again = Message::parse(message.to_bytes()).expect("what is written can be read");
-    assert_eq!(again.to_bytes(), message.to_bytes());
+    if let Some(again) = read_again(message.to_bytes()) {
+        assert_eq!(again.to_bytes(), message.to_bytes());
+    }
+}
+
+/// What is written can be read. Only what came with as many lines as are taken at most may have grown beyond that.
+fn read_again(bytes: Bytes) -> Option<Message> {
+    // The start line and the empty one stand beside the header fields.
+    let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+    let grown = lines > MAX_HEADERS + 2 || bytes.len() > MAX_MESSAGE;
+    match Message::parse(bytes) {
+        Err(ParseError::TooLarge) if grown => None,
+        read => Some(read.expect("what is written can be read")),
+    }
 }
 
 /// It begins a dialog at either end.
@@ -103,7 +118,7 @@ fn dialog(message: &Message) {
     };
     let Some(mut dialog) = begun else { return };
     let request = dialog.request(Method::Bye);
-    assert!(Message::parse(request.to_bytes()).is_ok());
+    read_again(request.to_bytes());
     let _ = (Stack::hop(dialog.next_hop()), dialog.take_request(message));
     if message.is_request() {
         let _ = session_timer::answer(message, 1800, 90);
@@ -140,7 +155,7 @@ fn at_a_stack(message: Message) {
             if let Output::Transmit { message, .. } = output
                 && !message.iter().all(u8::is_ascii_whitespace)
             {
-                Message::parse(message).expect("what is sent can be read");
+                read_again(message);
             }
         }
     }
