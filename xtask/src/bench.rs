@@ -1,11 +1,13 @@
-//! `cargo xtask bench`: server CPU per unit of work, latency and memory, ours and Kamailio's, alternating
+//! `cargo xtask bench`: server CPU per unit of work, latency and memory, ours and the incumbents', alternating
 //! in one run, each beside its goal.
 //!
-//! - `rows`: what is measured, and the goals. `sample`: one run of the generator against a fresh server.
+//! - `rows`: what is measured beside Kamailio, and the goals. `sample`: one run of the generator against a fresh server.
+//! - `relay`: the same for the media relay, beside rtpengine.
 //!
 //! Kamailio is tuned (`-x tlsf`, `bench/kamailio/kamailio.cfg`). Ours is the static binary, one
 //! process with its defaults: store, trace ring and metrics on.
 
+mod relay;
 mod rows;
 mod sample;
 
@@ -20,23 +22,30 @@ use sample::Sample;
 /// choice, the limits of the binary come first.
 pub(crate) fn all(repeats: usize, only: &str) -> Result<(), String> {
     let rows: Vec<&Row> = ROWS.iter().filter(|row| row.name.contains(only)).collect();
-    if rows.is_empty() {
-        let names: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
+    let relays: Vec<_> = relay::ROWS.iter().filter(|row| row.name.contains(only)).collect();
+    if rows.is_empty() && relays.is_empty() {
+        let names = ROWS.iter().map(|row| row.name).chain(relay::ROWS.iter().map(|row| row.name));
+        let names: Vec<&str> = names.collect();
         return Err(format!("no row has {only:?} in its name; there are: {}", names.join("; ")));
     }
-    peers::install_kamailio()?;
+    peers::install_incumbents()?;
     dist::build()?;
     step("generators", &mut cargo(&["build", "--release", "-p", "bench", "--bins"]))?;
     if only.is_empty() {
         limits::measure()?;
     }
     let mut results: Vec<Outcome> = rows.into_iter().map(Outcome::new).collect();
+    let mut relayed: Vec<relay::Outcome> = relays.into_iter().map(relay::Outcome::new).collect();
     for _ in 0..repeats {
         for result in &mut results {
             result.measure()?;
         }
+        for result in &mut relayed {
+            result.measure()?;
+        }
     }
     print(&results, repeats);
+    relayed.iter().for_each(relay::Outcome::print);
     Ok(())
 }
 
@@ -109,7 +118,7 @@ fn verdict(result: &Outcome, goal: Goal) -> String {
     format!("{what}: {figure:.2}; goal {most}: {word}")
 }
 
-fn sorted(samples: &[Sample], of: impl Fn(&Sample) -> f64) -> Vec<f64> {
+fn sorted<T>(samples: &[T], of: impl Fn(&T) -> f64) -> Vec<f64> {
     let mut values: Vec<f64> = samples.iter().map(of).collect();
     values.sort_by(f64::total_cmp);
     values

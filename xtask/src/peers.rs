@@ -14,6 +14,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("kamailio", "/usr/sbin/kamailio"),
     ("kamailio-ims-modules", "/usr/share/doc/kamailio-ims-modules"),
     ("kamailio-presence-modules", "/usr/share/doc/kamailio-presence-modules"),
+    ("kamailio-websocket-modules", "/usr/share/doc/kamailio-websocket-modules"),
     ("redis-server", "/usr/bin/redis-server"),
     ("redis-tools", "/usr/bin/redis-cli"),
     ("tshark", "/usr/bin/tshark"),
@@ -27,20 +28,25 @@ const PACKAGES: &[(&str, &str)] = &[
 /// PyPI packages, in an environment of their own below `target`.
 const PYPI: &[&str] = &[
     "aioice==0.13.0",
+    "aiortc==1.16.0",
     "python-diameter==0.9.0",
     "schemathesis==4.32.5",
     "openapi-spec-validator==0.9.0",
 ];
 
+/// npm packages, in a folder below `target`.
+const NPM: &[&str] = &["jssip@3.13.8", "@roamhq/wrtc@0.10.0", "ws@8.23.0"];
+
 /// Installs what is missing; without root it says what is missing and fails.
 pub(crate) fn install() -> Result<(), String> {
     packages(|_| true)?;
-    python()
+    python()?;
+    node()
 }
 
 /// Installs what is measured beside us, if it is missing.
-pub(crate) fn install_kamailio() -> Result<(), String> {
-    packages(|package| package == "kamailio")
+pub(crate) fn install_incumbents() -> Result<(), String> {
+    packages(|package| ["kamailio", "rtpengine-daemon"].contains(&package))
 }
 
 fn packages(wanted: impl Fn(&str) -> bool) -> Result<(), String> {
@@ -74,5 +80,21 @@ fn python() -> Result<(), String> {
     step("python", Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
     let mut pip = Command::new(environment.join("bin/pip"));
     step("python peers", pip.args(["install", "--quiet"]).args(PYPI))?;
+    std::fs::write(&list, wanted).map_err(|e| format!("{}: {e}", list.display()))
+}
+
+/// Installs the npm packages, unless these very ones are there.
+fn node() -> Result<(), String> {
+    let folder = root().join("target/peers/node");
+    let list = folder.join("packages.txt");
+    let wanted = NPM.join("\n");
+    if std::fs::read_to_string(&list).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--silent", "--no-save", "--no-audit", "--no-fund", "--prefix"])
+        .arg(&folder);
+    step("node peers", npm.args(NPM))?;
     std::fs::write(&list, wanted).map_err(|e| format!("{}: {e}", list.display()))
 }
