@@ -3,10 +3,14 @@
 //! A *port* is one local UDP port pair (RTP on an even port, RTCP on the next) of the relay. A
 //! *stream* joins two ports: what arrives at one leaves by the other.
 
+mod dtls;
+mod ice;
 mod keys;
 
 use std::net::{IpAddr, SocketAddr};
 
+pub use dtls::{Fingerprint, Handshake, HashFunction};
+pub use ice::{Candidate, CandidateKind, Component, Credentials, Ice, Remote};
 pub use keys::{BadKey, MasterKey, Suite};
 
 use crate::time::{Duration, Instant};
@@ -32,12 +36,26 @@ pub enum Command {
         /// The other side.
         b: Side,
     },
-    /// From now on the peer of a port speaks SRTP, or plain RTP again.
+    /// From now on the peer of a port is protected like this.
     Protect {
         /// The port.
         port: PortId,
-        /// The keys; `None` for plain RTP.
-        protection: Option<Protection>,
+        /// Plain RTP, or SRTP.
+        protection: Protection,
+    },
+    /// From now on ICE says where the peer of a port is, or its description again.
+    Connect {
+        /// The port.
+        port: PortId,
+        /// `None` for no ICE.
+        ice: Option<Ice>,
+    },
+    /// From now on not everything of the peer of a port passes, or all again.
+    Gate {
+        /// The port.
+        port: PortId,
+        /// What passes.
+        gate: Gate,
     },
     /// Report the counters of a port now. Answered by [`Event::Counters`].
     Query {
@@ -67,15 +85,42 @@ pub struct Side {
     pub mux: bool,
     /// Whether the source address of the first packets replaces the signalled address.
     pub learn: bool,
+    /// The clock of what the peer sends, in Hz.
+    pub clock: u32,
 }
 
-/// SRTP with the peer of a port, RFC 3711. Without the key of a direction nothing passes in it.
+/// How packets to and from the peer of a port are protected.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Protection {
+pub enum Protection {
+    /// Not at all: plain RTP.
+    #[default]
+    None,
+    /// SRTP with keys that the descriptions had.
+    Keys(MasterKeys),
+    /// SRTP with keys that come of a handshake, RFC 5764. Nothing passes before it is over.
+    Handshake(Handshake),
+}
+
+/// The keys of SRTP with the peer of a port, RFC 3711. Without the key of a direction nothing passes in it.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct MasterKeys {
     /// What the peer protects its packets with.
     pub inbound: Option<MasterKey>,
     /// What we protect those to it with.
     pub outbound: Option<MasterKey>,
+}
+
+/// What of a peer's RTP does not pass as it is.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Gate {
+    /// No media passes, but digits do.
+    pub blocks_media: bool,
+    /// Media passes as silence.
+    pub silences_media: bool,
+    /// No digits (RFC 4733) pass.
+    pub blocks_digits: bool,
+    /// The payload types of digits, a bit each.
+    pub digit_types: u128,
 }
 
 /// Where a packet leaves, where it goes, and how long it is.
@@ -113,6 +158,13 @@ pub enum Event {
         /// The peer's RTP address.
         address: SocketAddr,
     },
+    /// Nothing passes between us and the peer, and this is why.
+    Failed {
+        /// The pair.
+        port: PortId,
+        /// Why.
+        failure: Failure,
+    },
     /// The answer to [`Command::Query`], and the last word on a closed port.
     Counters {
         /// The pair.
@@ -120,6 +172,19 @@ pub enum Event {
         /// What arrived there.
         counters: Counters,
     },
+}
+
+/// Why the way to a peer is not there, or not any more.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Failure {
+    /// No candidate of the peer answered a check, RFC 8445 §8.1.
+    NoCandidateAnswers,
+    /// The peer answers no checks any more: its consent has run out, RFC 7675 §5.1.
+    ConsentLost,
+    /// The certificate is not the one whose fingerprint the description has, RFC 5763 §6.7.1.
+    WrongCertificate,
+    /// The handshake came to no end, and what was said of it.
+    Handshake(String),
 }
 
 /// What arrived at a port pair.
@@ -131,6 +196,10 @@ pub struct Counters {
     pub bytes: u64,
     /// Packets that arrived and could not be relayed.
     pub errors: u64,
+    /// Of the errors: RTP from elsewhere than the peer's address.
+    pub strangers: u64,
+    /// Of the errors: SRTP that is not protected with the peer's key.
+    pub unauthentic: u64,
     /// RTCP packets relayed.
     pub rtcp: u64,
     /// When the last packet arrived.
@@ -141,4 +210,10 @@ pub struct Counters {
     pub lost: u64,
     /// Interarrival jitter, RFC 3550 §6.4.1, as time.
     pub jitter: Duration,
+    /// The payload type last seen.
+    pub payload_type: Option<u8>,
+    /// Units of the codec's clock from one packet to the next.
+    pub step: u32,
+    /// Packets in a row that had nothing but one octet again and again.
+    pub quiet: u64,
 }

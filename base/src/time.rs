@@ -49,6 +49,35 @@ impl Instant {
     }
 }
 
+/// Our time for libraries that count in [`std::time::Instant`]s, of which they compare but never ask the clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Translation {
+    ours: Instant,
+    theirs: std::time::Instant,
+}
+
+impl Translation {
+    /// From `now` on.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "an origin: only differences to it are ever looked at"
+    )]
+    pub fn new(now: Instant) -> Translation {
+        Translation { ours: now, theirs: std::time::Instant::now() }
+    }
+
+    /// The same point in their time; the origin for what is earlier.
+    pub fn theirs(&self, at: Instant) -> std::time::Instant {
+        self.theirs + at.since(self.ours)
+    }
+
+    /// The first microsecond of ours that is not earlier.
+    pub fn ours(&self, at: std::time::Instant) -> Instant {
+        let micros = at.saturating_duration_since(self.theirs).as_nanos().div_ceil(1000);
+        self.ours + Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+    }
+}
+
 impl Add<Duration> for Instant {
     type Output = Instant;
     fn add(self, d: Duration) -> Instant {
@@ -74,5 +103,23 @@ impl Sub<Duration> for Instant {
 impl fmt::Debug for Instant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{:06}", self.0 / 1_000_000, self.0 % 1_000_000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_of_theirs_has_passed_when_ours_has() {
+        let begin = Instant::from_unix_micros(1_700_000_000_000_000);
+        let time = Translation::new(begin);
+        for nanos in [0, 1, 999, 1000, 1001, 7_000_000_001] {
+            let theirs = time.theirs(begin) + Duration::from_nanos(nanos);
+            let ours = time.ours(theirs);
+            assert!(time.theirs(ours) >= theirs);
+            assert!(time.theirs(ours) - theirs < Duration::from_micros(1));
+        }
+        assert_eq!(time.theirs(Instant::EPOCH), time.theirs(begin));
     }
 }

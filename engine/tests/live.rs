@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant as Wall};
 
 use base::machine::{OpenId, Order, Report};
-use base::relay::{Command, Event as RelayEvent, PortId, Protection, Side};
+use base::relay::{Command, Event as RelayEvent, Gate, Ice, PortId, Protection, Side};
 use base::{
     Bytes, Deadline, Endpoint, Event, Flow, FlowError, Function, Input, Instant, Output, Service,
     Transport,
@@ -255,6 +255,7 @@ impl Function for Anchor {
                         host: None,
                         mux: false,
                         learn: false,
+                        clock: 8000,
                     };
                     let join = Command::Join { a: side(0), b: side(1) };
                     self.out.push_back(Output::Relay(join));
@@ -297,7 +298,16 @@ impl Forward for Cross {
     fn close(&mut self, now: Instant, port: PortId) {
         self.query(now, port);
     }
-    fn protect(&mut self, _: Instant, _: PortId, _: Option<Protection>) {}
+    fn protect(&mut self, _: Instant, _: PortId, _: Protection) {}
+    fn connect(&mut self, _: Instant, _: PortId, _: Option<Ice>) {}
+    fn gate(&mut self, _: Instant, _: PortId, _: Gate) {}
+    fn poll_packet(&mut self) -> Option<(Onward, Vec<u8>)> {
+        None
+    }
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+    fn expire(&mut self, _: Instant) {}
     fn packet(
         &mut self,
         _: Instant,

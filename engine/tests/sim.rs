@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
 use base::machine::{Order, Report};
-use base::relay::{Command, Event, PortId, Protection, Side};
+use base::relay::{Command, Event, Gate, Ice, PortId, Protection, Side};
 use base::time::Duration;
 use base::{Deadline, FlowError, Function, Input, Instant, Output, Transport};
 use engine::framing::length_prefixed;
@@ -287,6 +287,7 @@ impl Function for Anchor {
                         host: None,
                         mux: false,
                         learn: false,
+                        clock: 8000,
                     };
                     let (a, b) = (side(0), side(1));
                     self.out.push_back(Output::Relay(Command::Join { a, b }));
@@ -311,7 +312,16 @@ impl Forward for Cross {
     fn join(&mut self, _: Instant, a: Side, b: Side) {
         self.0 = [a.rtp, b.rtp];
     }
-    fn protect(&mut self, _: Instant, _: PortId, _: Option<Protection>) {}
+    fn protect(&mut self, _: Instant, _: PortId, _: Protection) {}
+    fn connect(&mut self, _: Instant, _: PortId, _: Option<Ice>) {}
+    fn gate(&mut self, _: Instant, _: PortId, _: Gate) {}
+    fn poll_packet(&mut self) -> Option<(Onward, Vec<u8>)> {
+        None
+    }
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+    fn expire(&mut self, _: Instant) {}
     fn query(&mut self, _: Instant, _: PortId) {}
     fn close(&mut self, _: Instant, _: PortId) {}
     fn packet(

@@ -156,7 +156,9 @@ impl Setup {
     fn build(self, random: Random) -> Box<dyn Function> {
         match self {
             Setup::Hss(config) => Box::new(hss::Hss::new(config, random)),
-            Setup::Media(config) => Box::new(media::Media::new(config, random)),
+            Setup::Media(config) => {
+                Box::new(media::Media::new(config, crate::relay::certificate(), random))
+            }
             Setup::IpSmGw(config) => Box::new(ipsmgw::IpSmGw::new(config, random)),
             Setup::Ecscf(config) => Box::new(cscf::ecscf::Ecscf::new(config, random)),
             Setup::Bgcf(config) => Box::new(cscf::bgcf::Bgcf::new(config, random)),

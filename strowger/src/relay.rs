@@ -1,26 +1,51 @@
 //! What the relay does with packets, as the engine's packet path wants it.
 
 use std::net::SocketAddr;
+use std::sync::LazyLock;
 
 use base::Instant;
-use base::relay::{Event, Onward, PortId, Protection, Side};
+use base::relay::{Event, Gate, Ice, Onward, PortId, Protection, Side};
+use dtls::Certificate;
 use engine::relay::Forward;
 
+/// The certificate of this process, made at its first use and never changed: media control writes its fingerprint
+/// into descriptions, the packet path shows it in handshakes. Either may be built anew without the other.
+static CERTIFICATE: LazyLock<Certificate> =
+    LazyLock::new(|| Certificate::generate().expect("the system gives random numbers"));
+
+/// The certificate that handshakes of this process show.
+pub fn certificate() -> Certificate {
+    CERTIFICATE.clone()
+}
+
 /// `media::Path`, for the engine.
-#[derive(Default)]
 pub struct RtpForward(media::Path);
+
+impl Default for RtpForward {
+    fn default() -> RtpForward {
+        RtpForward(media::Path::new(certificate()))
+    }
+}
 
 impl Forward for RtpForward {
     fn open(&mut self, _: Instant, port: PortId, rtp: SocketAddr) {
         self.0.open(port, rtp);
     }
 
-    fn join(&mut self, _: Instant, a: Side, b: Side) {
-        self.0.join(a, b);
+    fn join(&mut self, now: Instant, a: Side, b: Side) {
+        self.0.join(now, a, b);
     }
 
-    fn protect(&mut self, _: Instant, port: PortId, protection: Option<Protection>) {
+    fn protect(&mut self, _: Instant, port: PortId, protection: Protection) {
         self.0.protect(port, protection);
+    }
+
+    fn connect(&mut self, now: Instant, port: PortId, ice: Option<Ice>) {
+        self.0.connect(now, port, ice);
+    }
+
+    fn gate(&mut self, _: Instant, port: PortId, gate: Gate) {
+        self.0.gate(port, gate);
     }
 
     fn query(&mut self, _: Instant, port: PortId) {
@@ -40,6 +65,18 @@ impl Forward for RtpForward {
         length: usize,
     ) -> Option<Onward> {
         self.0.packet(now, at, source, buffer, length)
+    }
+
+    fn poll_packet(&mut self) -> Option<(Onward, Vec<u8>)> {
+        self.0.poll_packet()
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.0.deadline()
+    }
+
+    fn expire(&mut self, now: Instant) {
+        self.0.expire(now);
     }
 
     fn poll_event(&mut self) -> Option<Event> {

@@ -49,6 +49,17 @@ pub fn python(program: &str) -> String {
     path.display().to_string()
 }
 
+/// The folder of the Node modules that `cargo xtask peers` fills.
+///
+/// # Panics
+/// If it is not there.
+pub fn node() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the root folder");
+    let path = root.join("target/peers/node/node_modules");
+    assert!(path.exists(), "the Node modules are missing: run cargo xtask peers");
+    path.display().to_string()
+}
+
 /// Plays a scenario in a fresh namespace; what fails is tried once more, and that is said.
 pub fn scenario(name: &str, play: impl Fn(&Namespace)) {
     twice(name, || play(&Namespace::new()));

@@ -52,6 +52,12 @@ fn two_baresips_speak_srtp() {
     call_and_hear("two baresips with SRTP", ";mediaenc=srtp-mand");
 }
 
+/// ICE says where each of them is, RTP and RTCP apart. (Its certificates for DTLS are RSA, which `dimpl` does not speak.)
+#[test]
+fn two_baresips_find_the_relay_by_ice() {
+    call_and_hear("two baresips with ICE", ";mediaenc=srtp-mand;medianat=ice");
+}
+
 #[test]
 fn a_baresip_calls_a_sim_phone() {
     scenario("baresip calls a SIM phone", |namespace| {

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 
 use base::Instant;
 pub use base::relay::Onward;
-use base::relay::{Event, PortId, Protection, Side};
+use base::relay::{Event, Gate, Ice, PortId, Protection, Side};
 
 pub use thread::{RelayConfig, RelayThread};
 
@@ -21,8 +21,12 @@ pub trait Forward: Send {
     fn open(&mut self, now: Instant, port: PortId, rtp: SocketAddr);
     /// Two ports belong together, or change how.
     fn join(&mut self, now: Instant, a: Side, b: Side);
-    /// The peer of a port speaks SRTP, or plain RTP again.
-    fn protect(&mut self, now: Instant, port: PortId, protection: Option<Protection>);
+    /// How packets to and from the peer of a port are protected.
+    fn protect(&mut self, now: Instant, port: PortId, protection: Protection);
+    /// ICE says where the peer of a port is, or its description again.
+    fn connect(&mut self, now: Instant, port: PortId, ice: Option<Ice>);
+    /// What of the packets of a port's peer passes.
+    fn gate(&mut self, now: Instant, port: PortId, gate: Gate);
     /// Somebody wants the counters of a port: an [`Event::Counters`] follows.
     fn query(&mut self, now: Instant, port: PortId);
     /// A pair is given back; its last counters follow as an event.
@@ -37,6 +41,12 @@ pub trait Forward: Send {
         buffer: &mut [u8],
         length: usize,
     ) -> Option<Onward>;
+    /// A packet of its own, and where it goes.
+    fn poll_packet(&mut self) -> Option<(Onward, Vec<u8>)>;
+    /// When it wants [`Forward::expire`] to be called.
+    fn deadline(&self) -> Option<Instant>;
+    /// It is later.
+    fn expire(&mut self, now: Instant);
     /// What media control is to hear.
     fn poll_event(&mut self) -> Option<Event>;
 }
@@ -48,8 +58,14 @@ impl<F: Forward + ?Sized> Forward for Box<F> {
     fn join(&mut self, now: Instant, a: Side, b: Side) {
         (**self).join(now, a, b);
     }
-    fn protect(&mut self, now: Instant, port: PortId, protection: Option<Protection>) {
+    fn protect(&mut self, now: Instant, port: PortId, protection: Protection) {
         (**self).protect(now, port, protection);
+    }
+    fn connect(&mut self, now: Instant, port: PortId, ice: Option<Ice>) {
+        (**self).connect(now, port, ice);
+    }
+    fn gate(&mut self, now: Instant, port: PortId, gate: Gate) {
+        (**self).gate(now, port, gate);
     }
     fn query(&mut self, now: Instant, port: PortId) {
         (**self).query(now, port);
@@ -67,6 +83,15 @@ impl<F: Forward + ?Sized> Forward for Box<F> {
     ) -> Option<Onward> {
         (**self).packet(now, at, source, buffer, length)
     }
+    fn poll_packet(&mut self) -> Option<(Onward, Vec<u8>)> {
+        (**self).poll_packet()
+    }
+    fn deadline(&self) -> Option<Instant> {
+        (**self).deadline()
+    }
+    fn expire(&mut self, now: Instant) {
+        (**self).expire(now);
+    }
     fn poll_event(&mut self) -> Option<Event> {
         (**self).poll_event()
     }
@@ -78,6 +103,7 @@ pub(crate) fn event_port(event: &Event) -> PortId {
         Event::Opened { port, .. }
         | Event::NoPort { port }
         | Event::Learned { port, .. }
+        | Event::Failed { port, .. }
         | Event::Counters { port, .. } => *port,
     }
 }

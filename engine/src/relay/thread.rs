@@ -162,8 +162,7 @@ impl<F: Forward> Path<F> {
     ) {
         let mut events = Events::with_capacity(1024);
         loop {
-            let timeout = (!self.ready.is_empty()).then_some(std::time::Duration::ZERO);
-            match poll.poll(&mut events, timeout) {
+            match poll.poll(&mut events, self.rest(&clock)) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return,
                 _ => {}
             }
@@ -190,6 +189,10 @@ impl<F: Forward> Path<F> {
                     }
                 }
             }
+            if self.forward.deadline().is_some_and(|at| at <= now) {
+                self.forward.expire(now);
+            }
+            self.send();
             self.hear();
             let mut woken = false;
             while let Some(event) = self.heard.pop_front() {
@@ -220,6 +223,8 @@ impl<F: Forward> Path<F> {
             },
             Command::Join { a, b } => self.forward.join(now, a, b),
             Command::Protect { port, protection } => self.forward.protect(now, port, protection),
+            Command::Connect { port, ice } => self.forward.connect(now, port, ice),
+            Command::Gate { port, gate } => self.forward.gate(now, port, gate),
             Command::Query { port } => self.forward.query(now, port),
             Command::Close { port } => {
                 self.forward.close(now, port);
@@ -235,6 +240,27 @@ impl<F: Forward> Path<F> {
             }
         }
         self.hear();
+    }
+
+    /// How long there is nothing to do, if no packet comes.
+    fn rest(&self, clock: &Clock) -> Option<std::time::Duration> {
+        if !self.ready.is_empty() {
+            return Some(std::time::Duration::ZERO);
+        }
+        // Not for shorter than the poll can sleep.
+        let until = |at: Instant| at.since(clock.now()) + std::time::Duration::from_micros(999);
+        self.forward.deadline().map(until)
+    }
+
+    /// Sends the packets that are nobody's but the path's own.
+    fn send(&mut self) {
+        while let Some((onward, bytes)) = self.forward.poll_packet() {
+            let pair = self.by_port.get(&onward.port).and_then(|slot| self.pairs.get(*slot));
+            if let Some(pair) = pair {
+                // What the kernel does not take is lost; whoever needs an answer asks again.
+                let _ = pair.sockets[usize::from(onward.rtcp)].send_to(&bytes, onward.to);
+            }
+        }
     }
 
     /// Moves one batch of packets; whether there may be more.

@@ -64,6 +64,12 @@ impl HostState {
         HostState { name, factory, shard: None, relay: None, disk, store, wake: None }
     }
 
+    /// When its process, or its packet path, wants to be woken.
+    pub(super) fn wakes(&self) -> Option<Instant> {
+        let relay = self.relay.as_ref().and_then(VirtualRelay::deadline);
+        [self.wake, relay].into_iter().flatten().min()
+    }
+
     pub(super) fn crash(&mut self, random: &mut Random) {
         self.shard = None;
         self.relay = None;
@@ -170,6 +176,21 @@ impl Simulation {
         state.wake = [store, next].into_iter().flatten().min();
         state.shard = Some(shard);
         Some(result)
+    }
+
+    /// A host is woken.
+    pub(super) fn wake(&mut self, host: usize) {
+        let Simulation { fabric, hosts, .. } = self;
+        let (now, state) = (fabric.now, &mut hosts[host]);
+        if let Some(relay) = &mut state.relay
+            && relay.deadline().is_some_and(|at| at <= now)
+        {
+            relay.expire(fabric, host);
+        }
+        if let Some(shard) = &mut state.shard {
+            shard.timeouts(now);
+        }
+        self.run_host(host);
     }
 
     /// Runs a host until it is idle, and everybody who is to hear something of it at once.

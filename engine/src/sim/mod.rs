@@ -302,16 +302,12 @@ impl Simulation {
 
     /// Lets the next thing happen, if it happens until `limit`; `false` if nothing does.
     pub fn step(&mut self, limit: Instant) -> bool {
-        let wake = self.hosts.iter().enumerate().filter_map(|(at, h)| Some((h.wake?, at))).min();
+        let wake = self.hosts.iter().enumerate().filter_map(|(at, h)| Some((h.wakes()?, at))).min();
         let next = self.fabric.next();
         match (wake, next) {
             (Some((at, host)), next) if at <= limit && next.is_none_or(|next| at < next) => {
                 self.fabric.now = self.fabric.now.max(at);
-                let now = self.fabric.now;
-                if let Some(shard) = &mut self.hosts[host].shard {
-                    shard.timeouts(now);
-                }
-                self.run_host(host);
+                self.wake(host);
                 true
             }
             (_, Some(next)) if next <= limit => {
@@ -337,7 +333,7 @@ impl Simulation {
     /// Lets everything happen until nothing is left, or (`false`) until `limit`.
     pub fn run_until_idle(&mut self, limit: Instant) -> bool {
         while self.step(limit) {}
-        self.fabric.next().is_none() && self.hosts.iter().all(|host| host.wake.is_none())
+        self.fabric.next().is_none() && self.hosts.iter().all(|host| host.wakes().is_none())
     }
 
     /// Lets things happen until `done` says so, or (`false`) until `limit`.

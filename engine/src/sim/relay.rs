@@ -51,6 +51,8 @@ impl VirtualRelay {
             }
             Command::Join { a, b } => self.forward.join(now, a, b),
             Command::Protect { port, protection } => self.forward.protect(now, port, protection),
+            Command::Connect { port, ice } => self.forward.connect(now, port, ice),
+            Command::Gate { port, gate } => self.forward.gate(now, port, gate),
             Command::Query { port } => self.forward.query(now, port),
             Command::Close { port } => {
                 self.forward.close(now, port);
@@ -64,7 +66,17 @@ impl VirtualRelay {
                 }
             }
         }
-        self.events(fabric, host);
+        self.turn(fabric, host);
+    }
+
+    /// When the packet path wants to be woken.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.forward.deadline()
+    }
+
+    pub(super) fn expire(&mut self, fabric: &mut Fabric, host: Host) {
+        self.forward.expire(fabric.now);
+        self.turn(fabric, host);
     }
 
     pub(super) fn packet(
@@ -84,6 +96,17 @@ impl VirtualRelay {
             let from = SocketAddr::new(rtp.ip(), rtp.port() + u16::from(onward.rtcp));
             buffer.truncate(onward.length);
             fabric.send(host, from, onward.to, buffer.into());
+        }
+        self.turn(fabric, host);
+    }
+
+    /// What the path wants after it was told something: packets of its own leave, media control hears.
+    fn turn(&mut self, fabric: &mut Fabric, host: Host) {
+        while let Some((onward, bytes)) = self.forward.poll_packet() {
+            if let Some((_, rtp)) = self.open.get(&onward.port) {
+                let from = SocketAddr::new(rtp.ip(), rtp.port() + u16::from(onward.rtcp));
+                fabric.send(host, from, onward.to, bytes.into());
+            }
         }
         self.events(fabric, host);
     }

@@ -6,7 +6,11 @@ use base::Instant;
 use base::relay::{Counters, PortId, Side};
 use ng::Request;
 
+use crate::connectivity::Connectivity;
 use crate::crypto::Keys;
+use crate::gates::Wanted;
+use crate::handshake::Association;
+use crate::listening::Listening;
 
 /// A call: all that happens under one Call-ID.
 #[derive(Debug)]
@@ -93,7 +97,13 @@ pub(crate) struct Leg {
     /// The protocol of the party's `m=` line, such as `RTP/SAVP`.
     pub(crate) protocol: String,
     pub(crate) keys: Keys,
+    pub(crate) association: Association,
+    pub(crate) connectivity: Connectivity,
+    /// What its last description called the section, RFC 5888.
+    pub(crate) mid: Option<String>,
     pub(crate) counters: Counters,
+    pub(crate) listening: Listening,
+    pub(crate) gate: Wanted,
 }
 
 impl Leg {
@@ -112,13 +122,24 @@ impl Leg {
             mux_answer: None,
             protocol: String::new(),
             keys: Keys::default(),
+            association: Association::default(),
+            connectivity: Connectivity::default(),
+            mid: None,
             counters: Counters::default(),
+            listening: Listening::default(),
+            gate: Wanted::default(),
         }
+    }
+
+    /// How its party speaks, in rtpengine's words.
+    pub(crate) fn ways(&self) -> impl Iterator<Item = &'static str> {
+        let keys = self.keys.is_used().then_some("SDES");
+        self.association.ways().into_iter().chain(keys).chain(self.connectivity.ways())
     }
 
     fn side(&self, asymmetric: bool) -> Side {
         let Leg { port, rtp, rtcp, host, mux, .. } = *self;
-        Side { port, rtp, rtcp, host, mux, learn: !asymmetric }
+        Side { port, rtp, rtcp, host, mux, learn: !asymmetric, clock: self.listening.clock() }
     }
 }
 
@@ -196,6 +217,10 @@ impl Call {
 
     pub(crate) fn legs(&self) -> impl Iterator<Item = &Leg> {
         self.dialogues.iter().flat_map(Dialogue::legs)
+    }
+
+    pub(crate) fn legs_mut(&mut self) -> impl Iterator<Item = &mut Leg> {
+        self.dialogues.iter_mut().flat_map(Dialogue::legs_mut)
     }
 
     pub(crate) fn leg_mut(&mut self, port: PortId) -> Option<&mut Leg> {

@@ -2,13 +2,13 @@
 //! speak SRTP and the other one not, or another suite.
 
 use base::Random;
-use base::relay::{Command, MasterKey, Protection, Suite};
-use ng::Request;
+use base::relay::{Command, Handshake, MasterKey, MasterKeys, Protection, Suite};
+use ng::{Request, Value};
 use sdp::{Media, Session};
 use srtp::sdes::Crypto;
 
 use crate::call::{Dialogue, Leg, Who};
-use crate::rewrite::{Treatment, treatment};
+use crate::rewrite::is_relayed;
 
 /// Lines that are looked at.
 const MAX_LINES: usize = 32;
@@ -29,9 +29,9 @@ pub(crate) struct Keys {
     /// What its description shows.
     pub(crate) shown: Vec<Crypto>,
     /// What is in use.
-    used: Protection,
+    used: MasterKeys,
     /// What the packet path was told.
-    told: Option<Protection>,
+    told: Protection,
     /// An answer said how the party speaks: until the next one, whatever is offered.
     settled: bool,
 }
@@ -39,6 +39,11 @@ pub(crate) struct Keys {
 /// Whether a protocol of an `m=` line is SRTP.
 pub(crate) fn is_secure(protocol: &str) -> bool {
     protocol.contains("SAVP")
+}
+
+/// Whether a protocol has its keys by DTLS alone, RFC 5764 §8.
+fn is_by_handshake(protocol: &str) -> bool {
+    protocol.starts_with("UDP/TLS/")
 }
 
 /// The lines of a section that we can use.
@@ -60,18 +65,19 @@ pub(crate) fn offer(
         let Some(line) = session.media()[index].line() else { continue };
         let lines = lines(&session.media()[index]);
         let own = &mut stream.legs[who as usize];
-        own.keys.theirs = if is_secure(&line.protocol) { lines } else { Vec::new() };
+        own.keys.theirs = if is_by_keys(&line.protocol) { lines } else { Vec::new() };
         own.keys.shown.clear();
         let theirs: Vec<Suite> = own.keys.theirs.iter().map(Crypto::suite).collect();
         let far = &mut stream.legs[who.other() as usize];
         far.protocol = request.transport_protocol.clone().unwrap_or_else(|| line.protocol.clone());
-        far.keys.offer(is_secure(&far.protocol), &theirs, request, random);
+        let offers = is_by_keys(&far.protocol) && !is_off(request);
+        far.keys.offer(offers, &theirs, request, random);
         stream.legs[who as usize].protocol = line.protocol;
     }
 }
 
-/// An answer of `who`: what it chose of our keys; and the offerer gets an answer of ours. False if a stream has no
-/// key in common, and so no sound.
+/// An answer of `who`: what it chose of our keys; and the offerer gets an answer of ours. Where a handshake was agreed,
+/// nothing is chosen. False if a stream has no key in common, and so no sound.
 pub(crate) fn answer(
     session: &Session,
     who: Who,
@@ -86,18 +92,37 @@ pub(crate) fn answer(
         own.protocol = line.protocol;
         own.keys.shown.clear();
         own.keys.settled = false;
-        let secure = is_secure(&own.protocol);
+        let secure = is_secure(&own.protocol) && own.association.used.is_none();
         agreed &= own.keys.chosen(secure, &lines(&session.media()[index]));
         let suite = own.keys.used.inbound.as_ref().map(MasterKey::suite);
         let far = &mut stream.legs[who.other() as usize];
         far.keys.settled = false;
-        agreed &= far.keys.answer(is_secure(&far.protocol), suite, random);
+        let secure = is_secure(&far.protocol) && far.association.used.is_none();
+        agreed &= far.keys.answer(secure, suite, random);
     }
     agreed
 }
 
-fn is_relayed(session: &Session, index: usize) -> bool {
-    treatment(session, index) == Treatment::Relayed
+/// Whether a protocol may have its keys in the description.
+fn is_by_keys(protocol: &str) -> bool {
+    is_secure(protocol) && !is_by_handshake(protocol)
+}
+
+/// Whether no keys are to be offered: DTLS is left.
+fn is_off(request: &Request) -> bool {
+    let off = |word: &String| ["off", "no", "disable"].iter().any(|o| word.eq_ignore_ascii_case(o));
+    wishes(request).iter().any(off)
+}
+
+/// What the asker says about keys in descriptions: words of the list `SDES`, and flags that begin so.
+fn wishes(request: &Request) -> Vec<String> {
+    let flags = request.other_flags.iter().filter_map(|flag| {
+        let (prefix, word) = flag.split_at_checked(5)?;
+        prefix.eq_ignore_ascii_case("SDES-").then(|| word.to_owned())
+    });
+    let lists = request.other.iter().filter(|(key, _)| key.eq_ignore_ascii_case("SDES"));
+    let words = lists.flat_map(|(_, list)| list.as_list()).filter_map(Value::as_str);
+    flags.chain(words.map(str::to_owned)).collect()
 }
 
 /// Whether a suite is offered that the other side did not offer: one that encrypts, and that is not forgotten, unless
@@ -106,17 +131,20 @@ fn is_wanted(request: &Request, suite: Suite) -> bool {
     if matches!(suite, Suite::F8128HmacSha1_80 | Suite::NullHmacSha1_80 | Suite::NullHmacSha1_32) {
         return false;
     }
-    let flags = || request.other_flags.iter();
-    let has = |prefix: &str| {
-        let flag = format!("{prefix}{}", suite.name());
-        flags().any(|given| given.eq_ignore_ascii_case(&flag))
-    };
-    let only = flags().any(|flag| flag.to_ascii_lowercase().starts_with("sdes-only-"));
-    let none = flags().any(|flag| flag.eq_ignore_ascii_case("SDES-nonew"));
-    !none && !has("SDES-no-") && (!only || has("SDES-only-"))
+    let wishes = wishes(request);
+    let says = |word: &str| wishes.iter().any(|wish| wish.eq_ignore_ascii_case(word));
+    let has = |prefix: &str| says(&format!("{prefix}{}", suite.name()));
+    let only = wishes.iter().any(|wish| wish.to_ascii_lowercase().starts_with("only-"));
+    let none = says("nonew");
+    !none && !has("no-") && (!only || has("only-"))
 }
 
 impl Keys {
+    /// Whether SRTP is spoken with them.
+    pub(crate) fn is_used(&self) -> bool {
+        self.used != MasterKeys::default()
+    }
+
     /// Our own key of a suite.
     fn ours(&mut self, suite: Suite, random: &mut Random) -> Option<MasterKey> {
         if let Some(key) = self.ours.iter().find(|key| key.suite() == suite) {
@@ -138,7 +166,7 @@ impl Keys {
     fn offer(&mut self, secure: bool, theirs: &[Suite], request: &Request, random: &mut Random) {
         self.offered.clear();
         if !secure {
-            self.used = Protection::default();
+            self.used = MasterKeys::default();
         }
         let others = Suite::ALL.into_iter().filter(|suite| is_wanted(request, *suite));
         let mut suites: Vec<Suite> = Vec::new();
@@ -161,7 +189,7 @@ impl Keys {
         let pair = lines
             .iter()
             .find_map(|line| Some((line, self.offered.iter().find(|ours| is(ours, line))?)));
-        let used = pair.filter(|_| secure).map(|(line, ours)| Protection {
+        let used = pair.filter(|_| secure).map(|(line, ours)| MasterKeys {
             inbound: Some(line.key.clone()),
             outbound: Some(ours.key.clone()),
         });
@@ -173,7 +201,7 @@ impl Keys {
     /// We choose one of the party's lines: that of this suite, else the first.
     fn answer(&mut self, secure: bool, suite: Option<Suite>, random: &mut Random) -> bool {
         self.shown.clear();
-        self.used = Protection::default();
+        self.used = MasterKeys::default();
         if !secure {
             return true;
         }
@@ -181,12 +209,25 @@ impl Keys {
         let Some(line) = same.or(self.theirs.first()).cloned() else { return false };
         let Some(ours) = self.ours(line.suite(), random) else { return false };
         self.shown.push(Crypto::new(line.tag, ours.clone()));
-        self.used = Protection { inbound: Some(line.key), outbound: Some(ours) };
+        self.used = MasterKeys { inbound: Some(line.key), outbound: Some(ours) };
         true
     }
 }
 
 impl Leg {
+    /// As far as it was agreed. A party that was offered a handshake may begin it before its answer is here.
+    fn protection(&self) -> Protection {
+        let Leg { protocol, association, keys, .. } = self;
+        match &association.used {
+            _ if !is_secure(protocol) => Protection::None,
+            Some(handshake) => Protection::Handshake(handshake.clone()),
+            None if association.offered && !keys.is_used() => {
+                Protection::Handshake(Handshake { active: false, fingerprints: Vec::new() })
+            }
+            None => Protection::Keys(keys.used.clone()),
+        }
+    }
+
     /// What the packet path is to be told of its keys, if it does not know it. After an answer that lasts until the next
     /// one: an offer may be refused.
     pub(crate) fn protect(&mut self, answered: bool) -> Option<Command> {
@@ -194,14 +235,13 @@ impl Leg {
             return None;
         }
         self.keys.settled = answered;
-        let protection = is_secure(&self.protocol).then(|| self.keys.used.clone());
+        let protection = self.protection();
         if self.keys.told == protection {
             return None;
         }
         let before = std::mem::replace(&mut self.keys.told, protection.clone());
-        let outbound = protection.as_ref().and_then(|now| now.outbound.as_ref());
-        if let Some(old) = before.and_then(|before| before.outbound)
-            && outbound != Some(&old)
+        if let Protection::Keys(MasterKeys { outbound: Some(old), .. }) = before
+            && !matches!(&protection, Protection::Keys(now) if now.outbound.as_ref() == Some(&old))
         {
             self.keys.retire(&old);
         }

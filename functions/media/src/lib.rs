@@ -15,32 +15,44 @@
 //! | `call` | calls, dialogues, streams, legs |
 //! | `rewrite` | what changes in a description |
 //! | `crypto` | keys in SDP: what is offered and answered on each side (RFC 4568) |
+//! | `handshake` | the same of DTLS (RFC 5763) |
+//! | `connectivity` | the same of ICE (RFC 8839) |
 //! | `statistics` | the answer to `query` and `delete` |
+//! | `gates` | what of a party's packets does not pass |
+//! | `verdict` | what is wrong with the sound of a leg, in words |
+//! | `listening` | when somebody listens, and who is told |
 //! | `requests` | what each command does |
 //! | `machine` | inputs, requests that wait for the packet path, timeouts |
-//! | `path` | the packet path's core: what happens to a packet |
+//! | `path/` | the packet path's core: what happens to a packet |
 //!
-//! Behaves as rtpengine does for `ping`, `offer`, `answer`, `delete`, `query` and `list`. Learning of
+//! Behaves as rtpengine does for `ping`, `offer`, `answer`, `delete`, `query`, `list`, `block` and `unblock` of media and
+//! DTMF, `silence media` and `unsilence media`. Learning of
 //! addresses, `strict-source` and `port-latching` are always as if set: sources are locked once
 //! learned, and ports stay across offers.
 //!
-//! SRTP by keys in SDP: each side speaks it or not, whatever the other one does; of the flags `SDES-nonew`,
-//! `SDES-no-SUITE` and `SDES-only-SUITE` are known.
+//! SRTP by keys in SDP or by DTLS, and ICE: each side speaks it or not, whatever the other one does. Known are
+//! `transport-protocol`, `ICE=remove|force|default|optional`, `ICE-lite`, `DTLS=off|passive`, `DTLS-fingerprint`, `generate-mid`, and of `SDES` the words
+//! `off`, `nonew`, `no-SUITE` and `only-SUITE`, as flags or as a list.
 //!
-//! Not done: DTLS-SRTP (a description that needs it is refused), OSRTP, ICE (its attributes are always removed,
-//! so that candidates cannot lead media past the relay), `replace` of user name, session name and
-//! version, streams that are not RTP (refused with port 0), recording, playing, subscriptions.
+//! Not done: OSRTP, `ICE=force-relay` (acts as `force`, with a warning), trickled candidates,
+//! `replace` of user name, session name and version, streams that are not RTP (refused with port 0), recording,
+//! playing, subscriptions.
 
 #![forbid(unsafe_code)]
 
 mod call;
 mod config;
+mod connectivity;
 mod crypto;
+mod gates;
+mod handshake;
+mod listening;
 mod machine;
 mod path;
 mod requests;
 mod rewrite;
 mod statistics;
+mod verdict;
 
 pub use config::{Interface, MediaConfig, Timeouts};
 pub use machine::Media;

@@ -9,12 +9,14 @@ use base::time::Duration;
 use base::timer::Expiries;
 use base::trust::Networks;
 use base::{Bytes, Deadline, Flow, Function, Input, Instant, Output, Random, Service};
+use dtls::Certificate;
 use ng::{Cookies, Encoding, Message, MessageError, Request, Response, Seen};
 use sdp::Session;
 
 use crate::call::{Call, Who};
 use crate::config::MediaConfig;
 use crate::requests::not_found;
+use crate::verdict::Verdict;
 
 /// How long answers are remembered for repeated requests, and how many.
 const REMEMBERED: (usize, Duration) = (65_536, Duration::from_secs(10));
@@ -33,6 +35,7 @@ pub struct Media {
     next: u64,
     next_port: u64,
     pub(crate) random: Random,
+    pub(crate) certificate: Certificate,
     cookies: Cookies,
     waiting: BTreeMap<u64, Waiting>,
     timers: Expiries<Timer>,
@@ -40,11 +43,15 @@ pub struct Media {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Timer {
+pub(crate) enum Timer {
     /// A call may be silent: ask its ports.
     Idle(u64),
     /// They have had time to answer.
     Verdict(u64),
+    /// What is there to be heard?
+    Listen(u64),
+    /// The answers to that are here.
+    Conclude(u64),
     /// The call is too long.
     Final(u64),
     /// A delayed deletion.
@@ -80,8 +87,8 @@ pub(crate) enum What {
 
 impl Media {
     /// Media control with this configuration. The random numbers keep the names of ports apart from
-    /// those of an earlier life.
-    pub fn new(config: MediaConfig, mut random: Random) -> Media {
+    /// those of an earlier life. The certificate is the one that the packet path shows.
+    pub fn new(config: MediaConfig, certificate: Certificate, mut random: Random) -> Media {
         Media {
             config,
             now: Instant::EPOCH,
@@ -92,6 +99,7 @@ impl Media {
             next: 0,
             next_port: random.u64() >> 2,
             random,
+            certificate,
             cookies: Cookies::new(REMEMBERED.0, REMEMBERED.1),
             waiting: BTreeMap::new(),
             timers: Expiries::default(),
@@ -216,6 +224,10 @@ impl Media {
         self.timers.remove(&Timer::Verdict(number));
     }
 
+    pub(crate) fn set_timer(&mut self, at: Instant, timer: Timer) {
+        self.timers.set(at, timer);
+    }
+
     pub(crate) fn arm_delete(&mut self, number: u64, at: Instant) {
         self.timers.set(at, Timer::Delete(number));
     }
@@ -239,7 +251,15 @@ impl Media {
     pub(crate) fn close_call(&mut self, number: u64) {
         let Some(call) = self.calls.remove(&number) else { return };
         self.by_id.remove(&call.call_id);
-        for timer in [Timer::Idle, Timer::Verdict, Timer::Final, Timer::Delete] {
+        let timers = [
+            Timer::Idle,
+            Timer::Verdict,
+            Timer::Listen,
+            Timer::Conclude,
+            Timer::Final,
+            Timer::Delete,
+        ];
+        for timer in timers {
             self.timers.remove(&timer(number));
         }
         call.legs().for_each(|leg| self.close_port(leg.port));
@@ -256,6 +276,7 @@ impl Media {
         let (relay::Event::Opened { port, .. }
         | relay::Event::NoPort { port }
         | relay::Event::Learned { port, .. }
+        | relay::Event::Failed { port, .. }
         | relay::Event::Counters { port, .. }) = event;
         let number = self.ports.get(&port).copied();
         let Some(number) = number else { return };
@@ -270,6 +291,7 @@ impl Media {
             relay::Event::Learned { address, .. } => {
                 let said = leg.rtp;
                 leg.learned = Some(address);
+                leg.listening.failure = None;
                 if let Some(said) = said.filter(|said| *said != address) {
                     let call_id = &call.call_id;
                     let text =
@@ -277,6 +299,12 @@ impl Media {
                     let event = Event::new(Severity::Debug, "media.learned", text).call_id(call_id);
                     self.note(event);
                 }
+            }
+            relay::Event::Failed { failure, .. } => {
+                leg.listening.failure = Some(failure.clone());
+                leg.listening.verdict = Verdict::NoWay(failure.clone());
+                let call_id = call.call_id.clone();
+                self.failed(&call_id, failure);
             }
             relay::Event::Counters { counters, .. } => {
                 leg.counters = counters;
@@ -379,6 +407,8 @@ impl Media {
             match timer {
                 Timer::Idle(number) => self.look(number),
                 Timer::Verdict(number) => self.judge(number),
+                Timer::Listen(number) => self.listen(number),
+                Timer::Conclude(number) => self.conclude(number),
                 Timer::Final(number) => self.end(number, "it reached the longest time allowed"),
                 Timer::Delete(number) => self.close_call(number),
                 Timer::Waiting(id) => self.lost_patience(id),

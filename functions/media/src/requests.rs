@@ -10,13 +10,14 @@ use ng::{Command, Outcome, Request, Response, Value};
 use sdp::Session;
 
 use crate::call::{Call, Dialogue, Leg, Party, Stream, Who};
-use crate::crypto;
+use crate::gates::{self, Change};
 use crate::machine::{Asker, Media, Waiting, What};
-use crate::rewrite::{self, Treatment, treatment};
+use crate::rewrite::{self, PROTOCOLS, Treatment, treatment};
 use crate::statistics::statistics;
+use crate::{connectivity, crypto, handshake};
 
-const UNKNOWN_CALL: &str = "Unknown call-id";
-const SECURE: &str = "SRTP is supported with keys in SDP (RFC 4568) only";
+pub(crate) const UNKNOWN_CALL: &str = "Unknown call-id";
+const SECURE: &str = "SRTP needs keys: `a=crypto` (RFC 4568) or `a=fingerprint` (RFC 5763)";
 /// How many Call-IDs `list` tells if the asker does not say.
 const LISTED: u64 = 32;
 /// What fits into a datagram of Call-IDs, however many are asked for.
@@ -30,7 +31,10 @@ impl Media {
             Command::Answer => self.answer(&request),
             Command::Delete | Command::Query => return self.count(asker, request),
             Command::List => Ok(self.list(&request)),
-            Command::Unknown(_) => Err("Unrecognized command"),
+            Command::Unknown(name) => match Change::of(name) {
+                Some(change) => self.change_gates(&request, change),
+                None => Err("Unrecognized command"),
+            },
         };
         self.respond(asker, &response.unwrap_or_else(Response::error));
     }
@@ -182,6 +186,9 @@ impl Media {
         (dialogue, who): (u64, Who),
         mut session: Session,
     ) {
+        if let Some(call) = self.calls.get_mut(&number) {
+            gates::drop_traffic(request, call);
+        }
         let call = self.calls.get_mut(&number);
         let Some(dialogue) = call.and_then(|call| call.dialogue_mut(dialogue)) else {
             return self.respond(asker, &Response::error(UNKNOWN_CALL));
@@ -189,6 +196,8 @@ impl Media {
         rewrite::hear(&session, request, who, dialogue);
         rewrite::mux_of_offer(&session, request, who, dialogue);
         crypto::offer(&session, request, who, dialogue, &mut self.random);
+        handshake::offer(&session, request, who, dialogue, &self.certificate);
+        connectivity::offer(&session, request, who, dialogue, &mut self.random);
         let facing = who.other() as usize;
         let mux = |stream: &Stream| stream.legs[facing].mux_offered;
         rewrite::rewrite(&mut session, request, who, dialogue, mux);
@@ -208,10 +217,13 @@ impl Media {
         let call = self.calls.get_mut(&number).ok_or(UNKNOWN_CALL)?;
         let (id, who) = call.of_answer(request, from, to).ok_or("Unknown from-tag")?;
         call.signalled = now;
+        gates::drop_traffic(request, call);
         let dialogue = call.dialogue_mut(id).ok_or(UNKNOWN_CALL)?;
         dialogue.party_mut(who).speaks(to);
         rewrite::hear(&session, request, who, dialogue);
         rewrite::mux_of_answer(&session, who, dialogue);
+        handshake::answer(&session, request, who, dialogue, &self.certificate);
+        connectivity::answer(&session, request, who, dialogue, &mut self.random);
         let agreed = crypto::answer(&session, who, dialogue, &mut self.random);
         let facing = who.other() as usize;
         let mux = |stream: &Stream| stream.legs[facing].mux;
@@ -235,6 +247,7 @@ impl Media {
         }
         closed.into_iter().for_each(|port| self.close_port(port));
         self.arm_idle(number);
+        self.arm_listening(number);
         Ok(described(request, &session))
     }
 
@@ -309,8 +322,8 @@ impl Media {
 
 /// What the packet path is to know of a dialogue: the keys first, so that nothing passes without.
 fn commands(dialogue: &mut Dialogue, answered: bool) -> Vec<Path> {
-    let protect = |leg: &mut Leg| leg.protect(answered);
-    let mut commands: Vec<Path> = dialogue.legs_mut().filter_map(protect).collect();
+    let told = |leg: &mut Leg| [leg.protect(answered), leg.connect(answered), leg.gate()];
+    let mut commands: Vec<Path> = dialogue.legs_mut().flat_map(told).flatten().collect();
     commands.extend(dialogue.joins().map(|(a, b)| Path::Join { a, b }));
     commands
 }
@@ -321,18 +334,17 @@ fn description(request: &Request) -> Result<Session, &'static str> {
     let session = Session::parse(bytes).map_err(|_| "Failed to parse SDP")?;
     let secure = (0..session.media().len()).any(|i| treatment(&session, i) == Treatment::Secure);
     let wanted = request.transport_protocol.as_deref();
-    let known = ["RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF"];
-    if secure || wanted.is_some_and(|protocol| !known.contains(&protocol)) {
+    if secure || wanted.is_some_and(|protocol| !PROTOCOLS.contains(&protocol)) {
         return Err(SECURE);
     }
     Ok(session)
 }
 
 fn described(request: &Request, session: &Session) -> Response {
-    let forced = matches!(request.ice, Some(Ice::Force | Ice::ForceRelay));
+    let relayed = request.ice == Some(Ice::ForceRelay);
     Response {
         sdp: Some(session.emit()),
-        warning: forced.then(|| "ICE is not supported and was removed".to_owned()),
+        warning: relayed.then(|| "ICE=force-relay is not supported and acts as force".to_owned()),
         ..Response::new(Outcome::Ok)
     }
 }

@@ -7,16 +7,26 @@ use ng::request::RtcpMux;
 use sdp::{Direction, Media, Rtcp, Section, Session};
 
 use crate::call::{Dialogue, Stream, Who};
-use crate::crypto;
+use crate::connectivity::remote_of;
+use crate::crypto::{self, is_secure};
+use crate::handshake::has_fingerprint;
+use crate::listening;
 
 /// How many sections of a description are relayed; the rest is refused like foreign media. A call
 /// has one for audio, one for video and few more.
 pub(crate) const MAX_STREAMS: usize = 8;
 
+/// What is kept of a section's name.
+const LONGEST_MID: usize = 64;
+
+/// What a leg can speak: RFC 3551, RFC 4585, RFC 3711, RFC 5124, RFC 5764.
+pub(crate) const PROTOCOLS: [&str; 6] =
+    ["RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF", "UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF"];
+
 /// How a media section is treated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Treatment {
-    /// RTP, or SRTP with keys in SDP: relayed.
+    /// RTP, or SRTP with keys in SDP or by DTLS: relayed.
     Relayed,
     /// Rejected already.
     Rejected,
@@ -33,18 +43,25 @@ pub(crate) fn treatment(session: &Session, index: usize) -> Treatment {
     if index >= MAX_STREAMS {
         return Treatment::Foreign;
     }
+    let addressed = session.address_of(index).is_some();
     match line.protocol.as_str() {
         _ if line.port == 0 => Treatment::Rejected,
-        "RTP/AVP" | "RTP/AVPF" if session.address_of(index).is_some() => Treatment::Relayed,
-        "RTP/SAVP" | "RTP/SAVPF"
-            if session.address_of(index).is_some()
-                && !crypto::lines(&session.media()[index]).is_empty() =>
-        {
-            Treatment::Relayed
+        "RTP/AVP" | "RTP/AVPF" if addressed => Treatment::Relayed,
+        known if is_secure(known) && PROTOCOLS.contains(&known) && addressed => {
+            let keys = !crypto::lines(&session.media()[index]).is_empty();
+            if keys || has_fingerprint(session, index) {
+                Treatment::Relayed
+            } else {
+                Treatment::Secure
+            }
         }
-        p if p.contains("SAVP") => Treatment::Secure,
+        other if is_secure(other) => Treatment::Secure,
         _ => Treatment::Foreign,
     }
+}
+
+pub(crate) fn is_relayed(session: &Session, index: usize) -> bool {
+    treatment(session, index) == Treatment::Relayed
 }
 
 /// Learns from a description what its writer said, for the streams that there are.
@@ -62,6 +79,7 @@ pub(crate) fn hear(session: &Session, request: &Request, who: Who, dialogue: &mu
         if let Some(line) = session.media()[index].line() {
             (stream.kind, stream.protocol) = (line.kind, line.protocol);
         }
+        listening::hear(&session.media()[index], who, stream);
         let leg = &mut stream.legs[who as usize];
         let local = leg.local;
         let said = |address: Option<SocketAddr>| {
@@ -75,7 +93,11 @@ pub(crate) fn hear(session: &Session, request: &Request, who: Who, dialogue: &mu
         }
         leg.rtp = said(session.rtp_of(index));
         leg.rtcp = said(session.rtcp_of(index));
-        stream.held = leg.rtp.is_none() || session.direction_of(index) != Direction::SendRecv;
+        let mid = session.media()[index].section().attribute("mid");
+        leg.mid = mid.filter(|mid| mid.len() <= LONGEST_MID).map(str::to_owned);
+        // With ICE an address may follow, or be found.
+        let nowhere = leg.rtp.is_none() && remote_of(session, index).is_none();
+        stream.held = nowhere || session.direction_of(index) != Direction::SendRecv;
     }
 }
 
@@ -132,9 +154,19 @@ pub(crate) fn rewrite(
     mux: impl Fn(&Stream) -> bool,
 ) {
     let facing = who.other() as usize;
+    // `0.0.0.0` beside candidates, or beside a promise of them, is no hold.
+    let ice =
+        dialogue.streams.iter().flatten().any(|s| s.legs[who as usize].connectivity.is_spoken());
+    let replaces_zero = request.replace.zero_address || ice;
     let shown = |stream: &Stream| request.media_address.unwrap_or(stream.legs[facing].advertised);
     let first = dialogue.streams.iter().flatten().map(shown).next();
+    // What the session says of keys for all sections goes with the rest.
+    let treatments: Vec<Treatment> =
+        (0..session.media().len()).map(|index| treatment(session, index)).collect();
     strip(session.head_mut());
+    if dialogue.streams.iter().flatten().any(|s| s.legs[facing].connectivity.shows_lite()) {
+        session.head_mut().set_attribute("ice-lite", "");
+    }
     if let Some(address) = first {
         if request.replace.origin
             && let Some(mut origin) = session.origin()
@@ -143,11 +175,10 @@ pub(crate) fn rewrite(
             session.set_origin(&origin);
         }
         if let Some(old) = session.connection() {
-            session.set_connection(unless_held(old.address, address, request));
+            session.set_connection(unless_held(old.address, address, replaces_zero));
         }
     }
-    for index in 0..session.media().len() {
-        let treatment = treatment(session, index);
+    for (index, treatment) in treatments.into_iter().enumerate() {
         // With the session's c= rewritten, a section of its own may be without an address.
         let inherited = session.connection().map(|c| c.address);
         let stream = dialogue.streams.get(index).and_then(Option::as_ref);
@@ -157,7 +188,8 @@ pub(crate) fn rewrite(
             (Treatment::Rejected, _) => {}
             (Treatment::Relayed, Some(stream)) => {
                 let address = shown(stream);
-                section(media, request, stream, facing, inherited, address);
+                let place = (index, facing, inherited, address);
+                section(media, request, stream, place, replaces_zero);
                 if mux(stream) {
                     media.section_mut().set_attribute("rtcp-mux", "");
                 } else {
@@ -173,18 +205,26 @@ fn section(
     media: &mut Media,
     request: &Request,
     stream: &Stream,
-    facing: usize,
-    inherited: Option<IpAddr>,
-    address: IpAddr,
+    (index, facing, inherited, address): (usize, usize, Option<IpAddr>, IpAddr),
+    replaces_zero: bool,
 ) {
     let Some(port) = stream.legs[facing].opened else { return media.set_port(0) };
     media.set_port(port);
     media.set_protocol(&stream.legs[facing].protocol);
-    for line in &stream.legs[facing].keys.shown {
+    let leg = &stream.legs[facing];
+    for line in &leg.keys.shown {
         media.section_mut().add_attribute("crypto", &line.to_string());
     }
+    for (name, value) in leg.handshake_lines().into_iter().chain(leg.connectivity_lines()) {
+        media.section_mut().add_attribute(name, &value);
+    }
+    let named = media.section().has_attribute("mid");
+    match leg.mid.clone().or_else(|| generates_mid(request).then(|| index.to_string())) {
+        Some(mid) if !named => media.section_mut().add_attribute("mid", &mid),
+        _ => {}
+    }
     match media.connection() {
-        Some(own) => media.set_connection(unless_held(own.address, address, request)),
+        Some(own) => media.set_connection(unless_held(own.address, address, replaces_zero)),
         None if inherited == Some(address) || inherited.is_some_and(|i| i.is_unspecified()) => {}
         None => media.set_connection(address),
     }
@@ -199,9 +239,15 @@ fn section(
     }
 }
 
+/// Whether sections that have no name are to get one, RFC 5888.
+fn generates_mid(request: &Request) -> bool {
+    let flags = &request.other_flags;
+    flags.iter().any(|flag| flag.replace([' ', '_'], "-").eq_ignore_ascii_case("generate-mid"))
+}
+
 /// An old hold (`0.0.0.0`) stays one, unless asked otherwise.
-fn unless_held(old: IpAddr, new: IpAddr, request: &Request) -> IpAddr {
-    match (old.is_unspecified() && !request.replace.zero_address, new) {
+fn unless_held(old: IpAddr, new: IpAddr, replaces_zero: bool) -> IpAddr {
+    match (old.is_unspecified() && !replaces_zero, new) {
         (false, new) => new,
         (true, IpAddr::V4(_)) => Ipv4Addr::UNSPECIFIED.into(),
         (true, IpAddr::V6(_)) => Ipv6Addr::UNSPECIFIED.into(),

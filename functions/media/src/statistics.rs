@@ -102,14 +102,15 @@ fn party(parts: &[(&Dialogue, Who)]) -> Dict {
 
 fn media(index: usize, stream: &Stream, who: Who, created: Instant) -> Dict {
     let leg = &stream.legs[who as usize];
-    let flags = ["initialized", "send", "recv"].map(Value::from).into_iter();
-    let mux = leg.mux.then(|| Value::from("rtcp-mux"));
+    let usual = ["initialized", "send", "recv"];
+    let flags = usual.into_iter().chain(leg.mux.then_some("rtcp-mux")).chain(leg.ways());
     Dict::new()
         .with("index", index as u64 + 1)
         .with("type", stream.kind.as_str())
         .with("protocol", stream.protocol.as_str())
         .with("streams", Value::from_iter([false, true].map(|rtcp| port(leg, rtcp, created))))
-        .with("flags", Value::from_iter(flags.chain(mux)))
+        .with("flags", Value::from_iter(flags.map(Value::from)))
+        .with("verdict", leg.listening.verdict.to_string())
 }
 
 fn port(leg: &Leg, rtcp: bool, created: Instant) -> Value {

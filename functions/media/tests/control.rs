@@ -212,7 +212,7 @@ fn ice_and_fingerprints_are_removed() {
            a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:k\r\na=key-mgmt:mikey k\r\na=z\r\n";
     let out = bench.sdp(&Request { ice: Some(Ice::Remove), ..offer(&ice) });
     assert!(out.ends_with("a=x-odd:1\r\na=z\r\n"), "{out}");
-    let forced = bench.ask(&Request { ice: Some(Ice::Force), ..offer(&ice) });
+    let forced = bench.ask(&Request { ice: Some(Ice::ForceRelay), ..offer(&ice) });
     assert!(forced.warning.is_some());
     let fax = phone(ALICE, 1) + "m=image 9 udptl t38\r\n";
     assert!(bench.sdp(&offer(&fax)).contains("m=image 0 udptl t38\r\n"));

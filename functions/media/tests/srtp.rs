@@ -266,7 +266,6 @@ fn flags_say_which_suites_are_offered() {
     assert!(at_alice.contains(" RTP/AVP 8") && keys(&at_alice).is_empty(), "{at_alice}");
 }
 
-/// Keys by DTLS are not here yet, and said so.
 #[test]
 fn srtp_without_keys_is_refused_in_words() {
     let mut bench = Bench::new();

@@ -8,6 +8,9 @@
 //! that the signalling named, else only once the old one has been silent for three seconds, and
 //! never one that fits worse, unless it is the same host. Who is first is believed: behind a NAT only
 //! [`Side::host`] tells the peer from a stranger who guessed the port.
+//!
+//! Where ICE says where a peer is ([`Forwarder::govern`]), nothing is learned: whoever hands in a packet has asked the
+//! agent whether its source is the peer.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -20,6 +23,7 @@ use base::time::Duration;
 use crate::demux::{Kind, kind};
 use crate::packet::Packet;
 use crate::reception::Reception;
+use crate::sound::Sound;
 
 /// How long a better fitting source may replace the first one.
 const LEARNING: Duration = Duration::from_secs(3);
@@ -42,6 +46,17 @@ pub struct Forward {
     pub to: SocketAddr,
 }
 
+/// Why a packet was refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// It came from elsewhere than the peer.
+    Stranger,
+    /// It is SRTP, and not with the peer's key.
+    NotAuthentic,
+    /// It is neither RTP nor RTCP, nor anything else that somebody waits for.
+    NoMedia,
+}
+
 /// All port pairs of one packet path.
 #[derive(Debug, Default)]
 pub struct Forwarder {
@@ -61,7 +76,10 @@ struct Port {
     side: Side,
     source: Source,
     rtcp_source: Option<SocketAddr>,
+    /// Where ICE says that the peer receives RTP and RTCP; `None` without ICE.
+    selected: Option<[Option<SocketAddr>; 2]>,
     reception: Reception,
+    sound: Sound,
     counters: Counters,
 }
 
@@ -85,7 +103,8 @@ impl Forwarder {
     /// Opening a port again closes it first.
     pub fn open(&mut self, port: PortId, local: SocketAddr) -> Slot {
         self.forget(port);
-        let side = Side { port, rtp: None, rtcp: None, host: None, mux: false, learn: false };
+        let side =
+            Side { port, rtp: None, rtcp: None, host: None, mux: false, learn: false, clock: 8000 };
         let slot = self.ports.insert(Port {
             name: port,
             local,
@@ -93,9 +112,9 @@ impl Forwarder {
             side,
             source: Source::Unknown,
             rtcp_source: None,
-            // The relay does not read descriptions: dynamic types with another clock show their
-            // jitter in units of 1/8000 s.
+            selected: None,
             reception: Reception::new(8000),
+            sound: Sound::default(),
             counters: Counters::default(),
         });
         self.names.insert(port, slot);
@@ -133,6 +152,33 @@ impl Forwarder {
         true
     }
 
+    /// From now on ICE says where the peer of a port is, or its description again.
+    pub fn govern(&mut self, slot: Slot, by_ice: bool) {
+        let Some(port) = self.ports.get_mut(slot) else { return };
+        if by_ice {
+            port.selected.get_or_insert_default();
+        } else if port.selected.take().is_some() {
+            port.source = Source::Unknown;
+            port.rtcp_source = None;
+        }
+    }
+
+    /// ICE chose where the RTP, or RTCP, of a port's peer goes.
+    pub fn select(&mut self, slot: Slot, rtcp: bool, address: SocketAddr) {
+        let Some(port) = self.ports.get_mut(slot) else { return };
+        let Some(selected) = &mut port.selected else { return };
+        selected[usize::from(rtcp)] = Some(address);
+        if !rtcp {
+            self.events.push_back(Event::Learned { port: port.name, address });
+        }
+    }
+
+    /// Where packets that we make ourselves reach the peer by a port's RTP, or RTCP, socket.
+    pub fn peer(&self, slot: Slot, rtcp: bool) -> Option<SocketAddr> {
+        let port = self.ports.get(slot)?;
+        if rtcp { port.rtcp_target() } else { port.rtp_target() }
+    }
+
     /// Forgets a port and reports its counters a last time.
     pub fn close(&mut self, port: PortId) -> Option<Counters> {
         let counters = self.forget(port)?.counters();
@@ -164,9 +210,13 @@ impl Forwarder {
     }
 
     /// A packet at a port was refused before it came here: it counts as an error.
-    pub fn refuse(&mut self, slot: Slot) {
-        if let Some(port) = self.ports.get_mut(slot) {
-            port.refuse();
+    pub fn refuse(&mut self, slot: Slot, why: Refusal) {
+        let Some(port) = self.ports.get_mut(slot) else { return };
+        port.refuse();
+        match why {
+            Refusal::Stranger => port.counters.strangers += 1,
+            Refusal::NotAuthentic => port.counters.unauthentic += 1,
+            Refusal::NoMedia => {}
         }
     }
 
@@ -199,7 +249,10 @@ impl Forwarder {
         } else {
             let Ok(packet) = Packet::parse(bytes) else { return port.refuse() };
             match port.admit(now, source) {
-                Admission::Refused => return port.refuse(),
+                Admission::Refused => {
+                    port.counters.strangers += 1;
+                    return port.refuse();
+                }
                 Admission::Admitted => {}
                 Admission::Learned if port.side.learn => {
                     let learned = Event::Learned { port: port.name, address: source };
@@ -209,6 +262,7 @@ impl Forwarder {
             }
             let (sequence, timestamp) = (packet.sequence(), packet.timestamp());
             port.reception.packet(now, packet.ssrc(), sequence, timestamp);
+            port.sound.packet(&packet);
         }
         port.counters.last = Some(now);
         let out = port.other.and_then(|other| self.forward(slot, other, rtcp, source));
@@ -283,6 +337,7 @@ impl Port {
             }
         }
         self.side = side;
+        self.reception.set_rate(side.clock);
     }
 
     /// How well a source fits what the signalling said: 0 exactly, 4 not at all.
@@ -297,6 +352,9 @@ impl Port {
     }
 
     fn admit(&mut self, now: Instant, from: SocketAddr) -> Admission {
+        if self.selected.is_some() {
+            return Admission::Admitted;
+        }
         let fit = self.fit(from);
         let learned = Source::Known { address: from, fit, since: now, heard: now, reopened: false };
         match &mut self.source {
@@ -325,6 +383,9 @@ impl Port {
 
     /// RTCP follows RTP: it must come from the same host, and keeps its port once learned.
     fn admit_rtcp(&mut self, from: SocketAddr, rtcp_socket: bool) -> bool {
+        if self.selected.is_some() {
+            return true;
+        }
         let host = match self.source {
             Source::Known { address, .. } => Some(address.ip()),
             Source::Unknown => self.side.rtcp.or(self.side.rtp).map(|said| said.ip()),
@@ -353,10 +414,16 @@ impl Port {
     }
 
     fn rtp_target(&self) -> Option<SocketAddr> {
-        self.learned().or(self.side.rtp)
+        match self.selected {
+            Some([rtp, _]) => rtp,
+            None => self.learned().or(self.side.rtp),
+        }
     }
 
     fn rtcp_target(&self) -> Option<SocketAddr> {
+        if let Some([_, rtcp]) = self.selected {
+            return rtcp;
+        }
         let Some(learned) = self.learned() else { return self.side.rtcp };
         if self.rtcp_source.is_some() {
             return self.rtcp_source;
@@ -373,6 +440,9 @@ impl Port {
             ssrc: self.reception.ssrc(),
             lost: self.reception.lost(),
             jitter: self.reception.jitter_time(),
+            payload_type: self.sound.payload_type(),
+            step: self.sound.step(),
+            quiet: self.sound.quiet(),
             ..self.counters
         }
     }

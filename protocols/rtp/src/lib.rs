@@ -6,6 +6,7 @@
 //! | `rtcp` | RTCP compound packets: SR, RR, SDES, BYE |
 //! | `demux` | telling RTP, RTCP and strangers apart |
 //! | `reception` | reception statistics: loss, jitter, duplicates |
+//! | `sound` | what packets carry, without decoding them: their length, silence |
 //! | `event` | telephone-event payloads (digits) |
 //! | `g711` | A-law and µ-law |
 //! | `playout` | a playout buffer with a fixed delay |
@@ -34,6 +35,7 @@ pub mod prompts;
 pub mod quality;
 pub mod reception;
 pub mod rtcp;
+pub mod sound;
 pub mod wav;
 
 pub use packet::{Builder, Packet, RtpError};

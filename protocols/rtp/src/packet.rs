@@ -53,6 +53,11 @@ impl<'a> Packet<'a> {
         Ok(Packet { bytes, payload: (start, end) })
     }
 
+    /// Where the payload is among the packet's octets.
+    pub fn payload_range(&self) -> core::ops::Range<usize> {
+        self.payload.0..self.payload.1
+    }
+
     /// The marker bit.
     pub fn marker(&self) -> bool {
         self.bytes[1] & 0x80 != 0

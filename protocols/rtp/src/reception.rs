@@ -68,6 +68,14 @@ impl Reception {
         }
     }
 
+    /// The codec's clock is another one from here on, in Hz.
+    pub fn set_rate(&mut self, rate: u32) {
+        let rate = rate.max(1);
+        if rate != self.rate {
+            (self.rate, self.transit, self.jitter) = (rate, None, 0);
+        }
+    }
+
     /// Counts a packet that arrived at `now`.
     pub fn packet(&mut self, now: Instant, ssrc: u32, sequence: u16, timestamp: u32) -> Arrival {
         if !self.started || ssrc != self.ssrc {

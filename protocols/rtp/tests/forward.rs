@@ -32,7 +32,7 @@ fn bob() -> SocketAddr {
 
 fn side(port: PortId, rtp: Option<SocketAddr>) -> Side {
     let rtcp = rtp.map(|r| SocketAddr::new(r.ip(), r.port() + 1));
-    Side { port, rtp, rtcp, host: None, mux: false, learn: true }
+    Side { port, rtp, rtcp, host: None, mux: false, learn: true, clock: 8000 }
 }
 
 fn rtp(sequence: u16) -> Vec<u8> {
@@ -56,6 +56,31 @@ fn joined() -> (Forwarder, Slot, Slot) {
     let b = relay.open(B, addr("[2001:db8::100]:30002"));
     assert!(relay.join(side(A, Some(alice())), side(B, Some(bob()))));
     (relay, a, b)
+}
+
+/// Where ICE says where the peer is, descriptions and packets do not.
+#[test]
+fn ice_says_where_a_peer_is() {
+    let (mut relay, a, b) = joined();
+    relay.govern(b, true);
+    assert_eq!(relay.packet(at(0), a, false, alice(), &rtp(1)), None, "nobody knows where Bob is");
+    let moved = addr("[2001:db8::77]:7000");
+    relay.select(b, false, moved);
+    assert!(matches!(relay.poll_event(), Some(Event::Learned { port: A, .. })));
+    assert_eq!(relay.poll_event(), Some(Event::Learned { port: B, address: moved }));
+    assert_eq!(relay.packet(at(1), a, false, alice(), &rtp(2)).unwrap().to, moved);
+    assert_eq!(relay.peer(b, false), Some(moved));
+    // The caller has asked the agent; nothing is learned of what it hands in.
+    assert!(relay.packet(at(2), b, false, addr("[2001:db8::78]:1"), &rtp(1)).is_some());
+    assert!(relay.packet(at(2), b, true, addr("[2001:db8::79]:1"), &RTCP).is_some());
+    assert_eq!(relay.packet(at(3), a, false, alice(), &rtp(3)).unwrap().to, moved);
+    // RTCP has a component of its own.
+    let rtcp = addr("192.0.2.1:4001");
+    assert_eq!(relay.packet(at(3), a, true, rtcp, &RTCP), None);
+    relay.select(b, true, addr("[2001:db8::77]:7001"));
+    assert_eq!(relay.packet(at(3), a, true, rtcp, &RTCP).unwrap().to, addr("[2001:db8::77]:7001"));
+    relay.govern(b, false);
+    assert_eq!(relay.packet(at(4), a, false, alice(), &rtp(4)).unwrap().to, bob());
 }
 
 #[test]

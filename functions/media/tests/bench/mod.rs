@@ -2,6 +2,8 @@
 
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part")]
 
+pub(crate) mod browser;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,6 +14,7 @@ use base::{
     Bytes, Endpoint, Flow, FlowId, Function, Input, Instant, Output, Random, Service, Transport,
     WireId,
 };
+use dtls::Certificate;
 use media::{Media, MediaConfig, Path};
 use ng::{Encoding, Message, Request, Response};
 
@@ -45,10 +48,11 @@ impl Bench {
     }
 
     pub(crate) fn with(config: MediaConfig) -> Bench {
+        let certificate = Certificate::generate().unwrap();
         Bench {
-            media: Media::new(config, Random::from_u64(1)),
+            media: Media::new(config, certificate.clone(), Random::from_u64(1)),
             now: Instant::from_unix_micros(1_700_000_000_000_000),
-            path: Path::default(),
+            path: Path::new(certificate),
             ports: BTreeMap::new(),
             most: usize::MAX,
             deaf: false,
@@ -106,8 +110,12 @@ impl Bench {
                 let event = Event::Opened { port, rtp: local.port() };
                 self.media.handle(self.now, Input::Relay(event));
             }
-            Command::Join { a, b } => assert!(self.path.join(a, b), "ports are open when joined"),
+            Command::Join { a, b } => {
+                assert!(self.path.join(self.now, a, b), "ports are open when joined");
+            }
             Command::Protect { port, protection } => self.path.protect(port, protection),
+            Command::Connect { port, ice } => self.path.connect(self.now, port, ice),
+            Command::Gate { port, gate } => self.path.gate(port, gate),
             Command::Query { port } => self.path.query(port),
             Command::Close { port } => {
                 // Its opening may have failed while media control did not know yet.
@@ -139,6 +147,14 @@ impl Bench {
             .unwrap()
     }
 
+    /// All that is known of the call, as JSON.
+    pub(crate) fn query(&mut self) -> String {
+        self.cookie += 1;
+        let ask = r#"{"command":"query","call-id":"call","from-tag":"ft"}"#;
+        let replies = self.bytes(format!("{}_q {ask}", self.cookie).as_bytes());
+        String::from_utf8(replies[0].to_vec()).unwrap()
+    }
+
     /// Lets time pass.
     pub(crate) fn pass(&mut self, time: Duration) {
         let end = self.now + time;
@@ -167,6 +183,26 @@ impl Bench {
         }
         buffer.truncate(out?.length);
         Some((out?, buffer))
+    }
+}
+
+impl Bench {
+    /// The address of a port, or of its RTCP.
+    pub(crate) fn local(&self, port: PortId, rtcp: bool) -> SocketAddr {
+        let local = self.ports[&port];
+        SocketAddr::new(local.ip(), local.port() + u16::from(rtcp))
+    }
+
+    /// Packets of the relay's own: from where, to whom.
+    pub(crate) fn leaving(&mut self) -> Vec<(SocketAddr, SocketAddr, Vec<u8>)> {
+        while let Some(event) = self.path.poll_event() {
+            self.input(Input::Relay(event));
+        }
+        let packets = std::iter::from_fn(|| self.path.poll_packet()).collect::<Vec<_>>();
+        // A port may be closed meanwhile.
+        let open = packets.into_iter().filter(|(onward, _)| self.ports.contains_key(&onward.port));
+        open.map(|(onward, bytes)| (self.local(onward.port, onward.rtcp), onward.to, bytes))
+            .collect()
     }
 }
 

@@ -1,0 +1,131 @@
+//! What of a party's packets does not pass: `block DTMF`, `block media`, `silence media` and their opposites, and
+//! `drop-traffic` in offers and answers.
+
+use base::relay::{Command as Path, Gate};
+use ng::{Outcome, Request, Response};
+use sdp::Codec;
+
+use crate::call::{Call, Leg, Party, Who};
+use crate::machine::Media;
+use crate::requests::UNKNOWN_CALL;
+
+/// What a command changes, and whether it begins or ends it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Change {
+    Media(bool),
+    Silence(bool),
+    Digits(bool),
+}
+
+/// What is wanted of a leg, and what the packet path knows of it.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Wanted {
+    media: bool,
+    silence: bool,
+    digits: bool,
+    told: Gate,
+}
+
+impl Change {
+    /// The change that a command of NG asks for.
+    pub(crate) fn of(command: &str) -> Option<Change> {
+        let command = command.to_ascii_lowercase().replace([' ', '_'], "-");
+        Some(match command.as_str() {
+            "block-media" => Change::Media(true),
+            "unblock-media" => Change::Media(false),
+            "silence-media" => Change::Silence(true),
+            "unsilence-media" => Change::Silence(false),
+            "block-dtmf" => Change::Digits(true),
+            "unblock-dtmf" => Change::Digits(false),
+            _ => return None,
+        })
+    }
+}
+
+impl Leg {
+    fn change(&mut self, change: Change) {
+        match change {
+            Change::Media(on) => self.gate.media = on,
+            Change::Silence(on) => self.gate.silence = on,
+            Change::Digits(on) => self.gate.digits = on,
+        }
+    }
+
+    /// What the packet path is to be told of it, if it does not know.
+    pub(crate) fn gate(&mut self) -> Option<Path> {
+        let Wanted { media, silence, digits, told } = self.gate;
+        let digit_types = self.listening.shown().iter().filter(|codec| codec.is_telephone_event());
+        let mask = |codec: &Codec| 1u128.checked_shl(u32::from(codec.payload_type)).unwrap_or(0);
+        let digit_types = digit_types.map(mask).fold(0, |all, one| all | one);
+        let gate = match (media, silence, digits) {
+            (false, false, false) => Gate::default(),
+            _ => Gate {
+                blocks_media: media,
+                silences_media: silence,
+                blocks_digits: digits,
+                digit_types,
+            },
+        };
+        self.gate.told = gate;
+        (gate != told).then_some(Path::Gate { port: self.port, gate })
+    }
+}
+
+impl Media {
+    /// One of the commands: for the party that is named by tag, label or address, or for all.
+    pub(crate) fn change_gates(
+        &mut self,
+        request: &Request,
+        change: Change,
+    ) -> Result<Response, &'static str> {
+        let mode = request.other.text("DTMF-security");
+        if mode.is_some_and(|mode| !mode.eq_ignore_ascii_case("drop")) {
+            return Err("Of DTMF-security only `drop` is supported");
+        }
+        let call_id = request.call_id.as_deref().ok_or("No call-id in message")?;
+        let number = *self.by_id.get(call_id).ok_or(UNKNOWN_CALL)?;
+        let call = self.calls.get_mut(&number).ok_or(UNKNOWN_CALL)?;
+        let (mut found, mut commands) = (false, Vec::new());
+        for dialogue in &mut call.dialogues {
+            for who in [Who::A, Who::B] {
+                let party = &dialogue.parties[who as usize];
+                for leg in dialogue.streams.iter_mut().flatten().map(|s| &mut s.legs[who as usize])
+                {
+                    if is_meant(request, party, leg) {
+                        found = true;
+                        leg.change(change);
+                        commands.extend(leg.gate());
+                    }
+                }
+            }
+        }
+        commands.into_iter().for_each(|command| self.tell(command));
+        if found { Ok(Response::new(Outcome::Ok)) } else { Err("No such participant") }
+    }
+}
+
+/// `drop-traffic` of an offer or answer: nothing of the call passes, or all does again.
+pub(crate) fn drop_traffic(request: &Request, call: &mut Call) {
+    let Some(word) = request.other.text("drop-traffic") else { return };
+    let on = word.eq_ignore_ascii_case("start");
+    for leg in call.legs_mut() {
+        leg.change(Change::Media(on));
+        leg.change(Change::Digits(on));
+    }
+}
+
+fn is_meant(request: &Request, party: &Party, leg: &Leg) -> bool {
+    let Request { from_tag, label, other_flags, other, .. } = request;
+    let address = other.text("address");
+    let nobody = from_tag.is_none() && label.is_none() && address.is_none();
+    if nobody || other_flags.iter().any(|flag| flag.eq_ignore_ascii_case("all")) {
+        return true;
+    }
+    if let Some(label) = label {
+        return party.label.as_ref() == Some(label);
+    }
+    if let Some(address) = address {
+        return leg.rtp.is_some_and(|said| address.parse() == Ok(said.ip()));
+    }
+    from_tag.as_ref().is_some_and(|tag| party.is(tag))
+}

@@ -1,0 +1,227 @@
+//! What happens to a packet: it is taken apart if its peer speaks SRTP, `rtp::forward` says where it goes, and it is
+//! protected if the peer there speaks SRTP. All in the buffer that it came in.
+//!
+//! ICE and DTLS speak on the same ports (RFC 7983): what they send is the path's own, and waits for
+//! [`Path::poll_packet`].
+//!
+//! | File | What |
+//! |---|---|
+//! | `mod` | packets, commands and events |
+//! | `peer` | the peer of one port, if it is more than an address |
+//! | `srtp` | the keys of its packets |
+//! | `gate` | what of its packets does not pass |
+
+mod gate;
+mod peer;
+mod srtp;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+
+use base::Instant;
+use base::relay::{Event, Gate, Ice, Onward, PortId, Protection, Side};
+use base::time::Duration;
+use base::timer::Expiries;
+use dtls::Certificate;
+use rtp::demux::{Kind, kind};
+use rtp::forward::{Forwarder, Refusal};
+
+use peer::{Peer, Way, Wish};
+
+/// Nobody is woken again sooner than this.
+const LEAST: Duration = Duration::from_millis(1);
+
+/// All ports of one packet path.
+pub struct Path {
+    certificate: Certificate,
+    forwarder: Forwarder,
+    /// Those whose peers speak ICE, DTLS or SRTP.
+    peers: BTreeMap<PortId, Peer>,
+    /// Those whose peers' packets do not all pass.
+    gates: BTreeMap<PortId, Gate>,
+    /// When ICE or DTLS of a port go on by themselves.
+    timers: Expiries<PortId>,
+    packets: VecDeque<(Onward, Vec<u8>)>,
+    events: VecDeque<Event>,
+}
+
+impl Path {
+    /// A path whose handshakes show this certificate.
+    pub fn new(certificate: Certificate) -> Path {
+        Path {
+            certificate,
+            forwarder: Forwarder::default(),
+            peers: BTreeMap::new(),
+            gates: BTreeMap::new(),
+            timers: Expiries::default(),
+            packets: VecDeque::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// A pair is bound; `rtp` is its RTP address.
+    pub fn open(&mut self, port: PortId, rtp: SocketAddr) {
+        self.forget(port);
+        self.forwarder.open(port, rtp);
+    }
+
+    /// Joins two ports, or changes how; whether both are open.
+    pub fn join(&mut self, now: Instant, a: Side, b: Side) -> bool {
+        let joined = self.forwarder.join(a, b);
+        for side in [a, b] {
+            self.with_peer(now, side.port, |peer, _, _| peer.multiplex(side.mux));
+        }
+        joined
+    }
+
+    /// How packets to and from the peer of a port are protected. A key that is in use already goes on where it is; a
+    /// handshake begins with the next [`Path::join`], which says how many there are.
+    pub fn protect(&mut self, port: PortId, protection: Protection) {
+        if self.forwarder.slot(port).is_some() {
+            self.peers.entry(port).or_default().protect(protection);
+        }
+    }
+
+    /// ICE says where the peer of a port is, or its description again.
+    pub fn connect(&mut self, now: Instant, port: PortId, ice: Option<Ice>) {
+        let Some(slot) = self.forwarder.slot(port) else { return };
+        self.forwarder.govern(slot, ice.is_some());
+        self.peers.entry(port).or_default();
+        self.with_peer(now, port, |peer, _, wishes| peer.connect(now, ice, wishes));
+    }
+
+    /// What of a peer's packets passes from here on.
+    pub fn gate(&mut self, port: PortId, gate: Gate) {
+        if gate == Gate::default() {
+            self.gates.remove(&port);
+        } else if self.forwarder.slot(port).is_some() {
+            self.gates.insert(port, gate);
+        }
+    }
+
+    /// An [`Event::Counters`] of a port follows.
+    pub fn query(&mut self, port: PortId) {
+        self.forwarder.query(port);
+    }
+
+    /// A pair is given back; its last counters follow as an event.
+    pub fn close(&mut self, port: PortId) {
+        self.forget(port);
+        self.forwarder.close(port);
+    }
+
+    /// What media control is to hear.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front().or_else(|| self.forwarder.poll_event())
+    }
+
+    /// A packet of ICE or DTLS, and where it goes.
+    pub fn poll_packet(&mut self) -> Option<(Onward, Vec<u8>)> {
+        self.packets.pop_front()
+    }
+
+    /// When [`Path::expire`] is to be called.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// It is later.
+    pub fn expire(&mut self, now: Instant) {
+        while let Some(port) = self.timers.due(now) {
+            self.with_peer(now, port, |peer, way, wishes| peer.expire(now, way, wishes));
+        }
+    }
+
+    /// A packet of `length` bytes arrived at a port, or, if the flag is set, at its RTCP port. Nobody's address is
+    /// learned from a packet that is not authentic.
+    pub fn packet(
+        &mut self,
+        now: Instant,
+        (port, rtcp_port): (PortId, bool),
+        source: SocketAddr,
+        buffer: &mut [u8],
+        mut length: usize,
+    ) -> Option<Onward> {
+        let slot = self.forwarder.slot(port)?;
+        let kind = kind(buffer.get(..length)?);
+        let rtcp = kind == Kind::Rtcp;
+        if let Some(peer) = self.peers.get_mut(&port) {
+            let source = SocketAddr::new(source.ip().to_canonical(), source.port());
+            if kind == Kind::Other {
+                let bytes = &buffer[..length];
+                let heard = self.with_peer(now, port, |peer, way, wishes| {
+                    peer.datagram(now, rtcp_port, source, bytes, way, wishes)
+                });
+                if heard != Some(true) {
+                    self.forwarder.refuse(slot, Refusal::NoMedia);
+                }
+                return None;
+            }
+            match peer.take((rtcp_port, rtcp), source, buffer, length) {
+                Ok(clear) => length = clear,
+                Err(why) => {
+                    self.forwarder.refuse(slot, why);
+                    return None;
+                }
+            }
+        }
+        let out = self.forwarder.packet(now, slot, rtcp_port, source, &buffer[..length])?;
+        if let Some(gate) = self.gates.get(&port).filter(|_| !rtcp)
+            && !gate::passes(gate, &mut buffer[..length])
+        {
+            return None;
+        }
+        if let Some(peer) = self.peers.get_mut(&out.port) {
+            length = peer.seal((out.rtcp, rtcp), buffer, length)?;
+        }
+        Some(Onward { port: out.port, rtcp: out.rtcp, to: out.to, length })
+    }
+
+    fn forget(&mut self, port: PortId) {
+        self.gates.remove(&port);
+        self.peers.remove(&port);
+        self.timers.remove(&port);
+    }
+
+    /// Lets something happen to a peer, and does what comes of it.
+    fn with_peer<T>(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        what: impl FnOnce(&mut Peer, &Way<'_>, &mut Vec<Wish>) -> T,
+    ) -> Option<T> {
+        let slot = self.forwarder.slot(port)?;
+        let peer = self.peers.get_mut(&port)?;
+        let mut wishes = Vec::new();
+        let targets = [false, true].map(|rtcp| self.forwarder.peer(slot, rtcp));
+        let result = what(peer, &Way { certificate: &self.certificate, targets }, &mut wishes);
+        for wish in &wishes {
+            if let Wish::Selected { rtcp, address } = wish {
+                self.forwarder.select(slot, *rtcp, *address);
+            }
+        }
+        // It may know only now where its handshake goes.
+        let targets = [false, true].map(|rtcp| self.forwarder.peer(slot, rtcp));
+        peer.begin(now, &Way { certificate: &self.certificate, targets }, &mut wishes);
+        if peer.is_plain() {
+            self.peers.remove(&port);
+            self.timers.remove(&port);
+        } else {
+            match peer.deadline() {
+                Some(at) => self.timers.set(at.max(now + LEAST), port),
+                None => self.timers.remove(&port),
+            }
+        }
+        for wish in wishes {
+            match wish {
+                Wish::Transmit { rtcp, to, bytes } => {
+                    let length = bytes.len();
+                    self.packets.push_back((Onward { port, rtcp, to, length }, bytes));
+                }
+                Wish::Failed(failure) => self.events.push_back(Event::Failed { port, failure }),
+                Wish::Selected { .. } => {}
+            }
+        }
+        Some(result)
+    }
+}
