@@ -11,7 +11,7 @@ use ng::request::Ice as Wish;
 use sdp::Session;
 
 use crate::call::{Dialogue, Leg, Who};
-use crate::rewrite::is_relayed;
+use crate::rewrite::relayed;
 
 /// Candidates that are looked at.
 const MAX_CANDIDATES: usize = 32;
@@ -59,8 +59,7 @@ pub(crate) fn offer(
     dialogue: &mut Dialogue,
     random: &mut Random,
 ) {
-    for (index, stream) in dialogue.streams.iter_mut().enumerate() {
-        let Some(stream) = stream.as_mut().filter(|_| is_relayed(session, index)) else { continue };
+    for (index, stream) in relayed(session, dialogue) {
         let own = &mut stream.legs[who as usize].connectivity;
         let theirs = remote_of(session, index);
         own.restart_if_they_did(theirs.as_ref());
@@ -98,8 +97,7 @@ pub(crate) fn answer(
     dialogue: &mut Dialogue,
     random: &mut Random,
 ) {
-    for (index, stream) in dialogue.streams.iter_mut().enumerate() {
-        let Some(stream) = stream.as_mut().filter(|_| is_relayed(session, index)) else { continue };
+    for (index, stream) in relayed(session, dialogue) {
         let own = &mut stream.legs[who as usize];
         let connectivity = &own.connectivity;
         let usable = |remote: &Remote| connectivity.offered && !(remote.lite && connectivity.lite);

@@ -8,7 +8,7 @@ use sdp::{Media, Session};
 use srtp::sdes::Crypto;
 
 use crate::call::{Dialogue, Leg, Who};
-use crate::rewrite::is_relayed;
+use crate::rewrite::relayed;
 
 /// Lines that are looked at.
 const MAX_LINES: usize = 32;
@@ -60,8 +60,7 @@ pub(crate) fn offer(
     dialogue: &mut Dialogue,
     random: &mut Random,
 ) {
-    for (index, stream) in dialogue.streams.iter_mut().enumerate() {
-        let Some(stream) = stream.as_mut().filter(|_| is_relayed(session, index)) else { continue };
+    for (index, stream) in relayed(session, dialogue) {
         let Some(line) = session.media()[index].line() else { continue };
         let lines = lines(&session.media()[index]);
         let own = &mut stream.legs[who as usize];
@@ -85,8 +84,7 @@ pub(crate) fn answer(
     random: &mut Random,
 ) -> bool {
     let mut agreed = true;
-    for (index, stream) in dialogue.streams.iter_mut().enumerate() {
-        let Some(stream) = stream.as_mut().filter(|_| is_relayed(session, index)) else { continue };
+    for (index, stream) in relayed(session, dialogue) {
         let Some(line) = session.media()[index].line() else { continue };
         let own = &mut stream.legs[who as usize];
         own.protocol = line.protocol;

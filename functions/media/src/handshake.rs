@@ -8,7 +8,7 @@ use sdp::Session;
 
 use crate::call::{Dialogue, Leg, Who};
 use crate::crypto::is_secure;
-use crate::rewrite::is_relayed;
+use crate::rewrite::relayed;
 
 /// Fingerprints that are looked at.
 const MAX_FINGERPRINTS: usize = 8;
@@ -54,8 +54,7 @@ pub(crate) fn offer(
     certificate: &Certificate,
 ) {
     let off = is_off(request);
-    for (index, stream) in dialogue.streams.iter_mut().enumerate() {
-        let Some(stream) = stream.as_mut().filter(|_| is_relayed(session, index)) else { continue };
+    for (index, stream) in relayed(session, dialogue) {
         let own = &mut stream.legs[who as usize];
         let secure = is_secure(&own.protocol) && !off;
         let theirs = secure.then(|| of(session, index, Setup::Active)).flatten();
@@ -81,8 +80,7 @@ pub(crate) fn answer(
     dialogue: &mut Dialogue,
     certificate: &Certificate,
 ) {
-    for (index, stream) in dialogue.streams.iter_mut().enumerate() {
-        let Some(stream) = stream.as_mut().filter(|_| is_relayed(session, index)) else { continue };
+    for (index, stream) in relayed(session, dialogue) {
         let own = &mut stream.legs[who as usize];
         let offered = own.association.offered && is_secure(&own.protocol);
         own.association.shown = None;

@@ -60,8 +60,14 @@ pub(crate) fn treatment(session: &Session, index: usize) -> Treatment {
     }
 }
 
-pub(crate) fn is_relayed(session: &Session, index: usize) -> bool {
-    treatment(session, index) == Treatment::Relayed
+/// The streams of a description's sections that are relayed, with their places.
+pub(crate) fn relayed<'a>(
+    session: &'a Session,
+    dialogue: &'a mut Dialogue,
+) -> impl Iterator<Item = (usize, &'a mut Stream)> {
+    let streams = dialogue.streams.iter_mut().enumerate();
+    let streams = streams.filter_map(|(index, stream)| Some((index, stream.as_mut()?)));
+    streams.filter(|(index, _)| treatment(session, *index) == Treatment::Relayed)
 }
 
 /// Learns from a description what its writer said, for the streams that there are.

@@ -320,6 +320,30 @@ fn flags_say_who_begins_and_what_is_offered() {
     }
 }
 
+/// What stands before the first section is said for all of them, RFC 8122 §5 and RFC 8839 §5.4.
+#[test]
+fn a_description_may_say_it_once_for_all_sections() {
+    let browser = Browser::new(ALICE, CHROME);
+    let (mut head, mut section) = (Vec::new(), Vec::new());
+    let offered = browser.offers();
+    for line in offered.lines() {
+        let of_all = ["a=fingerprint", "a=setup", "a=ice-ufrag", "a=ice-pwd"];
+        let first = section.is_empty() && !line.starts_with("m=");
+        if first || of_all.iter().any(|name| line.starts_with(name)) {
+            head.push(line);
+        } else {
+            section.push(line);
+        }
+    }
+    let moved = [head, section].concat().join("\r\n") + "\r\n";
+    let mut bench = bench::Bench::new();
+    let at_bob = bench.sdp(&offer(&moved));
+    assert_ne!(port_of(&at_bob, 0), 0, "{at_bob}");
+    assert_eq!(at_bob.matches("a=fingerprint:").count(), 1, "ours and no other: {at_bob}");
+    assert_eq!(at_bob.matches("a=ice-pwd:").count(), 1, "{at_bob}");
+    assert!(!at_bob.contains(browser.credentials.pwd.reveal()), "{at_bob}");
+}
+
 /// The party that was offered both takes keys in the description.
 #[test]
 fn who_is_offered_both_may_take_keys_in_the_description() {
