@@ -3,13 +3,17 @@
 //! A *port* is one local UDP port pair (RTP on an even port, RTCP on the next) of the relay. A
 //! *stream* joins two ports: what arrives at one leaves by the other.
 
+mod conversion;
 mod dtls;
+mod encoding;
 mod ice;
 mod keys;
 
 use std::net::{IpAddr, SocketAddr};
 
+pub use conversion::{Conversion, Format, Sound};
 pub use dtls::{Fingerprint, Handshake, HashFunction};
+pub use encoding::{Encoding, LINEAR_RATES};
 pub use ice::{Candidate, CandidateKind, Component, Credentials, Ice, Remote};
 pub use keys::{BadKey, MasterKey, Suite};
 
@@ -56,6 +60,14 @@ pub enum Command {
         port: PortId,
         /// What passes.
         gate: Gate,
+    },
+    /// From now on these payload types of the peer of a port become others, and no others pass; without any, all pass
+    /// as they are.
+    Convert {
+        /// The port.
+        port: PortId,
+        /// One for each payload type.
+        conversions: Vec<Conversion>,
     },
     /// Report the counters of a port now. Answered by [`Event::Counters`].
     Query {

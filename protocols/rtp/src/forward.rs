@@ -179,6 +179,14 @@ impl Forwarder {
         if rtcp { port.rtcp_target() } else { port.rtp_target() }
     }
 
+    /// Where RTP that came from the peer of a port leaves now.
+    pub fn onward(&self, slot: Slot) -> Option<Forward> {
+        let other = self.ports.get(slot)?.other?;
+        let port = self.ports.get(other)?;
+        let (rtcp, to) = port.target(false)?;
+        Some(Forward { slot: other, port: port.name, rtcp, to })
+    }
+
     /// Forgets a port and reports its counters a last time.
     pub fn close(&mut self, port: PortId) -> Option<Counters> {
         let counters = self.forget(port)?.counters();

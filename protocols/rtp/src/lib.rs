@@ -8,7 +8,6 @@
 //! | `reception` | reception statistics: loss, jitter, duplicates |
 //! | `sound` | what packets carry, without decoding them: their length, silence |
 //! | `event` | telephone-event payloads (digits) |
-//! | `g711` | A-law and µ-law |
 //! | `playout` | a playout buffer with a fixed delay |
 //! | `quality` | the E-model: what a listener would say |
 //! | `wav` | WAV files as bytes |
@@ -16,8 +15,8 @@
 //! | `prompts` | two spoken sentences |
 //! | `forward` | the relay's core: which packet leaves by which port, to whom |
 //!
-//! Covered: RFC 3550 §5, §6 and Appendix A, RFC 3551 (audio), RFC 4733 §2, RFC 5761 §4, ITU-T G.711,
-//! ITU-T G.107 (with its defaults for everything but delay, loss and codec).
+//! Covered: RFC 3550 §5, §6 and Appendix A, RFC 3551 (audio), RFC 4733 §2, RFC 5761 §4, ITU-T
+//! G.107 (with its defaults for everything but delay, loss and codec).
 //!
 //! Not done: RTCP APP and feedback packets (kept as unknown), SRTP, RTCP timing rules (§6.3),
 //! adaptive playout, loss concealment.
@@ -27,7 +26,6 @@
 pub mod demux;
 pub mod event;
 pub mod forward;
-pub mod g711;
 pub mod likeness;
 pub mod packet;
 pub mod playout;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-use rtp::g711::Law;
+use codec::g711::Law;
 use rtp::likeness::{Verdict, compare};
 use rtp::prompts::{ALICE, BOB};
 use rtp::wav;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use base::Instant;
 use base::time::Duration;
-use rtp::g711::Law;
+use codec::g711::Law;
 use rtp::playout::{Frame, Playout};
 use rtp::quality::{G711, mos, rating};
 use rtp::{Packet, Reception};

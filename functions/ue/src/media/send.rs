@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use base::Instant;
 use base::time::Duration;
+use codec::g711::Law;
 use rtp::Builder;
-use rtp::g711::Law;
 use sdp::Negotiated;
 
 use super::dtmf::Digits;

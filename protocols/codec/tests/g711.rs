@@ -1,6 +1,6 @@
 //! Every byte and every sample against the definition of ITU-T G.711.
 
-use rtp::g711::{Law, decode_alaw, decode_ulaw, encode_alaw, encode_ulaw};
+use codec::g711::{Law, decode_alaw, decode_ulaw, encode_alaw, encode_ulaw};
 
 /// G.711 table 1a, column 6 (decision values) of the segments' upper ends, scaled from 4096 to 32768.
 #[test]

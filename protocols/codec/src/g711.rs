@@ -3,6 +3,9 @@
 //! The recommendation's 13 and 14 bit values stand in the upper bits of 16. Decoding gives the value
 //! in the middle of each quantisation step; encoding follows the decision values.
 
+use crate::conceal::Concealment;
+use crate::{Corrupt, Decode, Encode};
+
 /// One byte of A-law for a sample, G.711 table 1.
 pub fn encode_alaw(sample: i16) -> u8 {
     // 13 bits, negative numbers as ones' complement, so that -1 and 0 mirror each other.
@@ -60,7 +63,7 @@ const fn table(ulaw: bool) -> [i16; 256] {
 static ALAW: [i16; 256] = table(false);
 static ULAW: [i16; 256] = table(true);
 
-/// Which of the two laws.
+/// Which of the two laws; as it is, an encoder.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Law {
     /// A-law, PCMA, payload type 8.
@@ -102,5 +105,38 @@ impl Law {
             Law::A => encode_alaw(0),
             Law::Mu => encode_ulaw(0),
         }
+    }
+}
+
+impl Encode for Law {
+    fn encode(&mut self, samples: &[i16], payload: &mut Vec<u8>) {
+        Law::encode(*self, samples, payload);
+    }
+}
+
+/// Decodes one stream.
+#[derive(Debug)]
+pub struct Decoder {
+    law: Law,
+    concealment: Concealment,
+}
+
+impl Decoder {
+    /// Of this law.
+    pub fn new(law: Law) -> Decoder {
+        Decoder { law, concealment: Concealment::new(8000) }
+    }
+}
+
+impl Decode for Decoder {
+    fn decode(&mut self, payload: &[u8], samples: &mut Vec<i16>) -> Result<(), Corrupt> {
+        let begin = samples.len();
+        self.law.decode(payload, samples);
+        self.concealment.heard(&mut samples[begin..]);
+        Ok(())
+    }
+
+    fn conceal(&mut self, count: usize, samples: &mut Vec<i16>) {
+        self.concealment.conceal(count, samples);
     }
 }
