@@ -315,6 +315,7 @@ impl Forward for Cross {
     fn protect(&mut self, _: Instant, _: PortId, _: Protection) {}
     fn connect(&mut self, _: Instant, _: PortId, _: Option<Ice>) {}
     fn gate(&mut self, _: Instant, _: PortId, _: Gate) {}
+    fn convert(&mut self, _: Instant, _: PortId, _: Vec<base::relay::Conversion>) {}
     fn poll_packet(&mut self) -> Option<(Onward, Vec<u8>)> {
         None
     }

@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod doctor;
 mod explain;
+mod media;
 mod reload;
 mod run;
 mod store;
@@ -53,6 +54,7 @@ enum Command {
     Config(config::Args),
     Doctor(doctor::Args),
     Explain(explain::Args),
+    Media(media::Args),
     Reload(reload::Args),
     Store(store::Args),
     Sub(sub::Args),
@@ -131,6 +133,7 @@ pub fn main() -> ExitCode {
         Command::Config(args) => config::run(args),
         Command::Doctor(args) => return exit(doctor::run(&args)),
         Command::Explain(args) => explain::run(&args),
+        Command::Media(args) => media::run(&args),
         Command::Reload(args) => reload::run(&args),
         Command::Store(args) => store::run(args),
         Command::Sub(args) => sub::run(args),

@@ -16,6 +16,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use base::Instant;
 use engine::Handle;
@@ -46,6 +47,12 @@ impl Default for Observe {
     fn default() -> Observe {
         Observe { metrics: Vec::new(), hep: None, hep_id: 1 }
     }
+}
+
+/// The time of day.
+fn now() -> Instant {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Instant::from_unix_micros(since.as_micros() as u64)
 }
 
 /// What the pages are made of.
@@ -152,6 +159,7 @@ impl Page {
             store: from.store.as_ref().and_then(|p| std::fs::metadata(p).ok()).map(|m| m.len()),
             hep: self.hep().as_deref().map(hep::Sent::read),
             since: from.since,
+            now: now(),
         });
         Response { content_type: metrics::CONTENT_TYPE, ..Response::text(200, text) }
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::LazyLock;
 
 use base::Instant;
-use base::relay::{Event, Gate, Ice, Onward, PortId, Protection, Side};
+use base::relay::{Conversion, Event, Gate, Ice, Onward, PortId, Protection, Side};
 use dtls::Certificate;
 use engine::relay::Forward;
 
@@ -46,6 +46,9 @@ impl Forward for RtpForward {
 
     fn gate(&mut self, _: Instant, port: PortId, gate: Gate) {
         self.0.gate(port, gate);
+    }
+    fn convert(&mut self, _: Instant, port: PortId, conversions: Vec<Conversion>) {
+        self.0.convert(port, conversions);
     }
 
     fn query(&mut self, _: Instant, port: PortId) {

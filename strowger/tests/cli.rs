@@ -317,6 +317,19 @@ fn configurations() {
     assert_eq!(schema["additionalProperties"], false);
 }
 
+/// Every codec is heard by whoever has another one.
+#[test]
+fn codecs_are_measured() {
+    let text = Folder::empty().works("media codecs");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 8, "{text}");
+    for line in &lines[1..] {
+        let alike = line.split_whitespace().skip(1).step_by(2);
+        let alike: Vec<f64> = alike.map(|number| number.parse().expect(line)).collect();
+        assert!(alike.len() == 7 && alike.iter().all(|alike| *alike > 0.85), "{line}");
+    }
+}
+
 /// Before anything starts, not after the call.
 #[test]
 fn a_demonstration_that_cannot_write_says_so_at_once() {

@@ -186,8 +186,11 @@ fn metrics_tell_what_happened_and_the_documentation_what_they_mean() {
     network.reaches(contacts, 1.0);
     let _bob = network.phone("call tel:+15550101 --user bob --password open");
     network.reaches(dialogs, 1.0);
+    assert_eq!(metric("rtpengine_sessions{type=\"own\"}"), 1.0);
     assert_eq!(metric(contacts), 2.0);
     network.reaches(dialogs, 0.0);
+    network.reaches("rtpengine_closed_sessions_total{reason=\"terminated\"}", 1.0);
+    assert!(metric("rtpengine_packets_total{type=\"userspace\"}") > 1.0);
     assert!(metric("strowger_recorder_messages") > 10.0);
     assert!(metric("strowger_hep_messages_total{fate=\"sent\"}") > 10.0);
 

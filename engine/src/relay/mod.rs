@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 
 use base::Instant;
 pub use base::relay::Onward;
-use base::relay::{Event, Gate, Ice, PortId, Protection, Side};
+use base::relay::{Conversion, Event, Gate, Ice, PortId, Protection, Side};
 
 pub use thread::{RelayConfig, RelayThread};
 
@@ -27,6 +27,8 @@ pub trait Forward: Send {
     fn connect(&mut self, now: Instant, port: PortId, ice: Option<Ice>);
     /// What of the packets of a port's peer passes.
     fn gate(&mut self, now: Instant, port: PortId, gate: Gate);
+    /// What becomes of the sound of a port's peer.
+    fn convert(&mut self, now: Instant, port: PortId, conversions: Vec<Conversion>);
     /// Somebody wants the counters of a port: an [`Event::Counters`] follows.
     fn query(&mut self, now: Instant, port: PortId);
     /// A pair is given back; its last counters follow as an event.
@@ -66,6 +68,9 @@ impl<F: Forward + ?Sized> Forward for Box<F> {
     }
     fn gate(&mut self, now: Instant, port: PortId, gate: Gate) {
         (**self).gate(now, port, gate);
+    }
+    fn convert(&mut self, now: Instant, port: PortId, conversions: Vec<Conversion>) {
+        (**self).convert(now, port, conversions);
     }
     fn query(&mut self, now: Instant, port: PortId) {
         (**self).query(now, port);

@@ -225,6 +225,7 @@ impl<F: Forward> Path<F> {
             Command::Protect { port, protection } => self.forward.protect(now, port, protection),
             Command::Connect { port, ice } => self.forward.connect(now, port, ice),
             Command::Gate { port, gate } => self.forward.gate(now, port, gate),
+            Command::Convert { port, conversions } => self.forward.convert(now, port, conversions),
             Command::Query { port } => self.forward.query(now, port),
             Command::Close { port } => {
                 self.forward.close(now, port);

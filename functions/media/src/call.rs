@@ -6,6 +6,7 @@ use base::Instant;
 use base::relay::{Counters, PortId, Side};
 use ng::Request;
 
+use crate::codecs::{Converted, Offer};
 use crate::connectivity::Connectivity;
 use crate::crypto::Keys;
 use crate::gates::Wanted;
@@ -69,6 +70,8 @@ pub(crate) struct Stream {
     pub(crate) protocol: String,
     /// Nobody or only one end sends: silence is no fault.
     pub(crate) held: bool,
+    /// The last offer, if it wanted something of the codecs.
+    pub(crate) codecs: Option<Offer>,
     pub(crate) legs: [Leg; 2],
 }
 
@@ -104,6 +107,7 @@ pub(crate) struct Leg {
     pub(crate) counters: Counters,
     pub(crate) listening: Listening,
     pub(crate) gate: Wanted,
+    pub(crate) converted: Converted,
 }
 
 impl Leg {
@@ -128,6 +132,7 @@ impl Leg {
             counters: Counters::default(),
             listening: Listening::default(),
             gate: Wanted::default(),
+            converted: Converted::default(),
         }
     }
 

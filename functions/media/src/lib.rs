@@ -14,10 +14,12 @@
 //! | `config` | interfaces, timeouts, limits |
 //! | `call` | calls, dialogues, streams, legs |
 //! | `rewrite` | what changes in a description |
+//! | `codecs/` | codecs that are taken out, added and converted |
 //! | `crypto` | keys in SDP: what is offered and answered on each side (RFC 4568) |
 //! | `handshake` | the same of DTLS (RFC 5763) |
 //! | `connectivity` | the same of ICE (RFC 8839) |
 //! | `statistics` | the answer to `query` and `delete` |
+//! | `totals` | what was done since the start |
 //! | `gates` | what of a party's packets does not pass |
 //! | `verdict` | what is wrong with the sound of a leg, in words |
 //! | `listening` | when somebody listens, and who is told |
@@ -34,13 +36,17 @@
 //! `transport-protocol`, `ICE=remove|force|default|optional`, `ICE-lite`, `DTLS=off|passive`, `DTLS-fingerprint`, `generate-mid`, and of `SDES` the words
 //! `off`, `nonew`, `no-SUITE` and `only-SUITE`, as flags or as a list.
 //!
-//! Not done: OSRTP, `ICE=force-relay` (acts as `force`, with a warning), trickled candidates,
+//! Codecs: the lists `strip offer except mask consume accept transcode` of `codec` and the flags that mean the same,
+//! `always-transcode`, `single-codec`, `ptime`, `ptime-reverse`.
+//!
+//! Not done: OSRTP, `codec-set`, `codec-ignore`, `ICE=force-relay` (acts as `force`, with a warning), trickled candidates,
 //! `replace` of user name, session name and version, streams that are not RTP (refused with port 0), recording,
 //! playing, subscriptions.
 
 #![forbid(unsafe_code)]
 
 mod call;
+mod codecs;
 mod config;
 mod connectivity;
 mod crypto;
@@ -52,8 +58,9 @@ mod path;
 mod requests;
 mod rewrite;
 mod statistics;
+mod totals;
 mod verdict;
 
 pub use config::{Interface, MediaConfig, Timeouts};
 pub use machine::Media;
-pub use path::Path;
+pub use path::{Path, convert};

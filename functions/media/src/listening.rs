@@ -50,12 +50,19 @@ impl Default for Listening {
 
 /// What the writer of a section takes, which the other party is shown.
 pub(crate) fn hear(section: &Section, who: Who, stream: &mut Stream) {
-    let codecs: Arc<[Codec]> =
-        section.codecs().into_iter().map(|codec| Codec { fmtp: None, ..codec }).collect();
-    stream.legs[who.other() as usize].listening.shown = Arc::clone(&codecs);
-    let ptime = section.ptime().map(|ms| Duration::from_millis(u64::from(ms)));
-    stream.legs[who.other() as usize].listening.ptime = ptime;
-    stream.legs[who as usize].listening.takes = codecs;
+    stream.legs[who as usize].listening.takes = codecs(section);
+    show(section, who.other(), stream);
+}
+
+/// A party is shown this section.
+pub(crate) fn show(section: &Section, to: Who, stream: &mut Stream) {
+    let listening = &mut stream.legs[to as usize].listening;
+    listening.shown = codecs(section);
+    listening.ptime = section.ptime().map(|ms| Duration::from_millis(u64::from(ms)));
+}
+
+fn codecs(section: &Section) -> Arc<[Codec]> {
+    section.codecs().into_iter().map(|codec| Codec { fmtp: None, ..codec }).collect()
 }
 
 impl Listening {

@@ -16,6 +16,7 @@ use sdp::Session;
 use crate::call::{Call, Who};
 use crate::config::MediaConfig;
 use crate::requests::not_found;
+use crate::totals::{Reason, Totals, transcoded};
 use crate::verdict::Verdict;
 
 /// How long answers are remembered for repeated requests, and how many.
@@ -36,6 +37,7 @@ pub struct Media {
     next_port: u64,
     pub(crate) random: Random,
     pub(crate) certificate: Certificate,
+    pub(crate) totals: Totals,
     cookies: Cookies,
     waiting: BTreeMap<u64, Waiting>,
     timers: Expiries<Timer>,
@@ -100,6 +102,7 @@ impl Media {
             next_port: random.u64() >> 2,
             random,
             certificate,
+            totals: Totals::default(),
             cookies: Cookies::new(REMEMBERED.0, REMEMBERED.1),
             waiting: BTreeMap::new(),
             timers: Expiries::default(),
@@ -125,6 +128,7 @@ impl Media {
             ("answered sessions", self.calls.values().filter(|call| call.is_answered()).count()),
             ("ports", self.ports.len()),
             ("waiting requests", self.waiting.len()),
+            ("transcoded streams", transcoded(self.calls.values())),
         ])
     }
 
@@ -218,7 +222,7 @@ impl Media {
 
     /// Arms the timer that looks whether the call is silent.
     pub(crate) fn arm_idle(&mut self, number: u64) {
-        let limit = self.silence(number);
+        let (limit, _) = self.silence(number);
         let Some(call) = self.calls.get(&number) else { return };
         self.timers.set(call.active() + limit, Timer::Idle(number));
         self.timers.remove(&Timer::Verdict(number));
@@ -237,19 +241,20 @@ impl Media {
         self.timers.remove(&Timer::Delete(number));
     }
 
-    /// How long the call may be silent.
-    fn silence(&self, number: u64) -> Duration {
+    /// How long the call may be silent, and what it is when it was for longer.
+    fn silence(&self, number: u64) -> (Duration, Reason) {
         let timeouts = &self.config.timeouts;
         match self.calls.get(&number) {
-            Some(call) if !call.is_answered() => timeouts.offer,
-            Some(call) if call.is_held() => timeouts.silent,
-            _ => timeouts.timeout,
+            Some(call) if !call.is_answered() => (timeouts.offer, Reason::OfferTimeout),
+            Some(call) if call.is_held() => (timeouts.silent, Reason::SilentTimeout),
+            _ => (timeouts.timeout, Reason::Timeout),
         }
     }
 
     /// Ends a call: its ports go back, whoever waits for it is told.
-    pub(crate) fn close_call(&mut self, number: u64) {
+    pub(crate) fn close_call(&mut self, number: u64, reason: Reason) {
         let Some(call) = self.calls.remove(&number) else { return };
+        self.totals.close(&call, reason);
         self.by_id.remove(&call.call_id);
         let timers = [
             Timer::Idle,
@@ -307,6 +312,7 @@ impl Media {
                 self.failed(&call_id, failure);
             }
             relay::Event::Counters { counters, .. } => {
+                self.totals.count(&leg.counters, &counters);
                 leg.counters = counters;
                 self.take_counted(port);
             }
@@ -377,7 +383,7 @@ impl Media {
         let Some(call) = self.calls.get_mut(&number) else { return };
         call.dialogues.retain(|d| d.id != dialogue || d.legs().next().is_some());
         if call.dialogues.is_empty() {
-            self.close_call(number);
+            self.close_call(number, Reason::Rejected);
         }
     }
 
@@ -409,8 +415,10 @@ impl Media {
                 Timer::Verdict(number) => self.judge(number),
                 Timer::Listen(number) => self.listen(number),
                 Timer::Conclude(number) => self.conclude(number),
-                Timer::Final(number) => self.end(number, "it reached the longest time allowed"),
-                Timer::Delete(number) => self.close_call(number),
+                Timer::Final(number) => {
+                    self.end(number, Reason::FinalTimeout, "it reached the longest time allowed");
+                }
+                Timer::Delete(number) => self.close_call(number, Reason::Terminated),
                 Timer::Waiting(id) => self.lost_patience(id),
             }
         }
@@ -425,16 +433,16 @@ impl Media {
     }
 
     fn judge(&mut self, number: u64) {
-        let limit = self.silence(number);
+        let (limit, reason) = self.silence(number);
         let Some(call) = self.calls.get(&number) else { return };
         if call.active() + limit <= self.now {
-            self.end(number, &format!("no packet for {} s", limit.as_secs()));
+            self.end(number, reason, &format!("no packet for {} s", limit.as_secs()));
         } else {
             self.arm_idle(number);
         }
     }
 
-    fn end(&mut self, number: u64, why: &str) {
+    fn end(&mut self, number: u64, reason: Reason, why: &str) {
         let Some(call) = self.calls.get(&number) else { return };
         let heard: Vec<_> = call.legs().map(|leg| leg.counters.packets.to_string()).collect();
         let text = format!(
@@ -444,7 +452,7 @@ impl Media {
         );
         let event = Event::new(Severity::Info, "media.timeout", text).call_id(&call.call_id);
         self.note(event);
-        self.close_call(number);
+        self.close_call(number, reason);
     }
 
     fn lost_patience(&mut self, id: u64) {
@@ -470,6 +478,7 @@ impl Function for Media {
             Input::Relay(event) => self.relay(event),
             Input::Timeout => self.timeout(),
             Input::Order(order) if census::Ask::is(&order) => {
+                self.outputs.push_back(self.totals.tally().into());
                 self.outputs.push_back(self.census().into());
             }
             Input::Order(order) => {

@@ -14,7 +14,8 @@ use crate::gates::{self, Change};
 use crate::machine::{Asker, Media, Waiting, What};
 use crate::rewrite::{self, PROTOCOLS, Treatment, treatment};
 use crate::statistics::statistics;
-use crate::{connectivity, crypto, handshake};
+use crate::totals::Reason;
+use crate::{codecs, connectivity, crypto, handshake};
 
 pub(crate) const UNKNOWN_CALL: &str = "Unknown call-id";
 const SECURE: &str = "SRTP needs keys: `a=crypto` (RFC 4568) or `a=fingerprint` (RFC 5763)";
@@ -103,6 +104,7 @@ impl Media {
             });
         }
         let number = self.number();
+        self.totals.sessions += 1;
         self.calls.insert(number, Call::new(call_id, self.now));
         self.by_id.insert(call_id.to_owned(), number);
         self.arm_final(number);
@@ -144,7 +146,7 @@ impl Media {
             }
             let line = session.media()[index].line();
             let (kind, protocol) = line.map(|l| (l.kind, l.protocol)).unwrap_or_default();
-            let stream = Stream { kind, protocol, held: false, legs };
+            let stream = Stream { kind, protocol, held: false, codecs: None, legs };
             let call = self.calls.get_mut(&number);
             let Some(place) = call.and_then(|c| c.dialogue_mut(dialogue)) else { break };
             if place.streams.len() <= index {
@@ -194,6 +196,7 @@ impl Media {
             return self.respond(asker, &Response::error(UNKNOWN_CALL));
         };
         rewrite::hear(&session, request, who, dialogue);
+        codecs::offer(&mut session, request, who, dialogue);
         rewrite::mux_of_offer(&session, request, who, dialogue);
         crypto::offer(&session, request, who, dialogue, &mut self.random);
         handshake::offer(&session, request, who, dialogue, &self.certificate);
@@ -221,6 +224,7 @@ impl Media {
         let dialogue = call.dialogue_mut(id).ok_or(UNKNOWN_CALL)?;
         dialogue.party_mut(who).speaks(to);
         rewrite::hear(&session, request, who, dialogue);
+        codecs::answer(&mut session, request, who, dialogue);
         rewrite::mux_of_answer(&session, who, dialogue);
         handshake::answer(&session, request, who, dialogue, &self.certificate);
         connectivity::answer(&session, request, who, dialogue, &mut self.random);
@@ -299,7 +303,7 @@ impl Media {
         let delay = request.delete_delay.map(Duration::from_secs);
         let delay = delay.unwrap_or(self.config.timeouts.delete_delay);
         if delay.is_zero() {
-            return self.close_call(number);
+            return self.close_call(number, Reason::Terminated);
         }
         self.arm_delete(number, now + delay);
     }
@@ -322,7 +326,8 @@ impl Media {
 
 /// What the packet path is to know of a dialogue: the keys first, so that nothing passes without.
 fn commands(dialogue: &mut Dialogue, answered: bool) -> Vec<Path> {
-    let told = |leg: &mut Leg| [leg.protect(answered), leg.connect(answered), leg.gate()];
+    let told =
+        |leg: &mut Leg| [leg.protect(answered), leg.connect(answered), leg.gate(), leg.convert()];
     let mut commands: Vec<Path> = dialogue.legs_mut().flat_map(told).flatten().collect();
     commands.extend(dialogue.joins().map(|(a, b)| Path::Join { a, b }));
     commands

@@ -136,6 +136,44 @@ const DIALOGS: Family = gauge(
     &[],
     "Answered calls; this process sees those whose media its relay carries.",
 );
+const RTP_SESSIONS: Family =
+    gauge("rtpengine_sessions", &["type"], "Calls that the relay carries: all are its own.");
+const RTP_SESSIONS_TOTAL: Family =
+    counter("rtpengine_sessions_total", &[], "Calls that the relay has carried.");
+const RTP_CLOSED: Family = counter(
+    "rtpengine_closed_sessions_total",
+    &["reason"],
+    "Calls that are over: terminated by delete, or timeout, silent_timeout, final_timeout, offer_timeout, or \
+     rejected for want of ports.",
+);
+const RTP_PACKETS: Family = counter(
+    "rtpengine_packets_total",
+    &["type"],
+    "Packets that were relayed, as the relay's ports told last.",
+);
+const RTP_BYTES: Family = counter("rtpengine_bytes_total", &["type"], "Their bytes.");
+const RTP_ERRORS: Family = counter(
+    "rtpengine_packet_errors_total",
+    &["type"],
+    "Packets that arrived and were not relayed.",
+);
+const RTP_ONE_WAY: Family = counter(
+    "rtpengine_one_way_sessions_total",
+    &[],
+    "Answered calls of which only one end was heard.",
+);
+const RTP_SILENT: Family = counter(
+    "rtpengine_zero_packet_streams_total",
+    &[],
+    "Streams of calls that are over in which no packet came from either end.",
+);
+const RTP_TRANSCODED: Family = gauge(
+    "rtpengine_transcoded_media",
+    &[],
+    "Streams that are converted from one codec to another.",
+);
+const RTP_UPTIME: Family =
+    gauge("rtpengine_uptime_seconds", &[], "How long the process has been running.");
 const CPU: Family =
     counter("process_cpu_seconds_total", &[], "Processor time of all threads, in seconds.");
 const MEMORY: Family = gauge("process_resident_memory_bytes", &[], "Resident memory.");
@@ -166,6 +204,16 @@ pub const FAMILIES: &[&Family] = &[
     &ACCEPTED,
     &REJECTED,
     &DIALOGS,
+    &RTP_SESSIONS,
+    &RTP_SESSIONS_TOTAL,
+    &RTP_CLOSED,
+    &RTP_PACKETS,
+    &RTP_BYTES,
+    &RTP_ERRORS,
+    &RTP_ONE_WAY,
+    &RTP_SILENT,
+    &RTP_TRANSCODED,
+    &RTP_UPTIME,
     &CPU,
     &MEMORY,
     &START,
@@ -200,6 +248,8 @@ pub struct Scrape<'a> {
     pub hep: Option<(u64, u64)>,
     /// When the process began.
     pub since: Instant,
+    /// The time now.
+    pub now: Instant,
 }
 
 /// The page.
@@ -230,6 +280,7 @@ pub fn text(scrape: &Scrape<'_>) -> String {
     let fates = fates.into_iter().flatten();
     out.family(&HEP, fates.map(|(fate, count)| (vec![fate.to_owned()], count)));
     out.kamailio(answers);
+    out.rtpengine(answers, scrape.now.since(scrape.since).as_secs());
     let (cpu, memory) = usage();
     out.one(&CPU, cpu);
     out.one(&MEMORY, memory);
@@ -317,7 +368,34 @@ impl Text {
         self.one(&REJECTED, done(Role::Scscf, "REGISTER refused"));
         self.one(&DIALOGS, alive(Role::Media, "answered sessions"));
     }
+
+    /// What dashboards that were made for rtpengine ask for.
+    fn rtpengine(&mut self, answers: &Answers, uptime: u64) {
+        let media = answers.iter().find(|(role, _)| *role == Role::Media.as_str());
+        let Some((census, tally)) =
+            media.and_then(|(_, answer)| Some((answer.census.as_ref()?, &answer.tally)))
+        else {
+            return;
+        };
+        let typed = |kind: &str, number: u64| [(vec![kind.to_owned()], number)];
+        self.family(&RTP_SESSIONS, typed("own", census.count("sessions") as u64));
+        self.one(&RTP_SESSIONS_TOTAL, Some(tally.count("sessions")));
+        let reasons = tally.0.iter().filter_map(|(what, count)| {
+            Some((vec![what.strip_prefix("closed ")?.to_owned()], *count))
+        });
+        self.family(&RTP_CLOSED, reasons);
+        self.family(&RTP_PACKETS, typed(USERSPACE, tally.count("packets")));
+        self.family(&RTP_BYTES, typed(USERSPACE, tally.count("bytes")));
+        self.family(&RTP_ERRORS, typed(USERSPACE, tally.count("packet errors")));
+        self.one(&RTP_ONE_WAY, Some(tally.count("one-way sessions")));
+        self.one(&RTP_SILENT, Some(tally.count("streams without packets")));
+        self.one(&RTP_TRANSCODED, Some(census.count("transcoded streams")));
+        self.one(&RTP_UPTIME, Some(uptime));
+    }
 }
+
+/// What `rtpengine` calls packets that do not pass in the kernel.
+const USERSPACE: &str = "userspace";
 
 /// A thing's name as one word: `client transactions` is `client_transactions`.
 fn word(what: &str) -> String {

@@ -10,16 +10,18 @@
 //! | `peer` | the peer of one port, if it is more than an address |
 //! | `srtp` | the keys of its packets |
 //! | `gate` | what of its packets does not pass |
+//! | `transcode/` | its sound in another encoding |
 
 mod gate;
 mod peer;
 mod srtp;
+mod transcode;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 use base::Instant;
-use base::relay::{Event, Gate, Ice, Onward, PortId, Protection, Side};
+use base::relay::{Conversion, Event, Gate, Ice, Onward, PortId, Protection, Side};
 use base::time::Duration;
 use base::timer::Expiries;
 use dtls::Certificate;
@@ -27,9 +29,14 @@ use rtp::demux::{Kind, kind};
 use rtp::forward::{Forwarder, Refusal};
 
 use peer::{Peer, Way, Wish};
+use transcode::Transcoder;
+
+pub use transcode::convert;
 
 /// Nobody is woken again sooner than this.
 const LEAST: Duration = Duration::from_millis(1);
+/// Octets behind a packet that SRTP may need.
+const ROOM: usize = 64;
 
 /// All ports of one packet path.
 pub struct Path {
@@ -39,8 +46,12 @@ pub struct Path {
     peers: BTreeMap<PortId, Peer>,
     /// Those whose peers' packets do not all pass.
     gates: BTreeMap<PortId, Gate>,
+    /// Those whose peers' sound becomes another.
+    transcoders: BTreeMap<PortId, Transcoder>,
     /// When ICE or DTLS of a port go on by themselves.
     timers: Expiries<PortId>,
+    /// When packets of a port have waited long enough for those before them.
+    turns: Expiries<PortId>,
     packets: VecDeque<(Onward, Vec<u8>)>,
     events: VecDeque<Event>,
 }
@@ -53,7 +64,9 @@ impl Path {
             forwarder: Forwarder::default(),
             peers: BTreeMap::new(),
             gates: BTreeMap::new(),
+            transcoders: BTreeMap::new(),
             timers: Expiries::default(),
+            turns: Expiries::default(),
             packets: VecDeque::new(),
             events: VecDeque::new(),
         }
@@ -99,6 +112,18 @@ impl Path {
         }
     }
 
+    /// What becomes of a peer's sound from here on.
+    pub fn convert(&mut self, port: PortId, conversions: Vec<Conversion>) {
+        if conversions.is_empty() {
+            self.transcoders.remove(&port);
+            self.turns.remove(&port);
+        } else if let Some(transcoder) = self.transcoders.get_mut(&port) {
+            transcoder.convert(conversions);
+        } else if self.forwarder.slot(port).is_some() {
+            self.transcoders.insert(port, Transcoder::new(conversions));
+        }
+    }
+
     /// An [`Event::Counters`] of a port follows.
     pub fn query(&mut self, port: PortId) {
         self.forwarder.query(port);
@@ -122,13 +147,16 @@ impl Path {
 
     /// When [`Path::expire`] is to be called.
     pub fn deadline(&self) -> Option<Instant> {
-        self.timers.next()
+        [self.timers.next(), self.turns.next()].into_iter().flatten().min()
     }
 
     /// It is later.
     pub fn expire(&mut self, now: Instant) {
         while let Some(port) = self.timers.due(now) {
             self.with_peer(now, port, |peer, way, wishes| peer.expire(now, way, wishes));
+        }
+        while let Some(port) = self.turns.due(now) {
+            self.with_transcoder(now, port, |transcoder| transcoder.expire(now));
         }
     }
 
@@ -171,6 +199,16 @@ impl Path {
         {
             return None;
         }
+        if rtcp {
+            length = self.report([port, out.port], buffer, length)?;
+        } else if self.transcoders.contains_key(&port) {
+            let bytes = &buffer[..length];
+            let taken = self.with_transcoder(now, port, |transcoder| transcoder.packet(now, bytes));
+            if taken != Some(true) {
+                self.forwarder.refuse(slot, Refusal::NoMedia);
+            }
+            return None;
+        }
         if let Some(peer) = self.peers.get_mut(&out.port) {
             length = peer.seal((out.rtcp, rtcp), buffer, length)?;
         }
@@ -181,6 +219,50 @@ impl Path {
         self.gates.remove(&port);
         self.peers.remove(&port);
         self.timers.remove(&port);
+        self.transcoders.remove(&port);
+        self.turns.remove(&port);
+    }
+
+    /// RTCP from the first port to the second, if the sound of either is converted.
+    fn report(&self, ports: [PortId; 2], buffer: &mut [u8], length: usize) -> Option<usize> {
+        let [said, heard] = ports.map(|port| self.transcoders.get(&port));
+        if said.is_none() && heard.is_none() {
+            return Some(length);
+        }
+        let report = transcode::report(&buffer[..length], said, heard)?;
+        buffer.get_mut(..report.len())?.copy_from_slice(&report);
+        Some(report.len())
+    }
+
+    /// Lets something happen to what a peer says, and sends on what comes of it.
+    fn with_transcoder<T>(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        what: impl FnOnce(&mut Transcoder) -> T,
+    ) -> Option<T> {
+        let transcoder = self.transcoders.get_mut(&port)?;
+        let result = what(transcoder);
+        match transcoder.deadline() {
+            Some(at) => self.turns.set(at.max(now + LEAST), port),
+            None => self.turns.remove(&port),
+        }
+        let onward = self.forwarder.onward(self.forwarder.slot(port)?);
+        while let Some(mut bytes) = transcoder.poll() {
+            let Some(out) = onward else { continue };
+            let length = bytes.len();
+            bytes.resize(length + ROOM, 0);
+            let length = match self.peers.get_mut(&out.port) {
+                Some(peer) => peer.seal((out.rtcp, false), &mut bytes, length),
+                None => Some(length),
+            };
+            if let Some(length) = length {
+                bytes.truncate(length);
+                let onward = Onward { port: out.port, rtcp: out.rtcp, to: out.to, length };
+                self.packets.push_back((onward, bytes));
+            }
+        }
+        Some(result)
     }
 
     /// Lets something happen to a peer, and does what comes of it.

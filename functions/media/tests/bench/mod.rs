@@ -116,6 +116,7 @@ impl Bench {
             Command::Protect { port, protection } => self.path.protect(port, protection),
             Command::Connect { port, ice } => self.path.connect(self.now, port, ice),
             Command::Gate { port, gate } => self.path.gate(port, gate),
+            Command::Convert { port, conversions } => self.path.convert(port, conversions),
             Command::Query { port } => self.path.query(port),
             Command::Close { port } => {
                 // Its opening may have failed while media control did not know yet.

@@ -1,0 +1,164 @@
+//! From samples of one encoding to payloads of another: decoder, channels, sampling rate, encoder.
+
+use base::relay::Encoding;
+use base::time::Duration;
+use codec::resample::Resampler;
+use codec::{Decode, Encode, decoder, encoder};
+
+use super::stream::Stream;
+
+/// The way from one encoding to another.
+pub(super) struct Speech {
+    from: Option<(Encoding, Box<dyn Decode>, Vec<Resampler>)>,
+    to: Encoding,
+    payload_type: u8,
+    /// Samples of a packet that leaves, all channels.
+    frame: usize,
+    encoder: Box<dyn Encode>,
+    /// What was decoded last.
+    decoded: Vec<i16>,
+    /// Samples that wait for the rest of their packet.
+    waiting: Vec<i16>,
+    payload: Vec<u8>,
+}
+
+impl Speech {
+    /// The way with this beginning, if one is asked for, and this end; what there is of it already goes on.
+    pub(super) fn of(
+        way: &mut Option<Speech>,
+        from: Option<Encoding>,
+        (payload_type, to, packet): (u8, Encoding, Duration),
+    ) -> &mut Speech {
+        let speech = way.take().filter(|speech| speech.to == to);
+        let mut speech = speech.unwrap_or_else(|| Speech {
+            from: None,
+            to,
+            payload_type,
+            frame: 0,
+            encoder: encoder(to),
+            decoded: Vec::new(),
+            waiting: Vec::new(),
+            payload: Vec::new(),
+        });
+        speech.payload_type = payload_type;
+        speech.frame = frame(to, packet);
+        if let Some(from) = from
+            && speech.from.as_ref().is_none_or(|(before, ..)| *before != from)
+        {
+            let resampler = Resampler::new(from.rate(), to.rate());
+            speech.from = Some((from, decoder(from), vec![resampler; to.channels().into()]));
+        }
+        way.insert(speech)
+    }
+
+    /// Decodes a payload; how many samples it had, of each channel. One that is broken is concealed.
+    pub(super) fn decode(&mut self, payload: &[u8]) -> usize {
+        let Some((from, decoder, _)) = &mut self.from else { return 0 };
+        self.decoded.clear();
+        if decoder.decode(payload, &mut self.decoded).is_err() {
+            let frame = from.rate() as usize / 50 * usize::from(from.channels());
+            decoder.conceal(frame, &mut self.decoded);
+        }
+        let count = self.decoded.len() / usize::from(from.channels().max(1));
+        self.take();
+        count
+    }
+
+    /// What was decoded last, of the first channel.
+    pub(super) fn decoded(&self) -> &[i16] {
+        &self.decoded
+    }
+
+    /// So many units of the clock did not come.
+    pub(super) fn conceal(&mut self, units: u32) {
+        let Some((from, decoder, _)) = &mut self.from else { return };
+        let count = (u64::from(units) * u64::from(from.rate()) / u64::from(from.clock())) as usize;
+        self.decoded.clear();
+        decoder.conceal(count * usize::from(from.channels()), &mut self.decoded);
+        self.take();
+    }
+
+    /// Adds samples, as they leave, of one channel.
+    pub(super) fn add(&mut self, make: impl FnOnce(&mut Vec<i16>)) {
+        let mut samples = Vec::new();
+        make(&mut samples);
+        let channels = usize::from(self.to.channels());
+        self.waiting
+            .extend(samples.into_iter().flat_map(|sample| std::iter::repeat_n(sample, channels)));
+    }
+
+    /// What was decoded waits to leave: its channels become those of the other encoding, and so does its rate.
+    fn take(&mut self) {
+        let Some((from, _, resamplers)) = &mut self.from else { return };
+        let (channels, out) = (usize::from(from.channels().max(1)), resamplers.len());
+        let mut one = Vec::with_capacity(self.decoded.len() / channels);
+        let mut changed = Vec::new();
+        let begin = self.waiting.len();
+        for (channel, resampler) in resamplers.iter_mut().enumerate() {
+            one.clear();
+            changed.clear();
+            let frames = self.decoded.chunks_exact(channels);
+            one.extend(frames.map(|frame| match (channels, out) {
+                (1, _) => frame[0],
+                (_, 1) => {
+                    (frame.iter().map(|s| i32::from(*s)).sum::<i32>() / channels as i32) as i16
+                }
+                _ => frame.get(channel).copied().unwrap_or_default(),
+            }));
+            resampler.resample(&one, &mut changed);
+            self.waiting.resize(begin + changed.len() * out, 0);
+            for (place, sample) in
+                self.waiting[begin..].iter_mut().skip(channel).step_by(out).zip(&changed)
+            {
+                *place = *sample;
+            }
+        }
+        if channels > 1 {
+            // Whoever listens hears the first channel.
+            let mut n = 0;
+            self.decoded.retain(|_| {
+                n += 1;
+                (n - 1) % channels == 0
+            });
+        }
+    }
+
+    /// Whole packets leave.
+    pub(super) fn emit(&mut self, stream: &mut Stream) {
+        let whole = self.waiting.len() / self.frame * self.frame;
+        for frame in self.waiting[..whole].chunks_exact(self.frame) {
+            self.payload.clear();
+            self.encoder.encode(frame, &mut self.payload);
+            stream.sound(self.payload_type, units(self.to, frame.len()), &self.payload);
+        }
+        self.waiting.drain(..whole);
+    }
+
+    /// What waits leaves, with silence behind it.
+    pub(super) fn flush(&mut self, stream: &mut Stream) {
+        if !self.waiting.is_empty() {
+            let whole = self.waiting.len().next_multiple_of(self.frame);
+            self.waiting.resize(whole, 0);
+            self.emit(stream);
+        }
+    }
+
+    /// What waits does not leave; its time passes.
+    pub(super) fn drop_sound(&mut self, stream: &mut Stream) {
+        stream.skip(units(self.to, self.waiting.len()));
+        self.waiting.clear();
+    }
+}
+
+/// Samples of all channels in a packet of this length: whole frames of the encoding.
+fn frame(encoding: Encoding, packet: Duration) -> usize {
+    let samples = packet.as_micros() as usize * encoding.rate() as usize / 1_000_000;
+    let whole = (samples / encoding.frame()).max(1) * encoding.frame();
+    whole * usize::from(encoding.channels().max(1))
+}
+
+/// Units of the clock that so many samples of all channels last.
+fn units(encoding: Encoding, samples: usize) -> u32 {
+    let samples = samples as u64 / u64::from(encoding.channels().max(1));
+    (samples * u64::from(encoding.clock()) / u64::from(encoding.rate().max(1))) as u32
+}
