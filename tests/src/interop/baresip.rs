@@ -54,9 +54,16 @@ impl Baresip {
         write("says.wav", &rtp::wav::write(8000, &samples).expect("a WAV file"));
         write("silence.wav", &rtp::wav::write(8000, &[0; 8000]).expect("a WAV file"));
         let control = port + 100;
+        // Only who asks for a codec has it.
+        let module = |name: &str| match more.contains(name) {
+            true => format!("module {}.so\n", name.to_lowercase()),
+            false => String::new(),
+        };
+        let modules: String = ["G722", "GSM", "L16"].into_iter().map(module).collect();
         let fill = |text: String| {
             text.replace("{HERE}", HERE)
                 .replace("{MORE}", more)
+                .replace("{MODULES}", &modules)
                 .replace("{USER}", user)
                 .replace("{PROXY}", proxy)
                 .replace("{PORT}", &port.to_string())
@@ -114,19 +121,35 @@ impl Baresip {
         }
     }
 
-    /// Hangs up and ends it; returns what it heard.
+    /// Hangs up and ends it; returns what it heard, at 8000 Hz.
     ///
     /// # Panics
     /// If it recorded nothing.
-    pub fn heard(mut self) -> Vec<i16> {
+    pub fn heard(self) -> Vec<i16> {
+        self.both().1
+    }
+
+    /// Hangs up and ends it; returns what its encoder got to say, and what it heard, at 8000 Hz. baresip's own way from the
+    /// rate of a file to that of a codec is a coarse one.
+    ///
+    /// # Panics
+    /// If it recorded nothing.
+    pub fn both(mut self) -> (Vec<i16>, Vec<i16>) {
         self.peer.stop();
+        (self.recording("-enc.wav"), self.recording("-dec.wav"))
+    }
+
+    fn recording(&self, end: &str) -> Vec<i16> {
         let files = std::fs::read_dir(&self.folder).expect("its folder").flatten();
         let recording = files
             .map(|entry| entry.path())
-            .find(|path| path.to_string_lossy().ends_with("-dec.wav"))
-            .expect("a recording of what was decoded");
+            .find(|path| path.to_string_lossy().ends_with(end))
+            .expect("a recording");
         let bytes = std::fs::read(recording).expect("a file");
-        rtp::wav::read(&bytes).expect("16 bit, one channel").samples
+        let wav = rtp::wav::read(&bytes).expect("16 bit, one channel");
+        let mut samples = Vec::new();
+        codec::resample::Resampler::new(wav.rate, 8000).resample(&wav.samples, &mut samples);
+        samples
     }
 
     /// The next netstring.
