@@ -486,6 +486,35 @@ fn without_wishes_packets_stay_as_they_are() {
     assert_eq!(call.bench.ask(&Request::about(Command::Delete, "call", "ft")).error_reason, None);
 }
 
+/// A source that is another one with each packet, in one of two encodings, still makes one stream.
+#[test]
+fn a_peer_that_changes_all_the_time_makes_one_stream() {
+    let alice = phone(ALICE, "9 98", &["rtpmap:98 L16/44100"]);
+    let mut call = Call::new(&["transcode-PCMA"], &alice, &phone(BOB, "8", &[]));
+    let mut numbers = Vec::new();
+    for n in 0..50_u16 {
+        let (payload_type, length) = if n % 2 == 0 { (9, 160) } else { (98, 1764) };
+        let payload = vec![0; length];
+        let (ssrc, timestamp) = (n.into(), u32::from(n) * 1000);
+        let packet = Builder {
+            payload_type,
+            sequence: n * 77,
+            timestamp,
+            ssrc,
+            payload: &payload,
+            ..Builder::default()
+        };
+        for bytes in call.send(ALICE, &packet) {
+            let packet = Packet::parse(&bytes).unwrap();
+            numbers.push((packet.ssrc(), packet.sequence()));
+        }
+        call.bench.now += FRAME;
+    }
+    assert!(numbers.len() >= 50, "{}", numbers.len());
+    let first = numbers[0].1;
+    assert!((0..).zip(&numbers).all(|(n, number)| *number == (0, first + n)));
+}
+
 /// What a stranger to all rules might send: a kind of packet, and its numbers.
 fn odd() -> impl Strategy<Value = (bool, Vec<u8>)> {
     let payload = proptest::collection::vec(any::<u8>(), 0..400);

@@ -87,8 +87,8 @@ impl Transcoder {
     pub(super) fn packet(&mut self, now: Instant, bytes: &[u8]) -> bool {
         let Ok(packet) = Packet::parse(bytes) else { return false };
         if self.sequencer.push(now, &packet) {
-            // Another source speaks: nothing of the old one foretells anything.
-            (self.after, self.event, self.speech) = (None, None, None);
+            // Another source speaks: its clock is another one.
+            (self.after, self.event) = (None, None);
         }
         self.expire(now);
         true

@@ -7,9 +7,18 @@ use codec::{Decode, Encode, decoder, encoder};
 
 use super::stream::Stream;
 
+/// Where speech comes from.
+struct Source {
+    from: Encoding,
+    decoder: Box<dyn Decode>,
+    /// One for each channel that leaves.
+    resamplers: Vec<Resampler>,
+}
+
 /// The way from one encoding to another.
 pub(super) struct Speech {
-    from: Option<(Encoding, Box<dyn Decode>, Vec<Resampler>)>,
+    /// Every encoding that came, the last one in front: a peer that changes it with each packet costs no more.
+    sources: Vec<Source>,
     to: Encoding,
     payload_type: u8,
     /// Samples of a packet that leaves, all channels.
@@ -31,7 +40,7 @@ impl Speech {
     ) -> &mut Speech {
         let speech = way.take().filter(|speech| speech.to == to);
         let mut speech = speech.unwrap_or_else(|| Speech {
-            from: None,
+            sources: Vec::new(),
             to,
             payload_type,
             frame: 0,
@@ -42,18 +51,28 @@ impl Speech {
         });
         speech.payload_type = payload_type;
         speech.frame = frame(to, packet);
-        if let Some(from) = from
-            && speech.from.as_ref().is_none_or(|(before, ..)| *before != from)
-        {
-            let resampler = Resampler::new(from.rate(), to.rate());
-            speech.from = Some((from, decoder(from), vec![resampler; to.channels().into()]));
+        if let Some(from) = from {
+            speech.listen_to(from);
         }
         way.insert(speech)
     }
 
+    /// What comes has this encoding.
+    fn listen_to(&mut self, from: Encoding) {
+        let to = self.to;
+        let known = self.sources.iter().position(|source| source.from == from);
+        let at = known.unwrap_or_else(|| {
+            let resampler = Resampler::new(from.rate(), to.rate());
+            let resamplers = vec![resampler; to.channels().into()];
+            self.sources.push(Source { from, decoder: decoder(from), resamplers });
+            self.sources.len() - 1
+        });
+        self.sources.swap(0, at);
+    }
+
     /// Decodes a payload; how many samples it had, of each channel. One that is broken is concealed.
     pub(super) fn decode(&mut self, payload: &[u8]) -> usize {
-        let Some((from, decoder, _)) = &mut self.from else { return 0 };
+        let Some(Source { from, decoder, .. }) = self.sources.first_mut() else { return 0 };
         self.decoded.clear();
         if decoder.decode(payload, &mut self.decoded).is_err() {
             let frame = from.rate() as usize / 50 * usize::from(from.channels());
@@ -71,7 +90,7 @@ impl Speech {
 
     /// So many units of the clock did not come.
     pub(super) fn conceal(&mut self, units: u32) {
-        let Some((from, decoder, _)) = &mut self.from else { return };
+        let Some(Source { from, decoder, .. }) = self.sources.first_mut() else { return };
         let count = (u64::from(units) * u64::from(from.rate()) / u64::from(from.clock())) as usize;
         self.decoded.clear();
         decoder.conceal(count * usize::from(from.channels()), &mut self.decoded);
@@ -89,7 +108,7 @@ impl Speech {
 
     /// What was decoded waits to leave: its channels become those of the other encoding, and so does its rate.
     fn take(&mut self) {
-        let Some((from, _, resamplers)) = &mut self.from else { return };
+        let Some(Source { from, resamplers, .. }) = self.sources.first_mut() else { return };
         let (channels, out) = (usize::from(from.channels().max(1)), resamplers.len());
         let mut one = Vec::with_capacity(self.decoded.len() / channels);
         let mut changed = Vec::new();
