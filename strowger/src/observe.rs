@@ -16,11 +16,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use base::Instant;
 use engine::Handle;
-use engine::net::ListenError;
+use engine::net::{Clock, ListenError};
 
 pub use counts::Counts;
 pub use survey::{Answer, Answers, Survey};
@@ -49,12 +48,6 @@ impl Default for Observe {
     }
 }
 
-/// The time of day.
-fn now() -> Instant {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Instant::from_unix_micros(since.as_micros() as u64)
-}
-
 /// What the pages are made of.
 pub struct Sources {
     /// The engine's counters.
@@ -69,6 +62,8 @@ pub struct Sources {
     pub store: Option<PathBuf>,
     /// When the process began.
     pub since: Instant,
+    /// The clock of its functions.
+    pub clock: Clock,
 }
 
 /// What is shown now; it ends when this is dropped.
@@ -159,7 +154,7 @@ impl Page {
             store: from.store.as_ref().and_then(|p| std::fs::metadata(p).ok()).map(|m| m.len()),
             hep: self.hep().as_deref().map(hep::Sent::read),
             since: from.since,
-            now: now(),
+            now: from.clock.now(),
         });
         Response { content_type: metrics::CONTENT_TYPE, ..Response::text(200, text) }
     }

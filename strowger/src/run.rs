@@ -163,6 +163,7 @@ impl Process {
             recorder: recorder.clone(),
             store: files.map(|files| files.store.clone()),
             since: live.now(),
+            clock: live.clock(),
         });
         let sources = api::Sources {
             desk: Arc::clone(&desk),

@@ -28,14 +28,7 @@ fn call_and_hear(title: &str, account: &str) {
             Baresip::start_with(namespace, user, &proxy, (port, user), account)
         };
         let (mut alice, mut bob) = (start("alice", 6000), start("bob", 6200));
-        alice.command("dial", "sip:bob@ims.test");
-        bob.event("CALL_ESTABLISHED");
-        alice.event("CALL_ESTABLISHED");
-        // A second of silence comes before the words.
-        network.talk();
-        network.talk();
-        alice.command("hangup", "");
-        bob.event("CALL_CLOSED");
+        alice.talk_with(&mut bob, &mut network);
         assert_recorded(alice, "bob");
         assert_recorded(bob, "alice");
     });

@@ -99,13 +99,7 @@ fn baresips_without_a_common_codec_call_through_kamailio() {
             };
             let mut alice = start("alice", 6000, codec);
             let mut bob = start("bob", 6200, "PCMA");
-            alice.command("dial", "sip:bob@ims.test");
-            bob.event("CALL_ESTABLISHED");
-            alice.event("CALL_ESTABLISHED");
-            network.talk();
-            network.talk();
-            alice.command("hangup", "");
-            bob.event("CALL_CLOSED");
+            alice.talk_with(&mut bob, &mut network);
             let least = if codec.starts_with("GSM") { 0.85 } else { 0.97 };
             let ends = [alice.both(), bob.both()];
             for (who, (said, _), (_, heard)) in

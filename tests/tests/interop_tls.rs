@@ -57,13 +57,7 @@ fn two_baresips_call_over_tls() {
         let proxy = format!("sip:{HERE}:5061;transport=tls");
         let mut alice = Baresip::start(namespace, "alice", &proxy, 6000, "alice");
         let mut bob = Baresip::start(namespace, "bob", &proxy, 6200, "bob");
-        alice.command("dial", "sip:bob@ims.test");
-        bob.event("CALL_ESTABLISHED");
-        alice.event("CALL_ESTABLISHED");
-        network.talk();
-        network.talk();
-        alice.command("hangup", "");
-        bob.event("CALL_CLOSED");
+        alice.talk_with(&mut bob, &mut network);
         for (phone, says) in [(alice, "bob"), (bob, "alice")] {
             let likeness = compare(&prompt(says), &phone.heard());
             assert_eq!(likeness.verdict(), Verdict::Same, "{says} is heard");

@@ -9,6 +9,7 @@ use srtp::sdes::Crypto;
 
 use crate::call::{Dialogue, Leg, Who};
 use crate::rewrite::relayed;
+use crate::words::behind;
 
 /// Lines that are looked at.
 const MAX_LINES: usize = 32;
@@ -114,10 +115,8 @@ fn is_off(request: &Request) -> bool {
 
 /// What the asker says about keys in descriptions: words of the list `SDES`, and flags that begin so.
 fn wishes(request: &Request) -> Vec<String> {
-    let flags = request.other_flags.iter().filter_map(|flag| {
-        let (prefix, word) = flag.split_at_checked(5)?;
-        prefix.eq_ignore_ascii_case("SDES-").then(|| word.to_owned())
-    });
+    let flags =
+        request.other_flags.iter().filter_map(|flag| behind(flag, "SDES-").map(str::to_owned));
     let lists = request.other.iter().filter(|(key, _)| key.eq_ignore_ascii_case("SDES"));
     let words = lists.flat_map(|(_, list)| list.as_list()).filter_map(Value::as_str);
     flags.chain(words.map(str::to_owned)).collect()

@@ -8,6 +8,7 @@ use sdp::Codec;
 use crate::call::{Call, Leg, Party, Who};
 use crate::machine::Media;
 use crate::requests::UNKNOWN_CALL;
+use crate::words::normal;
 
 /// What a command changes, and whether it begins or ends it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,8 +30,7 @@ pub(crate) struct Wanted {
 impl Change {
     /// The change that a command of NG asks for.
     pub(crate) fn of(command: &str) -> Option<Change> {
-        let command = command.to_ascii_lowercase().replace([' ', '_'], "-");
-        Some(match command.as_str() {
+        Some(match normal(command).as_str() {
             "block-media" => Change::Media(true),
             "unblock-media" => Change::Media(false),
             "silence-media" => Change::Silence(true),

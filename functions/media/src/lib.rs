@@ -24,6 +24,7 @@
 //! | `verdict` | what is wrong with the sound of a leg, in words |
 //! | `listening` | when somebody listens, and who is told |
 //! | `requests` | what each command does |
+//! | `words` | words of requests, however they are written |
 //! | `machine` | inputs, requests that wait for the packet path, timeouts |
 //! | `path/` | the packet path's core: what happens to a packet |
 //!
@@ -60,6 +61,7 @@ mod rewrite;
 mod statistics;
 mod totals;
 mod verdict;
+mod words;
 
 pub use config::{Interface, MediaConfig, Timeouts};
 pub use machine::Media;

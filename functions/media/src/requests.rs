@@ -347,9 +347,11 @@ fn description(request: &Request) -> Result<Session, &'static str> {
 
 fn described(request: &Request, session: &Session) -> Response {
     let relayed = request.ice == Some(Ice::ForceRelay);
+    let relayed = relayed.then(|| "ICE=force-relay is not supported and acts as force".to_owned());
+    let warnings: Vec<String> = relayed.into_iter().chain(codecs::refusal(request)).collect();
     Response {
         sdp: Some(session.emit()),
-        warning: relayed.then(|| "ICE=force-relay is not supported and acts as force".to_owned()),
+        warning: (!warnings.is_empty()).then(|| warnings.join("; ")),
         ..Response::new(Outcome::Ok)
     }
 }

@@ -11,6 +11,7 @@ use crate::connectivity::remote_of;
 use crate::crypto::{self, is_secure};
 use crate::handshake::has_fingerprint;
 use crate::listening;
+use crate::words::normal;
 
 /// How many sections of a description are relayed; the rest is refused like foreign media. A call
 /// has one for audio, one for video and few more.
@@ -247,8 +248,7 @@ fn section(
 
 /// Whether sections that have no name are to get one, RFC 5888.
 fn generates_mid(request: &Request) -> bool {
-    let flags = &request.other_flags;
-    flags.iter().any(|flag| flag.replace([' ', '_'], "-").eq_ignore_ascii_case("generate-mid"))
+    request.other_flags.iter().any(|flag| normal(flag) == "generate-mid")
 }
 
 /// An old hold (`0.0.0.0`) stays one, unless asked otherwise.

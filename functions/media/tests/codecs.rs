@@ -269,8 +269,49 @@ fn lists_of_codecs_change_descriptions_only() {
     assert_eq!(shown(&[("strip", &["all"]), ("except", &["PCMA"])])[0], "8");
     assert_eq!(shown(&[("strip", &["all"]), ("offer", &["G722", "PCMA"])])[0], "9 8");
     assert_eq!(shown(&[("strip", &["all"])])[0], "0 8 9 96 101", "a section needs a format");
+    // Bob's answer has what was not offered to him: Alice does not hear of it.
+    assert_eq!(shown(&[("strip", &["PCMA"])]), ["0 9 96 101", "8"], "an answer needs one too");
     assert_eq!(shown(&[("offer", &["PCMA"])])[0], "8 0 9 96 101");
     assert_eq!(shown(&[("transcode", &["GSM", "L16/16000", "PCMA"])])[0], "0 8 9 96 3 97 101");
+}
+
+/// An answer says what its writer said, and nothing that was taken out of the offer.
+#[test]
+fn an_answer_has_nothing_that_was_not_offered() {
+    let alice = phone(ALICE, "8 101", &[DIGITS, "fmtp:101 0-15"]);
+    let both = phone(BOB, "8 101", &[DIGITS]);
+    let call = Call::new(&["codec-strip-telephone-event"], &alice, &both);
+    assert_eq!(call.formats(), ["8", "8"]);
+    let call = Call::new(&["codec-strip-PCMU"], &alice, &both);
+    assert_eq!(call.formats(), ["8 101", "8 101"]);
+    assert!(!call.shown[1].contains("fmtp"), "{}", call.shown[1]);
+}
+
+/// Whoever asks for what cannot be is told.
+#[test]
+fn a_codec_that_cannot_be_converted_is_named() {
+    let mut bench = Bench::new();
+    let flags = ["codec-transcode-PCMU", "codec-transcode-speed"].map(str::to_owned).into();
+    let response = bench.ask(&Request { other_flags: flags, ..offer(&phone(ALICE, "8", &[])) });
+    let warning = response.warning.unwrap();
+    assert!(warning.starts_with("speed cannot be converted"), "{warning}");
+    assert_eq!(bench.ask(&answer(&phone(BOB, "8", &[]))).warning, None);
+}
+
+/// When the conversion ends, what passes is another stream than what was made, so that nobody takes one's numbers for
+/// the other's.
+#[test]
+fn what_is_made_is_a_stream_of_its_own() {
+    let mut call = Call::new(&["transcode-PCMA"], &phone(ALICE, "9", &[]), &phone(BOB, "8", &[]));
+    let made = call.say(ALICE, (9, Encoding::G722), &[0; 3200], |_| false);
+    let made = Packet::parse(&made[0]).unwrap().ssrc();
+    let tagged = |request: Request| Request { to_tag: Some("tt".into()), ..request };
+    call.bench.sdp(&tagged(offer(&phone(ALICE, "8", &[]))));
+    call.bench.sdp(&answer(&phone(BOB, "8", &[])));
+    let passed = call.say(ALICE, (8, Encoding::Pcma), &[0; 160], |_| false);
+    let passed = Packet::parse(&passed[0]).unwrap().ssrc();
+    assert_eq!(passed, 7);
+    assert_ne!(made, passed);
 }
 
 #[test]
@@ -467,12 +508,14 @@ fn reports_are_about_the_streams_that_are_there() {
         &phone(ALICE, "8", &[]),
         &phone(BOB, "96", &["rtpmap:96 L16/16000"]),
     );
-    call.say(ALICE, (8, Encoding::Pcma), &[0; 1600], |_| false);
+    let packets = call.say(ALICE, (8, Encoding::Pcma), &[0; 1600], |_| false);
+    let made = Packet::parse(&packets[0]).unwrap().ssrc();
     let sender = SenderInfo { ntp: 1 << 40, rtp: 1800, packets: 10, octets: 1600 };
     let report = rtp::rtcp::build(&[Rtcp::SenderReport { ssrc: 7, sender, blocks: Vec::new() }]);
     let (_, bytes) = call.bench.relay("192.0.2.1:4001", call.facing[0] + 1, &report).unwrap();
     let told = rtp::rtcp::parse(&bytes).unwrap();
-    let Rtcp::SenderReport { ssrc: 7, sender, .. } = told[0] else { panic!("{told:?}") };
+    let Rtcp::SenderReport { ssrc, sender, .. } = told[0] else { panic!("{told:?}") };
+    assert_eq!(ssrc, made);
     // 800 units of 8000 Hz after the beginning are 1600 of 16,000 Hz.
     assert_eq!((sender.rtp, sender.packets, sender.octets), (2600, 10, 10 * 640));
 }
@@ -511,8 +554,8 @@ fn a_peer_that_changes_all_the_time_makes_one_stream() {
         call.bench.now += FRAME;
     }
     assert!(numbers.len() >= 50, "{}", numbers.len());
-    let first = numbers[0].1;
-    assert!((0..).zip(&numbers).all(|(n, number)| *number == (0, first + n)));
+    let (source, first) = numbers[0];
+    assert!((0..).zip(&numbers).all(|(n, number)| *number == (source, first + n)));
 }
 
 /// What a stranger to all rules might send: a kind of packet, and its numbers.

@@ -78,5 +78,11 @@ fn a_payload_that_is_none_is_refused() {
     assert!(
         decoder(Encoding::L16 { rate: 8000, channels: 2 }).decode(&[0; 6], &mut heard).is_err()
     );
+    // The first frame is one, the second is none: nothing is heard of either.
+    let two = [&[0xd0; 33][..], &[0x00; 33]].concat();
+    assert!(gsm::Decoder::default().decode(&two, &mut heard).is_err());
     assert!(heard.is_empty());
+    // No sound is no fault, however many channels have none.
+    let stereo = Encoding::L16 { rate: 8000, channels: 2 };
+    assert_eq!(decoder(stereo).decode(&[], &mut heard), Ok(()));
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::spec::certificate;
-use super::{HERE, Namespace, PATIENCE, Peer, peer_text, prompt, until};
+use super::{HERE, Namespace, PATIENCE, Peer, Process, peer_text, prompt, until};
 
 /// A running baresip. What it hears is recorded by its module `sndfile`.
 #[derive(Debug)]
@@ -119,6 +119,21 @@ impl Baresip {
                 Err(_) => {}
             }
         }
+    }
+
+    /// Calls `bob`, talks with him until all is said, and hangs up.
+    ///
+    /// # Panics
+    /// If there is no call, or no end of it.
+    pub fn talk_with(&mut self, bob: &mut Baresip, network: &mut Process) {
+        self.command("dial", "sip:bob@ims.test");
+        bob.event("CALL_ESTABLISHED");
+        self.event("CALL_ESTABLISHED");
+        // A second of silence comes before the words.
+        network.talk();
+        network.talk();
+        self.command("hangup", "");
+        bob.event("CALL_CLOSED");
     }
 
     /// Hangs up and ends it; returns what it heard, at 8000 Hz.

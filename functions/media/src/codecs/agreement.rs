@@ -47,9 +47,11 @@ fn length(milliseconds: u32) -> Duration {
 fn answer(Facts { offered, answered, wishes, single, .. }: &Facts<'_>) -> Vec<Entry> {
     let mut answer: Vec<Entry> = Vec::new();
     for theirs in *answered {
-        if let Some(ours) = offered.iter().find(|entry| entry.is_like(theirs)) {
-            let mut entry = ours.clone();
-            entry.codec.fmtp = theirs.codec.fmtp.clone().or(entry.codec.fmtp);
+        // What was taken out of the offer was not offered, whatever the answer says.
+        let like = |entry: &&Entry| entry.is_like(theirs) && !wishes.strips(&entry.codec);
+        if let Some(ours) = offered.iter().find(like) {
+            let mut entry = theirs.clone();
+            entry.codec.payload_type = ours.codec.payload_type;
             answer.push(entry);
         }
     }

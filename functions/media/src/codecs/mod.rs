@@ -102,14 +102,7 @@ pub(crate) fn offer(session: &mut Session, request: &Request, who: Who, dialogue
         shown.push((index, list));
     }
     for (index, list) in shown {
-        let Some(media) = session.media_mut(index) else { continue };
-        write(media, &list);
-        if let Some(ptime) = wishes.ptime[0] {
-            media.section_mut().set_attribute("ptime", &ptime.to_string());
-        }
-        if let Some(stream) = dialogue.streams.get_mut(index).and_then(Option::as_mut) {
-            listening::show(&session.media()[index], who.other(), stream);
-        }
+        show((session, index), (&list, wishes.ptime[0]), who.other(), dialogue);
     }
 }
 
@@ -136,17 +129,37 @@ pub(crate) fn answer(session: &mut Session, request: &Request, who: Who, dialogu
         told.push((index, found.answer, back));
     }
     for (index, list, ptime) in told {
-        let Some(media) = session.media_mut(index) else { continue };
-        if !list.is_empty() {
-            write(media, &list);
-        }
-        if let Some(ptime) = ptime {
-            media.section_mut().set_attribute("ptime", &ptime.to_string());
-        }
-        if let Some(stream) = dialogue.streams.get_mut(index).and_then(Option::as_mut) {
-            listening::show(&session.media()[index], who.other(), stream);
-        }
+        show((session, index), (&list, ptime), who.other(), dialogue);
     }
+}
+
+/// A section goes on to a party with these formats, unless there are none, and packets of so many milliseconds.
+fn show(
+    (session, index): (&mut Session, usize),
+    (list, ptime): (&[Entry], Option<u32>),
+    to: Who,
+    dialogue: &mut Dialogue,
+) {
+    let Some(media) = session.media_mut(index) else { return };
+    if !list.is_empty() {
+        write(media, list);
+    }
+    if let Some(ptime) = ptime {
+        media.section_mut().set_attribute("ptime", &ptime.to_string());
+    }
+    if let Some(stream) = dialogue.streams.get_mut(index).and_then(Option::as_mut) {
+        listening::show(media, to, stream);
+    }
+}
+
+/// What a request wants to be converted and cannot be, in words for who asks.
+pub(crate) fn refusal(request: &Request) -> Option<String> {
+    let wishes = Wishes::of(request);
+    let unknown: Vec<&str> = wishes.unknown().collect();
+    (!unknown.is_empty()).then(|| {
+        let names = unknown.join(", ");
+        format!("{names} cannot be converted and is not added; `strowger media codecs` shows what can be")
+    })
 }
 
 /// Adds what is to be converted and is not there yet.

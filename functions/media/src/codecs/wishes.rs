@@ -4,6 +4,8 @@ use base::relay::Encoding;
 use ng::{Request, Value};
 use sdp::Codec;
 
+use crate::words::{behind, normal};
+
 /// How many codecs a list may name.
 const MOST: usize = 64;
 
@@ -79,7 +81,7 @@ impl Wishes {
                 "single-codec" => wishes.single = true,
                 "always-transcode" => wishes.take("accept", "full"),
                 _ => {
-                    let rest = strip_prefix(flag, "codec-").unwrap_or(flag);
+                    let rest = behind(flag, "codec-").unwrap_or(flag);
                     if let Some((verb, name)) = rest.split_once(['-', '=']) {
                         wishes.take(verb, name);
                     }
@@ -107,6 +109,12 @@ impl Wishes {
             _ => return,
         };
         list.extend(Name::parse(name).filter(|_| list.len() < MOST));
+    }
+
+    /// What is to be converted and cannot be.
+    pub(crate) fn unknown(&self) -> impl Iterator<Item = &str> {
+        let unknown = |name: &&Name| name.encoding().is_none() && name.digits().is_none();
+        self.transcode.iter().filter(unknown).map(|name| name.name.as_str())
     }
 
     /// Whether sound may be converted.
@@ -156,13 +164,4 @@ impl Wishes {
 fn matches(list: &[Name], codec: &Codec) -> bool {
     let ours = || Encoding::named(&codec.name, codec.rate, 1).is_some();
     list.iter().any(|name| name.names(codec) || name.is("all") || (name.is("full") && ours()))
-}
-
-fn normal(key: &str) -> String {
-    key.to_ascii_lowercase().replace([' ', '_'], "-")
-}
-
-fn strip_prefix<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
-    let (head, rest) = text.split_at_checked(prefix.len())?;
-    head.eq_ignore_ascii_case(prefix).then_some(rest)
 }

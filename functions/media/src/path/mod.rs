@@ -156,7 +156,7 @@ impl Path {
             self.with_peer(now, port, |peer, way, wishes| peer.expire(now, way, wishes));
         }
         while let Some(port) = self.turns.due(now) {
-            self.with_transcoder(now, port, |transcoder| transcoder.expire(now));
+            self.transcode(now, port, |transcoder| transcoder.expire(now));
         }
     }
 
@@ -201,12 +201,8 @@ impl Path {
         }
         if rtcp {
             length = self.report([port, out.port], buffer, length)?;
-        } else if self.transcoders.contains_key(&port) {
-            let bytes = &buffer[..length];
-            let taken = self.with_transcoder(now, port, |transcoder| transcoder.packet(now, bytes));
-            if taken != Some(true) {
-                self.forwarder.refuse(slot, Refusal::NoMedia);
-            }
+        } else if self.transcode(now, port, |transcoder| transcoder.packet(now, &buffer[..length]))
+        {
             return None;
         }
         if let Some(peer) = self.peers.get_mut(&out.port) {
@@ -234,20 +230,20 @@ impl Path {
         Some(report.len())
     }
 
-    /// Lets something happen to what a peer says, and sends on what comes of it.
-    fn with_transcoder<T>(
+    /// Lets something happen to what a peer says, and sends on what comes of it. False if its sound stays as it is.
+    fn transcode(
         &mut self,
         now: Instant,
         port: PortId,
-        what: impl FnOnce(&mut Transcoder) -> T,
-    ) -> Option<T> {
-        let transcoder = self.transcoders.get_mut(&port)?;
-        let result = what(transcoder);
+        what: impl FnOnce(&mut Transcoder),
+    ) -> bool {
+        let Some(transcoder) = self.transcoders.get_mut(&port) else { return false };
+        what(transcoder);
         match transcoder.deadline() {
             Some(at) => self.turns.set(at.max(now + LEAST), port),
             None => self.turns.remove(&port),
         }
-        let onward = self.forwarder.onward(self.forwarder.slot(port)?);
+        let onward = self.forwarder.slot(port).and_then(|slot| self.forwarder.onward(slot));
         while let Some(mut bytes) = transcoder.poll() {
             let Some(out) = onward else { continue };
             let length = bytes.len();
@@ -262,7 +258,7 @@ impl Path {
                 self.packets.push_back((onward, bytes));
             }
         }
-        Some(result)
+        true
     }
 
     /// Lets something happen to a peer, and does what comes of it.

@@ -83,15 +83,14 @@ impl Transcoder {
         self.conversions = conversions;
     }
 
-    /// A packet came; what leaves waits for [`Transcoder::poll`]. False if it is not RTP.
-    pub(super) fn packet(&mut self, now: Instant, bytes: &[u8]) -> bool {
-        let Ok(packet) = Packet::parse(bytes) else { return false };
+    /// A packet of RTP came; what leaves waits for [`Transcoder::poll`].
+    pub(super) fn packet(&mut self, now: Instant, bytes: &[u8]) {
+        let Ok(packet) = Packet::parse(bytes) else { return };
         if self.sequencer.push(now, &packet) {
             // Another source speaks: its clock is another one.
             (self.after, self.event) = (None, None);
         }
         self.expire(now);
-        true
     }
 
     /// When packets that wait for others have waited long enough.
@@ -106,7 +105,7 @@ impl Transcoder {
         }
     }
 
-    /// A packet that leaves, with room behind it for SRTP.
+    /// A packet that leaves.
     pub(super) fn poll(&mut self) -> Option<Vec<u8>> {
         self.stream.poll()
     }

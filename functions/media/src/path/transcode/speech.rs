@@ -134,11 +134,7 @@ impl Speech {
         }
         if channels > 1 {
             // Whoever listens hears the first channel.
-            let mut n = 0;
-            self.decoded.retain(|_| {
-                n += 1;
-                (n - 1) % channels == 0
-            });
+            self.decoded = self.decoded.iter().step_by(channels).copied().collect();
         }
     }
 

@@ -9,6 +9,8 @@ use super::sequence::Arrival;
 
 /// A jump of the clock that comes by more than this many seconds is none that is followed.
 const FAR: i64 = 10;
+/// The anchor follows after so many units of a clock: half of those that tell before from after.
+const LONG: i32 = 1 << 30;
 
 /// What of an event is said.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,7 +62,7 @@ impl Stream {
     pub(super) fn begin(&mut self, arrival: &Arrival, from: u32, to: u32) {
         let clocks = (from.max(1), to.max(1));
         if self.ssrc.is_none() {
-            self.ssrc = Some(arrival.ssrc);
+            self.ssrc = Some(source_of_its_own(arrival));
             (self.sequence, self.next) = (arrival.sequence, arrival.timestamp);
             self.begins = true;
         }
@@ -70,6 +72,8 @@ impl Stream {
             self.clocks = clocks;
             self.source = arrival.ssrc;
             self.anchor = (arrival.timestamp, self.next);
+        } else if arrival.timestamp.wrapping_sub(self.anchor.0) as i32 > LONG {
+            self.anchor = (arrival.timestamp, self.at(arrival.timestamp));
         }
         self.heard = (arrival.sequence, arrival.timestamp);
     }
@@ -173,4 +177,11 @@ impl Stream {
         let behind = self.sequence.wrapping_sub(1).wrapping_sub(highest as u16);
         highest & 0xffff_0000 | u32::from(self.heard.0.wrapping_sub(behind))
     }
+}
+
+/// Who speaks in a stream that begins with this packet. Not the source that comes: its numbers are others, and where one
+/// name had both, a receiver took the lower ones for late, and SRTP for sent before (RFC 3711 §3.3.2). It is as random
+/// as the packet's own numbers (RFC 3550 §5.1).
+fn source_of_its_own(arrival: &Arrival) -> u32 {
+    !arrival.ssrc ^ arrival.timestamp.rotate_left(16)
 }
