@@ -3,6 +3,7 @@
 //! A *port* is one local UDP port pair (RTP on an even port, RTCP on the next) of the relay. A
 //! *stream* joins two ports: what arrives at one leaves by the other.
 
+mod amr;
 mod conversion;
 mod dtls;
 mod encoding;
@@ -11,6 +12,7 @@ mod keys;
 
 use std::net::{IpAddr, SocketAddr};
 
+pub use amr::Amr;
 pub use conversion::{Conversion, Format, Sound};
 pub use dtls::{Fingerprint, Handshake, HashFunction};
 pub use encoding::{Encoding, LINEAR_RATES};

@@ -23,7 +23,7 @@ use driver::Driver;
 pub use outcome::Outcome;
 
 /// How often another free port is asked for when somebody else was faster.
-const TRIES: u32 = 16;
+pub(crate) const TRIES: u32 = 16;
 
 /// One phone and where it listens.
 #[derive(Clone, Debug)]
@@ -222,7 +222,7 @@ fn add(live: &mut Live, number: usize, phone: &Phone) -> Result<(), PhonesError>
     }
 }
 
-/// A port that is free for UDP and TCP.
+/// A port that is free for UDP and TCP: until somebody else takes it.
 pub(crate) fn free_port(address: IpAddr) -> std::io::Result<SocketAddr> {
     let mut last = None;
     for _ in 0..64 {

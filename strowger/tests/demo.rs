@@ -1,8 +1,10 @@
 //! The demonstration proves its call, and notices when something is not as it should be.
 
 use std::io::{BufRead, BufReader};
+use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 
 use base::machine::Function;
 use base::{Bytes, Deadline, Input, Instant, Output, Service};
@@ -77,6 +79,22 @@ fn everything_is_as_it_should_be() {
 #[test]
 fn it_works_with_ipv6() {
     let outcome = run("ipv6", |demo| demo.address = [0, 0, 0, 0, 0, 0, 0, 1].into());
+    assert_eq!(outcome.failures, Vec::<String>::new());
+}
+
+/// Somebody else is faster: the phone has another port.
+#[test]
+fn a_port_that_is_taken_meanwhile_is_no_failure() {
+    let taken = Mutex::new(None);
+    let outcome = run("taken", |demo| {
+        demo.alter = Some(Box::new(move |spec| {
+            if spec.name == "alice" {
+                let take = || UdpSocket::bind(spec.listeners[0].addr).expect("a free port");
+                taken.lock().expect("nobody panicked").get_or_insert_with(take);
+            }
+            spec
+        }));
+    });
     assert_eq!(outcome.failures, Vec::<String>::new());
 }
 

@@ -6,6 +6,7 @@
 mod baresip;
 mod bridge;
 mod decoder;
+pub mod differential;
 mod evening;
 mod namespace;
 mod pair;

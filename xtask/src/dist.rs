@@ -8,6 +8,9 @@ use crate::run::{cargo, root, step};
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
+/// Static, and smaller: equal functions are there once, and what the loader adds an address to is a bit map.
+const FLAGS: &str = "-C target-feature=+crt-static -C link-arg=-Wl,--icf=all,-z,pack-relative-relocs";
+
 /// The path of the shipped binary.
 pub(crate) fn binary() -> PathBuf {
     root().join("target").join(TARGET).join("dist/strowger")
@@ -23,7 +26,7 @@ pub(crate) fn size() -> Result<u64, String> {
 pub(crate) fn build() -> Result<(), String> {
     let mut build =
         cargo(&["build", "--profile", "dist", "--package", "strowger", "--target", TARGET]);
-    step("static binary", build.env("RUSTFLAGS", "-C target-feature=+crt-static"))?;
+    step("static binary", build.env("RUSTFLAGS", FLAGS))?;
     let (binary, size) = (binary(), size()?);
     let ldd = Command::new("ldd").arg(&binary).output().map_err(|e| format!("ldd: {e}"))?;
     let said = String::from_utf8_lossy(&[ldd.stdout, ldd.stderr].concat()).into_owned();

@@ -1,5 +1,8 @@
 //! Encodings of sound, as `a=rtpmap` names them (RFC 8866 §6.6, RFC 3551, RFC 4855).
 
+use super::amr::Amr;
+use crate::time::Duration;
+
 /// The rates of linear samples, RFC 3551 §4.1. (Others would cost much to convert.)
 pub const LINEAR_RATES: [u32; 8] = [8000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000];
 
@@ -14,6 +17,12 @@ pub enum Encoding {
     G722,
     /// GSM full rate.
     Gsm,
+    /// G.729 with Annex A; pauses (Annex B) are understood and not made.
+    G729,
+    /// AMR or AMR-WB.
+    Amr(Amr),
+    /// Opus: its sound as one channel of 16,000 Hz.
+    Opus,
     /// Linear samples.
     L16 {
         /// Samples a second of each channel: one of [`LINEAR_RATES`].
@@ -25,31 +34,44 @@ pub enum Encoding {
 
 impl Encoding {
     /// All encodings that can be converted into each other; of linear samples the usual kinds.
-    pub const ALL: [Encoding; 7] = [
+    pub const ALL: [Encoding; 11] = [
         Encoding::Pcmu,
         Encoding::Pcma,
         Encoding::G722,
+        Encoding::G729,
         Encoding::Gsm,
+        Encoding::Amr(Amr { wide: false, octet_aligned: false, modes: 0 }),
+        Encoding::Amr(Amr { wide: true, octet_aligned: false, modes: 0 }),
+        Encoding::Opus,
         Encoding::L16 { rate: 8000, channels: 1 },
         Encoding::L16 { rate: 16_000, channels: 1 },
         Encoding::L16 { rate: 48_000, channels: 2 },
     ];
 
-    /// The encoding of a name (in any case), an RTP clock and a number of channels; `None` if it is none of
-    /// ours.
-    pub fn named(encoding: &str, clock: u32, channels: u8) -> Option<Encoding> {
-        let is = |name: &str| encoding.eq_ignore_ascii_case(name);
-        let (narrow, mono) = (clock == 8000, channels == 1);
+    /// The encoding of a name (in any case), an RTP clock, a number of channels and the parameters of `a=fmtp`; `None`
+    /// if it is none of ours.
+    pub fn named(encoding: &str, clock: u32, channels: u8, fmtp: Option<&str>) -> Option<Encoding> {
+        let is = |name: &str, of: (u32, u8)| {
+            encoding.eq_ignore_ascii_case(name) && of == (clock, channels)
+        };
+        let linear = LINEAR_RATES.contains(&clock) && (1..=2).contains(&channels);
         Some(match () {
-            () if is("PCMU") && narrow && mono => Encoding::Pcmu,
-            () if is("PCMA") && narrow && mono => Encoding::Pcma,
-            () if is("G722") && narrow && mono => Encoding::G722,
-            () if is("GSM") && narrow && mono => Encoding::Gsm,
-            () if is("L16") && LINEAR_RATES.contains(&clock) && (1..=2).contains(&channels) => {
-                Encoding::L16 { rate: clock, channels }
-            }
+            () if is("PCMU", (8000, 1)) => Encoding::Pcmu,
+            () if is("PCMA", (8000, 1)) => Encoding::Pcma,
+            () if is("G722", (8000, 1)) => Encoding::G722,
+            () if is("G729", (8000, 1)) => Encoding::G729,
+            () if is("GSM", (8000, 1)) => Encoding::Gsm,
+            () if is("AMR", (8000, 1)) => Encoding::Amr(Amr::described(false, fmtp)?),
+            () if is("AMR-WB", (16_000, 1)) => Encoding::Amr(Amr::described(true, fmtp)?),
+            () if is("opus", (48_000, 2)) => Encoding::Opus,
+            () if linear && is("L16", (clock, channels)) => Encoding::L16 { rate: clock, channels },
             () => return None,
         })
+    }
+
+    /// The encoding that is meant by a name alone: that with the clock and the channels that are usual.
+    pub fn usual(name: &str) -> Option<Encoding> {
+        Encoding::ALL.into_iter().find(|encoding| encoding.name().eq_ignore_ascii_case(name))
     }
 
     /// The encoding of a payload type that needs no `a=rtpmap` (RFC 3551 §6).
@@ -61,6 +83,7 @@ impl Encoding {
             9 => Encoding::G722,
             10 => Encoding::L16 { rate: 44_100, channels: 2 },
             11 => Encoding::L16 { rate: 44_100, channels: 1 },
+            18 => Encoding::G729,
             _ => return None,
         })
     }
@@ -77,7 +100,27 @@ impl Encoding {
             Encoding::Pcma => "PCMA",
             Encoding::G722 => "G722",
             Encoding::Gsm => "GSM",
+            Encoding::G729 => "G729",
+            Encoding::Amr(Amr { wide: false, .. }) => "AMR",
+            Encoding::Amr(Amr { wide: true, .. }) => "AMR-WB",
+            Encoding::Opus => "opus",
             Encoding::L16 { .. } => "L16",
+        }
+    }
+
+    /// The value of `a=fmtp`, if there is anything to say.
+    pub fn fmtp(self) -> Option<String> {
+        match self {
+            Encoding::Amr(amr) => amr.fmtp(),
+            _ => None,
+        }
+    }
+
+    /// The same, whichever of its modes may be sent.
+    pub fn of_any_mode(self) -> Encoding {
+        match self {
+            Encoding::Amr(amr) => Encoding::Amr(Amr { modes: 0, ..amr }),
+            other => other,
         }
     }
 
@@ -86,6 +129,8 @@ impl Encoding {
         match self {
             // RFC 3551 §4.5.2: an error that has become the standard.
             Encoding::G722 => 8000,
+            // RFC 7587 §4.1: whatever it samples with.
+            Encoding::Opus => 48_000,
             _ => self.rate(),
         }
     }
@@ -93,17 +138,33 @@ impl Encoding {
     /// Samples a second of each channel.
     pub fn rate(self) -> u32 {
         match self {
-            Encoding::Pcmu | Encoding::Pcma | Encoding::Gsm => 8000,
-            Encoding::G722 => 16_000,
+            Encoding::Pcmu | Encoding::Pcma | Encoding::Gsm | Encoding::G729 => 8000,
+            Encoding::Amr(amr) => {
+                if amr.wide {
+                    16_000
+                } else {
+                    8000
+                }
+            }
+            Encoding::G722 | Encoding::Opus => 16_000,
             Encoding::L16 { rate, .. } => rate,
         }
     }
 
-    /// Channels.
+    /// Channels of its samples.
     pub fn channels(self) -> u8 {
         match self {
             Encoding::L16 { channels, .. } => channels,
             _ => 1,
+        }
+    }
+
+    /// Channels that `a=rtpmap` has.
+    pub fn described_channels(self) -> u8 {
+        match self {
+            // RFC 7587 §7: however many there are.
+            Encoding::Opus => 2,
+            _ => self.channels(),
         }
     }
 
@@ -112,7 +173,20 @@ impl Encoding {
         match self {
             Encoding::Pcmu | Encoding::Pcma | Encoding::L16 { .. } => 1,
             Encoding::G722 => 2,
-            Encoding::Gsm => 160,
+            Encoding::G729 => 80,
+            Encoding::Gsm | Encoding::Amr(Amr { wide: false, .. }) => 160,
+            Encoding::Opus | Encoding::Amr(Amr { wide: true, .. }) => 320,
         }
+    }
+
+    /// Samples of each channel in a packet of this length: whole frames, at least one, and no more than it can carry.
+    pub fn packet(self, length: Duration) -> usize {
+        let samples = length.as_micros() as usize * self.rate() as usize / 1_000_000;
+        let most = match self {
+            // RFC 6716 §3.2: 120 ms.
+            Encoding::Opus => 1920,
+            _ => usize::MAX,
+        };
+        (samples.min(most) / self.frame()).max(1) * self.frame()
     }
 }

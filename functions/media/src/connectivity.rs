@@ -75,7 +75,7 @@ pub(crate) fn offer(
         };
         far.connectivity.lite = lite(request, "forward").unwrap_or(far.connectivity.lite);
         far.connectivity.offered = offered;
-        far.connectivity.shown = offered.then_some(true);
+        far.connectivity.shown = offered.then_some(!far.mux_only);
         far.connectivity.used = match offered {
             true => far.ice(request.media_address, None, (true, true), random),
             false => None,
@@ -123,6 +123,11 @@ pub(crate) fn answer(
 }
 
 impl Connectivity {
+    /// Whether its description has candidates of ours.
+    pub(crate) fn is_shown(&self) -> bool {
+        self.shown.is_some()
+    }
+
     /// Whether its description says that we only answer checks.
     pub(crate) fn shows_lite(&self) -> bool {
         self.lite && self.shown.is_some()

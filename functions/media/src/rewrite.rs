@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use ng::Request;
 use ng::request::RtcpMux;
+use ng::{Command, Request};
 use sdp::{Direction, Media, Rtcp, Section, Session};
 
 use crate::call::{Dialogue, Stream, Who};
@@ -133,8 +133,9 @@ pub(crate) fn mux_of_offer(
             () if has(RtcpMux::Accept) || has(RtcpMux::Demux) => Some(true),
             () => None,
         };
-        stream.legs[who.other() as usize].mux_offered =
-            has(RtcpMux::Offer) || has(RtcpMux::Require) || (offered && !has(RtcpMux::Demux));
+        let far = &mut stream.legs[who.other() as usize];
+        far.mux_only = has(RtcpMux::Require);
+        far.mux_offered = far.mux_only || has(RtcpMux::Offer) || (offered && !has(RtcpMux::Demux));
     }
 }
 
@@ -148,6 +149,7 @@ pub(crate) fn mux_of_answer(session: &Session, who: Who, dialogue: &mut Dialogue
         let follows = own.mux;
         let offerer = &mut stream.legs[who.other() as usize];
         offerer.mux = offerer.mux_offered && offerer.mux_answer.unwrap_or(follows);
+        offerer.mux_only = offerer.mux;
     }
 }
 
@@ -161,17 +163,18 @@ pub(crate) fn rewrite(
     mux: impl Fn(&Stream) -> bool,
 ) {
     let facing = who.other() as usize;
-    // `0.0.0.0` beside candidates, or beside a promise of them, is no hold.
-    let ice =
-        dialogue.streams.iter().flatten().any(|s| s.legs[who as usize].connectivity.is_spoken());
-    let replaces_zero = request.replace.zero_address || ice;
+    let any = |is: &dyn Fn(&Stream) -> bool| dialogue.streams.iter().flatten().any(is);
+    // `0.0.0.0` beside candidates, or beside a promise of them, is no hold, and none can be shown beside ours.
+    let ice = any(&|s| s.legs[who as usize].connectivity.is_spoken());
+    let candidates = any(&|s| s.legs[facing].connectivity.is_shown());
+    let replaces_zero = request.replace.zero_address || ice || candidates;
     let shown = |stream: &Stream| request.media_address.unwrap_or(stream.legs[facing].advertised);
     let first = dialogue.streams.iter().flatten().map(shown).next();
     // What the session says of keys for all sections goes with the rest.
     let treatments: Vec<Treatment> =
         (0..session.media().len()).map(|index| treatment(session, index)).collect();
     strip(session.head_mut());
-    if dialogue.streams.iter().flatten().any(|s| s.legs[facing].connectivity.shows_lite()) {
+    if any(&|s| s.legs[facing].connectivity.shows_lite()) {
         session.head_mut().set_attribute("ice-lite", "");
     }
     if let Some(address) = first {
@@ -188,6 +191,7 @@ pub(crate) fn rewrite(
     for (index, treatment) in treatments.into_iter().enumerate() {
         // With the session's c= rewritten, a section of its own may be without an address.
         let inherited = session.connection().map(|c| c.address);
+        let direction = session.direction_of(index);
         let stream = dialogue.streams.get(index).and_then(Option::as_ref);
         let Some(media) = session.media_mut(index) else { continue };
         strip(media.section_mut());
@@ -197,6 +201,13 @@ pub(crate) fn rewrite(
                 let address = shown(stream);
                 let place = (index, facing, inherited, address);
                 section(media, request, stream, place, replaces_zero);
+                // An old hold that is not to be seen by its address is said in words, RFC 3264 §8.4.
+                if replaces_zero && stream.legs[who as usize].rtp.is_none() && !ice {
+                    media.set_direction(match direction {
+                        Direction::SendRecv | Direction::SendOnly => Direction::SendOnly,
+                        Direction::RecvOnly | Direction::Inactive => Direction::Inactive,
+                    });
+                }
                 if mux(stream) {
                     media.section_mut().set_attribute("rtcp-mux", "");
                 } else {
@@ -225,8 +236,12 @@ fn section(
     for (name, value) in leg.handshake_lines().into_iter().chain(leg.connectivity_lines()) {
         media.section_mut().add_attribute(name, &value);
     }
+    // An answer names what its offer named, RFC 5888 §9.1.
+    if leg.mid.is_none() && request.command == Command::Answer {
+        media.section_mut().remove_attributes(|name, _| name == "mid");
+    }
     let named = media.section().has_attribute("mid");
-    match leg.mid.clone().or_else(|| generates_mid(request).then(|| index.to_string())) {
+    match leg.mid.clone().or_else(|| generates_mid(request).then(|| (index + 1).to_string())) {
         Some(mid) if !named => media.section_mut().add_attribute("mid", &mid),
         _ => {}
     }
@@ -235,20 +250,22 @@ fn section(
         None if inherited == Some(address) || inherited.is_some_and(|i| i.is_unspecified()) => {}
         None => media.set_connection(address),
     }
-    // The relay's RTCP port is always the next one, which needs no attribute.
+    // The relay's RTCP port is always the next one, if there is one, which needs no attribute.
+    let rtcp_port = if leg.mux_only { port } else { port + 1 };
     if request.no_rtcp_attribute {
         media.section_mut().remove_attributes(|name, _| name == "rtcp");
     } else if let Some(rtcp) = media.rtcp() {
         let full = request.full_rtcp_attribute || rtcp.address.is_some();
-        media.set_rtcp(Rtcp { port: port + 1, address: full.then_some(address) });
+        media.set_rtcp(Rtcp { port: rtcp_port, address: full.then_some(address) });
     } else if request.full_rtcp_attribute {
-        media.set_rtcp(Rtcp { port: port + 1, address: Some(address) });
+        media.set_rtcp(Rtcp { port: rtcp_port, address: Some(address) });
     }
 }
 
-/// Whether sections that have no name are to get one, RFC 5888.
+/// Whether sections of an offer that have no name are to get one, RFC 5888.
 fn generates_mid(request: &Request) -> bool {
-    request.other_flags.iter().any(|flag| normal(flag) == "generate-mid")
+    request.command == Command::Offer
+        && request.other_flags.iter().any(|flag| normal(flag) == "generate-mid")
 }
 
 /// An old hold (`0.0.0.0`) stays one, unless asked otherwise.

@@ -50,6 +50,9 @@ fn addresses_of_a_section_are_its_own() {
     let out = bench.sdp(&replaced);
     assert!(!out.contains("0.0.0.0") && !out.contains("a=rtcp:"), "{out}");
     assert_eq!(out.matches("c=IN IP4 198.51.100.1\r\n").count(), 2);
+    // The second section is on hold still: its own words say so now.
+    assert_eq!(out.matches("a=sendonly\r\n").count(), 1);
+    assert!(out.ends_with("a=sendonly\r\n"), "{out}");
 }
 
 #[test]

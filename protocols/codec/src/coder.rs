@@ -3,7 +3,7 @@
 use base::relay::Encoding;
 
 use crate::g711::Law;
-use crate::{g711, g722, gsm, l16};
+use crate::{amr, g711, g722, g729, gsm, l16, opus};
 
 /// A payload that no encoder makes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -38,6 +38,9 @@ pub fn encoder(encoding: Encoding) -> Box<dyn Encode> {
         Encoding::Pcma => Box::new(Law::A),
         Encoding::G722 => Box::new(g722::Encoder::default()),
         Encoding::Gsm => Box::new(gsm::Encoder::default()),
+        Encoding::G729 => Box::new(g729::Encoder::default()),
+        Encoding::Amr(amr) => Box::new(amr::Encoder::new(amr)),
+        Encoding::Opus => Box::new(opus::Encoder::default()),
         Encoding::L16 { .. } => Box::new(l16::Encoder),
     }
 }
@@ -49,6 +52,9 @@ pub fn decoder(encoding: Encoding) -> Box<dyn Decode> {
         Encoding::Pcma => Box::new(g711::Decoder::new(Law::A)),
         Encoding::G722 => Box::new(g722::Decoder::default()),
         Encoding::Gsm => Box::new(gsm::Decoder::default()),
+        Encoding::G729 => Box::new(g729::Decoder::default()),
+        Encoding::Amr(amr) => Box::new(amr::Decoder::new(amr)),
+        Encoding::Opus => Box::new(opus::Decoder::default()),
         Encoding::L16 { rate, channels } => Box::new(l16::Decoder::new(rate, channels)),
     }
 }

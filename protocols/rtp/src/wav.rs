@@ -1,4 +1,4 @@
-//! WAV files as bytes: 16 bit, one channel.
+//! WAV files as bytes: 16 bit; what is written has one channel.
 
 use std::io::Cursor;
 
@@ -8,8 +8,8 @@ pub enum WavError {
     /// The file is broken.
     #[error("broken WAV file: {0}")]
     Broken(hound::Error),
-    /// It has another format than 16 bit integers on one channel.
-    #[error("only 16 bit integers on one channel are read")]
+    /// It has another format than 16 bit integers.
+    #[error("only 16 bit integers are read")]
     Format,
 }
 
@@ -22,18 +22,25 @@ pub struct Wav {
     pub samples: Vec<i16>,
 }
 
-/// Reads a file.
+/// Reads a file. Several channels become one, their mean.
 ///
 /// # Errors
 /// [`WavError`]
 pub fn read(bytes: &[u8]) -> Result<Wav, WavError> {
     let mut reader = hound::WavReader::new(Cursor::new(bytes)).map_err(WavError::Broken)?;
     let spec = reader.spec();
-    let wanted = (spec.channels, spec.bits_per_sample, spec.sample_format);
-    if wanted != (1, 16, hound::SampleFormat::Int) {
+    let wanted = (spec.bits_per_sample, spec.sample_format);
+    if wanted != (16, hound::SampleFormat::Int) || spec.channels == 0 {
         return Err(WavError::Format);
     }
-    let samples = reader.samples::<i16>().collect::<Result<_, _>>().map_err(WavError::Broken)?;
+    let all: Vec<i16> =
+        reader.samples::<i16>().collect::<Result<_, _>>().map_err(WavError::Broken)?;
+    let channels = usize::from(spec.channels);
+    let mean = |frame: &[i16]| {
+        let sum: i64 = frame.iter().map(|sample| i64::from(*sample)).sum();
+        (sum / frame.len() as i64) as i16
+    };
+    let samples = all.chunks_exact(channels).map(mean).collect();
     Ok(Wav { rate: spec.sample_rate, samples })
 }
 
@@ -65,6 +72,19 @@ mod tests {
         let bytes = write(8000, &samples).unwrap();
         assert_eq!(read(&bytes).unwrap(), Wav { rate: 8000, samples: samples.to_vec() });
         assert!(read(&bytes[..20]).is_err());
-        assert!(read(b"").is_err());
+    }
+
+    #[test]
+    fn several_channels_become_one() {
+        let sample_format = hound::SampleFormat::Int;
+        let spec =
+            hound::WavSpec { channels: 2, sample_rate: 8000, bits_per_sample: 16, sample_format };
+        let mut bytes = Vec::new();
+        let mut writer = hound::WavWriter::new(Cursor::new(&mut bytes), spec).unwrap();
+        for sample in [100, 200, i16::MIN, i16::MIN] {
+            writer.write_sample(sample).unwrap();
+        }
+        writer.finalize().unwrap();
+        assert_eq!(read(&bytes).unwrap().samples, [150, i16::MIN]);
     }
 }

@@ -23,7 +23,8 @@ enum Command {
     ///
     /// Each line is what somebody says, each column what somebody else hears. Measured here and now, with a sentence of
     /// four seconds and the packet path's own code: how alike it is to what was said (1.000: the same), and the
-    /// microseconds of one core for 20 ms of it. GSM is no waveform codec: what is well understood has less than 1.
+    /// microseconds of one core for 20 ms of it. GSM, G.729, AMR and Opus do not keep the form of a wave: what is well understood has
+    /// less than 1.
     #[command(after_help = "Examples:\n  strowger media codecs\n\n\
                             A relay converts where NG asks for it: `codec-transcode-PCMA`, `codec-mask-G722`.")]
     Codecs,

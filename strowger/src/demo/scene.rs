@@ -12,7 +12,7 @@ use base::flow::Service;
 use base::machine::{Name, Order};
 use base::redact::Secret;
 use base::{Random, Transport};
-use engine::net::{NOTICES, Notice, notices};
+use engine::net::{ListenError, NOTICES, Notice, notices};
 use engine::{FunctionId, FunctionSpec, Handle, Listener, Live, LiveConfig, RelayConfig};
 use hss::Subscriber;
 use hss::subscriber::OperatorKey;
@@ -21,7 +21,7 @@ use ladder::text::span;
 use ue::{Audio, By, CallId, Credential, MediaReport, UeConfig, UeOrder, UeReport, What};
 
 use super::{DOMAIN, Demo, DemoError, Heard, Join, Outcome};
-use crate::phones::free_port;
+use crate::phones::{TRIES, free_port};
 use crate::plan::{Plan, Role};
 use crate::provision::{Provision, Provisioner};
 use crate::recorder::{LIMITS, Recorder};
@@ -74,8 +74,25 @@ struct Stage {
 }
 
 impl Stage {
+    /// A port that is free may be somebody else's before it is ours: then all begins anew.
     fn build(demo: &mut Demo) -> Result<Stage, DemoError> {
+        for _ in 0..TRIES {
+            if let Some(stage) = Stage::on_free_ports(demo)? {
+                return Ok(stage);
+            }
+        }
+        let text = format!("{TRIES} ports of {} were free and then in use", demo.address);
+        Err(DemoError::Start(text))
+    }
+
+    /// `None` if a port was taken meanwhile.
+    fn on_free_ports(demo: &mut Demo) -> Result<Option<Stage>, DemoError> {
         let failed = |what: &dyn std::fmt::Display| DemoError::Start(what.to_string());
+        let ours = |added: Result<FunctionId, ListenError>| match added {
+            Ok(id) => Ok(Some(id)),
+            Err(ListenError::InUse { .. }) => Ok(None),
+            Err(error) => Err(failed(&error)),
+        };
         let framings = crate::framing::framings;
         let config = LiveConfig { framings, ..LiveConfig::default() };
         let mut live = Live::new(config).map_err(|e| failed(&e))?;
@@ -85,19 +102,16 @@ impl Stage {
         plan.here.insert(Role::Pcscf, vec![proxy]);
         plan.media = vec![demo.address];
         let provisioner = live.add(provisioner()).map_err(|e| failed(&e))?;
-        let changed = demo.alter.take();
-        let alter = |spec| match &changed {
+        let alter = |spec| match &demo.alter {
             Some(alter) => alter(spec),
             None => spec,
         };
         let mut functions = Vec::new();
         for role in Role::USUAL {
             let spec = alter(crate::assembly::function(&plan, role, random.fork()));
-            functions.push((role, live.add(spec).map_err(|e| failed(&e))?));
+            let Some(id) = ours(live.add(spec))? else { return Ok(None) };
+            functions.push((role, id));
         }
-        let forward = demo.forward.take();
-        let forward = forward.unwrap_or_else(|| Box::<crate::relay::RtpForward>::default());
-        live.relay(RelayConfig::default(), forward).map_err(|e| failed(&e))?;
         let mut changes = Vec::new();
         let mut phones = Vec::new();
         let mut voices = Vec::new();
@@ -120,8 +134,12 @@ impl Stage {
             let at = free_port(demo.address).map_err(|e| failed(&e))?;
             let config = phone(&subscriber, credential, samples, at, proxy);
             let spec = alter(phone_spec(n, config, at, random.fork()));
-            phones.push(live.add(spec).map_err(|e| failed(&e))?);
+            let Some(id) = ours(live.add(spec))? else { return Ok(None) };
+            phones.push(id);
         }
+        let forward = demo.forward.take();
+        let forward = forward.unwrap_or_else(|| Box::<crate::relay::RtpForward>::default());
+        live.relay(RelayConfig::default(), forward).map_err(|e| failed(&e))?;
         let join = Join { proxy, name: "carol", password: random.token::<6>(), call: PEOPLE[1].1 };
         let password = Secret::new(join.password.clone());
         let carol = Subscriber::with_password(join.name, &password, &[], DOMAIN);
@@ -143,7 +161,7 @@ impl Stage {
         let pair = |list: Vec<_>| <[_; 2]>::try_from(list).ok();
         let phones = pair(phones).ok_or_else(|| failed(&"two phones"))?;
         let voices = <[_; 2]>::try_from(voices).map_err(|_| failed(&"two voices"))?;
-        Ok(Stage { handle, thread, notices, recorder, phones, functions, join, voices })
+        Ok(Some(Stage { handle, thread, notices, recorder, phones, functions, join, voices }))
     }
 
     /// Registers, calls, talks, hangs up, and deregisters unless others may join. The error is what

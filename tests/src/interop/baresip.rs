@@ -59,7 +59,8 @@ impl Baresip {
             true => format!("module {}.so\n", name.to_lowercase()),
             false => String::new(),
         };
-        let modules: String = ["G722", "GSM", "L16"].into_iter().map(module).collect();
+        let modules: String =
+            ["G722", "GSM", "L16", "AMR", "opus"].into_iter().map(module).collect();
         let fill = |text: String| {
             text.replace("{HERE}", HERE)
                 .replace("{MORE}", more)
@@ -161,7 +162,7 @@ impl Baresip {
             .find(|path| path.to_string_lossy().ends_with(end))
             .expect("a recording");
         let bytes = std::fs::read(recording).expect("a file");
-        let wav = rtp::wav::read(&bytes).expect("16 bit, one channel");
+        let wav = rtp::wav::read(&bytes).expect("16 bit");
         let mut samples = Vec::new();
         codec::resample::Resampler::new(wav.rate, 8000).resample(&wav.samples, &mut samples);
         samples

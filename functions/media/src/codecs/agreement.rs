@@ -1,6 +1,6 @@
 //! What an answer says about codecs: what the offerer is told, and what becomes of what each one sends.
 
-use base::relay::{Conversion, Encoding, Format, Sound};
+use base::relay::{Conversion, Format, Sound};
 use base::time::Duration;
 
 use super::section::Entry;
@@ -48,20 +48,20 @@ fn answer(Facts { offered, answered, wishes, single, .. }: &Facts<'_>) -> Vec<En
     let mut answer: Vec<Entry> = Vec::new();
     for theirs in *answered {
         // What was taken out of the offer was not offered, whatever the answer says.
-        let like = |entry: &&Entry| entry.is_like(theirs) && !wishes.strips(&entry.codec);
+        let like = |entry: &&Entry| entry.is_like(theirs) && !wishes.strips(entry);
         if let Some(ours) = offered.iter().find(like) {
             let mut entry = theirs.clone();
             entry.codec.payload_type = ours.codec.payload_type;
             answer.push(entry);
         }
     }
-    let converts = wishes.converts() && answered.iter().any(|entry| encoding(entry).is_some());
+    let converts = wishes.converts() && answered.iter().any(|entry| entry.encoding().is_some());
     if converts {
         let agreed = answer.iter().any(Entry::is_speech);
         for entry in *offered {
-            let known = encoding(entry).is_some();
-            let wanted = wishes.accepts(&entry.codec) || !agreed;
-            let speech = known && wanted && !wishes.strips(&entry.codec);
+            let known = entry.encoding().is_some();
+            let wanted = wishes.accepts(entry) || !agreed;
+            let speech = known && wanted && !wishes.strips(entry);
             if (speech || entry.codec.is_telephone_event())
                 && !answer.contains(entry)
                 && !answer.iter().any(|other| other.is_like(entry))
@@ -85,7 +85,7 @@ fn conversions(
     (wanted, said): (Option<Duration>, Option<Duration>),
     hears: bool,
 ) -> Vec<Conversion> {
-    let speech = to.iter().find(|entry| encoding(entry).is_some());
+    let speech = to.iter().find(|entry| entry.encoding().is_some());
     let heard = to.iter().filter(|entry| hears && entry.codec.is_telephone_event());
     let conversion = |entry: &Entry| {
         let like = to.iter().find(|other| other.is_like(entry));
@@ -93,12 +93,12 @@ fn conversions(
         let other = match () {
             () if like.is_some() => like,
             () if entry.codec.is_telephone_event() => digits.or(speech),
-            () if encoding(entry).is_some() => speech,
+            () if entry.encoding().is_some() => speech,
             () => None,
         }?;
-        let spoken = encoding(entry).is_some();
+        let spoken = entry.encoding().is_some();
         let packet =
-            wanted.or(said.filter(|_| like.is_none())).filter(|_| encoding(other).is_some());
+            wanted.or(said.filter(|_| like.is_none())).filter(|_| other.encoding().is_some());
         let clock = |digits: &&Entry| digits.codec.rate == other.codec.rate;
         let digits = heard.clone().find(clock).map(format).filter(|_| spoken);
         Some(Conversion { from: format(entry), to: format(other), packet, digits })
@@ -108,14 +108,9 @@ fn conversions(
     if all.iter().all(same) { Vec::new() } else { all }
 }
 
-/// The encoding of a format, if we can convert it.
-pub(super) fn encoding(entry: &Entry) -> Option<Encoding> {
-    Encoding::named(&entry.codec.name, entry.codec.rate, entry.channels)
-}
-
 fn format(entry: &Entry) -> Format {
     let clock = entry.codec.rate;
-    let sound = match encoding(entry) {
+    let sound = match entry.encoding() {
         Some(encoding) => Sound::Speech(encoding),
         None if entry.codec.is_telephone_event() => Sound::Digits { clock },
         None if entry.is_noise() => Sound::Noise { clock },

@@ -11,7 +11,7 @@ mod agreement;
 mod section;
 mod wishes;
 
-use base::relay::{Command, Conversion, Encoding};
+use base::relay::{Command, Conversion};
 use ng::Request;
 use sdp::{Codec, Session};
 
@@ -19,7 +19,7 @@ use crate::call::{Dialogue, Leg, Who};
 use crate::listening;
 use crate::rewrite::relayed;
 
-use agreement::{Facts, agree, encoding};
+use agreement::{Facts, agree};
 use section::{Entry, entries, write};
 use wishes::{Name, Wishes};
 
@@ -82,13 +82,13 @@ pub(crate) fn offer(session: &mut Session, request: &Request, who: Who, dialogue
         let media = &session.media()[index];
         let offered = entries(media);
         let mut list: Vec<Entry> =
-            offered.iter().filter(|entry| !wishes.hides(&entry.codec)).cloned().collect();
-        list.sort_by_key(|entry| wishes.rank(&entry.codec));
+            offered.iter().filter(|entry| !wishes.hides(entry)).cloned().collect();
+        list.sort_by_key(|entry| wishes.rank(entry));
         if stream.kind == "audio" {
             add(&mut list, &offered, &wishes.transcode);
             // Whoever was converted for goes on so in a new offer of the other one.
             if wishes.converts() {
-                let ours = |entry: &&Entry| encoding(entry).is_some();
+                let ours = |entry: &&Entry| entry.encoding().is_some();
                 taken.iter().filter(ours).for_each(|entry| insert(&mut list, &offered, entry));
             }
         }
@@ -166,12 +166,20 @@ pub(crate) fn refusal(request: &Request) -> Option<String> {
 fn add(list: &mut Vec<Entry>, offered: &[Entry], names: &[Name]) {
     for name in names {
         if let Some(encoding) = name.encoding() {
-            insert(list, offered, &spoken(encoding));
-        } else if let Some(rate) = name.digits() {
-            let codec = Codec { rate, ..Codec::telephone_event(*DYNAMIC.start()) };
-            insert(list, offered, &Entry { codec, channels: 1 });
+            insert(list, offered, &Entry::of(encoding, *DYNAMIC.start()));
+            // Digits have the clock of the speech beside them, RFC 4733 §2.1.
+            if list.iter().any(|entry| entry.codec.is_telephone_event()) {
+                insert(list, offered, &digits(encoding.clock()));
+            }
+        } else if let Some(clock) = name.digits() {
+            insert(list, offered, &digits(clock));
         }
     }
+}
+
+fn digits(clock: u32) -> Entry {
+    let codec = Codec { rate: clock, ..Codec::telephone_event(*DYNAMIC.start()) };
+    Entry { codec, channels: 1 }
 }
 
 /// Adds a format that is not there yet, with its own number if that is free.
@@ -188,10 +196,4 @@ fn insert(list: &mut Vec<Entry>, offered: &[Entry], entry: &Entry) {
     // Digits stand behind all speech.
     let digits = list.iter().position(|other| !other.is_speech()).filter(|_| entry.is_speech());
     list.insert(digits.unwrap_or(list.len()), entry);
-}
-
-fn spoken(encoding: Encoding) -> Entry {
-    let (name, rate) = (encoding.name().to_owned(), encoding.clock());
-    let payload_type = encoding.payload_type().unwrap_or(*DYNAMIC.start());
-    Entry { codec: Codec { payload_type, name, rate, fmtp: None }, channels: encoding.channels() }
 }

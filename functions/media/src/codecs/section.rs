@@ -1,5 +1,6 @@
 //! The formats of a media section: its `m=` line, and the attributes about them (RFC 8866 §5.14, §6.6, §6.15).
 
+use base::relay::Encoding;
 use sdp::{Codec, Media};
 
 /// Formats that are looked at.
@@ -13,9 +14,29 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// The format of an encoding, with the number that it has without `a=rtpmap`, if there is one.
+    pub(super) fn of(encoding: Encoding, otherwise: u8) -> Entry {
+        let codec = Codec {
+            payload_type: encoding.payload_type().unwrap_or(otherwise),
+            name: encoding.name().to_owned(),
+            rate: encoding.clock(),
+            fmtp: encoding.fmtp(),
+        };
+        Entry { codec, channels: encoding.described_channels() }
+    }
+
+    /// Its encoding, if we can convert it.
+    pub(super) fn encoding(&self) -> Option<Encoding> {
+        let Codec { name, rate, fmtp, .. } = &self.codec;
+        Encoding::named(name, *rate, self.channels, fmtp.as_deref())
+    }
+
     /// Whether both are the same format, whatever number each has.
     pub(super) fn is_like(&self, other: &Entry) -> bool {
-        self.codec.matches(&other.codec) && self.channels == other.channels
+        let encoding = |entry: &Entry| entry.encoding().map(Encoding::of_any_mode);
+        self.codec.matches(&other.codec)
+            && self.channels == other.channels
+            && encoding(self) == encoding(other)
     }
 
     pub(super) fn is_noise(&self) -> bool {

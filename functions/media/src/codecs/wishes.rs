@@ -2,19 +2,21 @@
 
 use base::relay::Encoding;
 use ng::{Request, Value};
-use sdp::Codec;
 
+use super::section::Entry;
 use crate::words::{behind, normal};
 
 /// How many codecs a list may name.
 const MOST: usize = 64;
 
-/// A codec as a list names it: `PCMA`, `opus/48000/2`, `telephone-event/8000`, `all`.
+/// A codec as a list names it: `PCMA`, `opus/48000/2`, `AMR/8000/1///octet-align=1`, `telephone-event/8000`, `all`. Behind
+/// the channels stand a bit rate and a packet's length, which are overlooked, and the parameters of `a=fmtp`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Name {
     name: String,
     clock: Option<u32>,
     channels: Option<u8>,
+    fmtp: Option<String>,
 }
 
 /// What is wanted.
@@ -35,28 +37,34 @@ pub(crate) struct Wishes {
 
 impl Name {
     fn parse(text: &str) -> Option<Name> {
-        let mut parts = text.split('/');
+        let mut parts = text.splitn(6, '/').map(str::trim);
         let name = parts.next().filter(|name| !name.is_empty())?.to_owned();
         let clock = parts.next().and_then(|clock| clock.parse().ok());
         let channels = parts.next().and_then(|channels| channels.parse().ok());
-        Some(Name { name, clock, channels })
+        let fmtp = parts.nth(2).filter(|fmtp| !fmtp.is_empty()).map(str::to_owned);
+        Some(Name { name, clock, channels, fmtp })
     }
 
     fn is(&self, word: &str) -> bool {
         self.name.eq_ignore_ascii_case(word)
     }
 
-    fn names(&self, codec: &Codec) -> bool {
-        self.is(&codec.name) && self.clock.is_none_or(|clock| clock == codec.rate)
+    fn names(&self, entry: &Entry) -> bool {
+        let parameters = || {
+            let any = |encoding: Option<Encoding>| encoding.map(Encoding::of_any_mode);
+            any(self.encoding()) == any(entry.encoding())
+        };
+        self.is(&entry.codec.name)
+            && self.clock.is_none_or(|clock| clock == entry.codec.rate)
+            && (self.fmtp.is_none() || parameters())
     }
 
-    /// The encoding that is meant, with the clock that is usual if none is said.
+    /// The encoding that is meant, with the clock and the channels that are usual if none are said.
     pub(crate) fn encoding(&self) -> Option<Encoding> {
-        let channels = self.channels.unwrap_or(1);
-        match self.clock {
-            Some(clock) => Encoding::named(&self.name, clock, channels),
-            None => Encoding::named(&self.name, 8000, channels),
-        }
+        let usual = Encoding::usual(&self.name)?;
+        let clock = self.clock.unwrap_or_else(|| usual.clock());
+        let channels = self.channels.unwrap_or_else(|| usual.described_channels());
+        Encoding::named(&self.name, clock, channels, self.fmtp.as_deref())
     }
 
     /// The clock of digits, if these are meant.
@@ -129,39 +137,39 @@ impl Wishes {
     }
 
     /// Whether a codec of a description is not shown to the other party.
-    pub(crate) fn hides(&self, codec: &Codec) -> bool {
-        self.strips(codec) || self.masks(codec)
+    pub(crate) fn hides(&self, entry: &Entry) -> bool {
+        self.strips(entry) || self.masks(entry)
     }
 
     /// Whether it is as if the codec had not been offered.
-    pub(crate) fn strips(&self, codec: &Codec) -> bool {
-        matches(&self.strip, codec) && !self.spares(codec)
+    pub(crate) fn strips(&self, entry: &Entry) -> bool {
+        matches(&self.strip, entry) && !self.spares(entry)
     }
 
-    fn masks(&self, codec: &Codec) -> bool {
-        (matches(&self.mask, codec) || matches(&self.consume, codec)) && !self.spares(codec)
+    fn masks(&self, entry: &Entry) -> bool {
+        (matches(&self.mask, entry) || matches(&self.consume, entry)) && !self.spares(entry)
     }
 
-    fn spares(&self, codec: &Codec) -> bool {
+    fn spares(&self, entry: &Entry) -> bool {
         [&self.offer, &self.except, &self.transcode]
             .iter()
-            .any(|list| list.iter().any(|name| name.names(codec)))
+            .any(|list| list.iter().any(|name| name.names(entry)))
     }
 
     /// Whether the offerer may use the codec though the answer has it not.
-    pub(crate) fn accepts(&self, codec: &Codec) -> bool {
-        [&self.mask, &self.consume, &self.accept].iter().any(|list| matches(list, codec))
+    pub(crate) fn accepts(&self, entry: &Entry) -> bool {
+        [&self.mask, &self.consume, &self.accept].iter().any(|list| matches(list, entry))
     }
 
     /// Where a codec stands that `offer` names: those come first, in the list's order.
-    pub(crate) fn rank(&self, codec: &Codec) -> usize {
-        let named = self.offer.iter().position(|name| name.names(codec));
+    pub(crate) fn rank(&self, entry: &Entry) -> usize {
+        let named = self.offer.iter().position(|name| name.names(entry));
         named.unwrap_or(self.offer.len())
     }
 }
 
 /// Whether a list means the codec: by its name, as one of `all`, or as one of `full`, those that we can convert.
-fn matches(list: &[Name], codec: &Codec) -> bool {
-    let ours = || Encoding::named(&codec.name, codec.rate, 1).is_some();
-    list.iter().any(|name| name.names(codec) || name.is("all") || (name.is("full") && ours()))
+fn matches(list: &[Name], entry: &Entry) -> bool {
+    let ours = || entry.encoding().is_some();
+    list.iter().any(|name| name.names(entry) || name.is("all") || (name.is("full") && ours()))
 }

@@ -50,7 +50,7 @@ impl Speech {
             payload: Vec::new(),
         });
         speech.payload_type = payload_type;
-        speech.frame = frame(to, packet);
+        speech.frame = to.packet(packet) * usize::from(to.channels().max(1));
         if let Some(from) = from {
             speech.listen_to(from);
         }
@@ -163,13 +163,6 @@ impl Speech {
         stream.skip(units(self.to, self.waiting.len()));
         self.waiting.clear();
     }
-}
-
-/// Samples of all channels in a packet of this length: whole frames of the encoding.
-fn frame(encoding: Encoding, packet: Duration) -> usize {
-    let samples = packet.as_micros() as usize * encoding.rate() as usize / 1_000_000;
-    let whole = (samples / encoding.frame()).max(1) * encoding.frame();
-    whole * usize::from(encoding.channels().max(1))
 }
 
 /// Units of the clock that so many samples of all channels last.
