@@ -9,7 +9,8 @@ use crate::run::{cargo, root, step};
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Static, and smaller: equal functions are there once, and what the loader adds an address to is a bit map.
-const FLAGS: &str = "-C target-feature=+crt-static -C link-arg=-Wl,--icf=all,-z,pack-relative-relocs";
+const FLAGS: &str =
+    "-C target-feature=+crt-static -C link-arg=-Wl,--icf=all,-z,pack-relative-relocs";
 
 /// The path of the shipped binary.
 pub(crate) fn binary() -> PathBuf {

@@ -17,6 +17,7 @@
 //! | `dtmf` | hearing digits |
 //! | `voice` | whether somebody speaks |
 //! | `mix` | several voices in one |
+//! | `stoi` | how well a copy of speech is understood |
 //!
 //! Covered: ITU-T G.711, G.722 (mode 1), ETSI EN 300 961 (GSM 06.10) without discontinuous transmission, RFC 3551 §4.5
 //! (those codecs' payloads), G.729 with Annex A (Annex B is heard), AMR and AMR-WB (RFC 4867 without CRC, sorting and interleaving),
@@ -40,6 +41,7 @@ pub mod l16;
 pub mod mix;
 pub mod opus;
 pub mod resample;
+pub mod stoi;
 pub mod tone;
 pub mod voice;
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 use base::relay::Encoding;
 use clap::Subcommand;
 use codec::resample::Resampler;
+use codec::stoi::stoi;
 use rtp::likeness::compare;
 use rtp::{prompts, wav};
 
@@ -22,9 +23,8 @@ enum Command {
     /// Convert speech between all codecs, and tell how it sounds and what it costs
     ///
     /// Each line is what somebody says, each column what somebody else hears. Measured here and now, with a sentence of
-    /// four seconds and the packet path's own code: how alike it is to what was said (1.000: the same), and the
-    /// microseconds of one core for 20 ms of it. GSM, G.729, AMR and Opus do not keep the form of a wave: what is well understood has
-    /// less than 1.
+    /// four seconds and the packet path's own code: how well it is understood, from 0 to 1 (STOI: 0.9 is good), and the
+    /// microseconds of one core for 20 ms of it.
     #[command(after_help = "Examples:\n  strowger media codecs\n\n\
                             A relay converts where NG asks for it: `codec-transcode-PCMA`, `codec-mask-G722`.")]
     Codecs,
@@ -52,12 +52,19 @@ fn codecs() -> Result<(), Failure> {
             let begin = Instant::now();
             let converted = media::convert(from, to, &payloads);
             let cost = begin.elapsed().as_secs_f64() * 1e6 / payloads.len().max(1) as f64;
-            let likeness = compare(&said, &heard(to, &converted)).mean;
-            line += &format!("  {:>width$}", format!("{likeness:.3} {cost:4.1}"));
+            let understood = understood(&said, &heard(to, &converted));
+            line += &format!("  {:>width$}", format!("{understood:.3} {cost:4.0}"));
         }
         print(&format!("{line}\n"))?;
     }
     Ok(())
+}
+
+/// The copy begins where it is most like the original.
+fn understood(said: &[i16], heard: &[i16]) -> f64 {
+    let delay = usize::try_from(compare(said, heard).delay).unwrap_or(0);
+    let heard = heard.get(delay..).unwrap_or_default();
+    stoi(said, heard, 8000).unwrap_or(0.0)
 }
 
 fn name(encoding: Encoding) -> String {
