@@ -1,7 +1,7 @@
 //! The invariants of absence in ARCHITECTURE.md: who may know whom.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Crates of the workspace with their folder and their dependencies within the workspace, dev ones
@@ -65,41 +65,47 @@ fn protocols_and_functions_have_no_unsafe_code() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the root folder");
     for (_, (folder, _)) in workspace() {
         if matches!(floor(&folder), 0..=2) {
-            let source = root.join(&folder).join("src");
-            let lib = std::fs::read_to_string(source.join("lib.rs")).expect("lib.rs");
+            let lib = root.join(&folder).join("src/lib.rs");
+            let text = std::fs::read_to_string(&lib).expect("lib.rs");
             if folder != "protocols/codec" {
-                assert!(lib.contains("#![forbid(unsafe_code)]"), "{folder}/src/lib.rs");
+                assert!(text.contains("#![forbid(unsafe_code)]"), "{folder}/src/lib.rs");
                 continue;
             }
             // A library with the interface of C is wrapped in one file.
-            assert!(lib.contains("#![deny(unsafe_code)]"), "{folder}/src/lib.rs");
-            for file in std::fs::read_dir(source).expect("the folder").flatten() {
-                let text = std::fs::read_to_string(file.path()).unwrap_or_default();
-                let allowed = file.file_name() == "opus.rs" || file.file_name() == "lib.rs";
-                assert!(allowed || !text.contains("unsafe_code"), "{}", file.path().display());
+            assert!(text.contains("#![deny(unsafe_code)]"), "{folder}/src/lib.rs");
+            for path in sources(&root.join(&folder)) {
+                let allowed = path == lib || path.ends_with("src/opus.rs");
+                let text = std::fs::read_to_string(&path).expect("a text");
+                assert!(allowed || !text.contains("unsafe_code"), "{}", path.display());
             }
         }
     }
 }
 
-#[test]
-fn no_file_outgrows_a_head() {
-    fn visit(folder: &Path, out: &mut Vec<(usize, String)>) {
-        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if path.is_dir() && !path.ends_with("target") {
-                visit(&path, out);
-            } else if path.extension().is_some_and(|e| e == "rs") {
-                let lines = std::fs::read_to_string(&path).expect("a text").lines().count();
-                out.push((lines, path.display().to_string()));
-            }
+/// The Rust files below a folder.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut out = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() && !path.ends_with("target") {
+            out.extend(sources(&path));
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            out.push(path);
         }
     }
+    out
+}
+
+#[test]
+fn no_file_outgrows_a_head() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the root folder");
-    let mut files = Vec::new();
-    for (_, (folder, _)) in workspace() {
-        visit(&root.join(folder), &mut files);
-    }
+    let files = workspace().into_iter().flat_map(|(_, (folder, _))| sources(&root.join(folder)));
+    let files: Vec<_> = files
+        .map(|path| {
+            let lines = std::fs::read_to_string(&path).expect("a text").lines().count();
+            (lines, path.display().to_string())
+        })
+        .collect();
     let long: Vec<_> = files.iter().filter(|(lines, _)| *lines > 900).collect();
     assert!(long.is_empty(), "longer than 900 lines: {long:?}");
 }

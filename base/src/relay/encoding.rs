@@ -138,15 +138,12 @@ impl Encoding {
     /// Samples a second of each channel.
     pub fn rate(self) -> u32 {
         match self {
-            Encoding::Pcmu | Encoding::Pcma | Encoding::Gsm | Encoding::G729 => 8000,
-            Encoding::Amr(amr) => {
-                if amr.wide {
-                    16_000
-                } else {
-                    8000
-                }
-            }
-            Encoding::G722 | Encoding::Opus => 16_000,
+            Encoding::Pcmu
+            | Encoding::Pcma
+            | Encoding::Gsm
+            | Encoding::G729
+            | Encoding::Amr(Amr { wide: false, .. }) => 8000,
+            Encoding::G722 | Encoding::Opus | Encoding::Amr(Amr { wide: true, .. }) => 16_000,
             Encoding::L16 { rate, .. } => rate,
         }
     }

@@ -97,8 +97,6 @@ pub(crate) struct Leg {
     /// What its offer's flags say about the answer to it: accept or reject; `None` follows the
     /// other end.
     pub(crate) mux_answer: Option<bool>,
-    /// What it is shown gives RTCP no port of its own.
-    pub(crate) mux_only: bool,
     /// The protocol of the party's `m=` line, such as `RTP/SAVP`.
     pub(crate) protocol: String,
     pub(crate) keys: Keys,
@@ -126,7 +124,6 @@ impl Leg {
             mux: false,
             mux_offered: false,
             mux_answer: None,
-            mux_only: false,
             protocol: String::new(),
             keys: Keys::default(),
             association: Association::default(),

@@ -11,7 +11,7 @@ use ng::request::Ice as Wish;
 use sdp::Session;
 
 use crate::call::{Dialogue, Leg, Who};
-use crate::rewrite::relayed;
+use crate::rewrite::{relayed, shares_port};
 
 /// Candidates that are looked at.
 const MAX_CANDIDATES: usize = 32;
@@ -75,7 +75,7 @@ pub(crate) fn offer(
         };
         far.connectivity.lite = lite(request, "forward").unwrap_or(far.connectivity.lite);
         far.connectivity.offered = offered;
-        far.connectivity.shown = offered.then_some(!far.mux_only);
+        far.connectivity.shown = offered.then_some(!shares_port(request, far));
         far.connectivity.used = match offered {
             true => far.ice(request.media_address, None, (true, true), random),
             false => None,

@@ -6,7 +6,7 @@ use ng::request::RtcpMux;
 use ng::{Command, Request};
 use sdp::{Direction, Media, Rtcp, Section, Session};
 
-use crate::call::{Dialogue, Stream, Who};
+use crate::call::{Dialogue, Leg, Stream, Who};
 use crate::connectivity::remote_of;
 use crate::crypto::{self, is_secure};
 use crate::handshake::has_fingerprint;
@@ -133,9 +133,8 @@ pub(crate) fn mux_of_offer(
             () if has(RtcpMux::Accept) || has(RtcpMux::Demux) => Some(true),
             () => None,
         };
-        let far = &mut stream.legs[who.other() as usize];
-        far.mux_only = has(RtcpMux::Require);
-        far.mux_offered = far.mux_only || has(RtcpMux::Offer) || (offered && !has(RtcpMux::Demux));
+        stream.legs[who.other() as usize].mux_offered =
+            has(RtcpMux::Offer) || has(RtcpMux::Require) || (offered && !has(RtcpMux::Demux));
     }
 }
 
@@ -149,7 +148,6 @@ pub(crate) fn mux_of_answer(session: &Session, who: Who, dialogue: &mut Dialogue
         let follows = own.mux;
         let offerer = &mut stream.legs[who.other() as usize];
         offerer.mux = offerer.mux_offered && offerer.mux_answer.unwrap_or(follows);
-        offerer.mux_only = offerer.mux;
     }
 }
 
@@ -251,7 +249,7 @@ fn section(
         None => media.set_connection(address),
     }
     // The relay's RTCP port is always the next one, if there is one, which needs no attribute.
-    let rtcp_port = if leg.mux_only { port } else { port + 1 };
+    let rtcp_port = if shares_port(request, leg) { port } else { port + 1 };
     if request.no_rtcp_attribute {
         media.section_mut().remove_attributes(|name, _| name == "rtcp");
     } else if let Some(rtcp) = media.rtcp() {
@@ -259,6 +257,14 @@ fn section(
         media.set_rtcp(Rtcp { port: rtcp_port, address: full.then_some(address) });
     } else if request.full_rtcp_attribute {
         media.set_rtcp(Rtcp { port: rtcp_port, address: Some(address) });
+    }
+}
+
+/// Whether RTCP has no port of its own in what the party of a leg is shown.
+pub(crate) fn shares_port(request: &Request, leg: &Leg) -> bool {
+    match request.command {
+        Command::Offer => request.rtcp_mux.contains(&RtcpMux::Require),
+        _ => leg.mux,
     }
 }
 

@@ -209,6 +209,16 @@ fn every_pair_of_codecs_is_understood() {
                 understood > least && likeness.presence > 0.98,
                 "{map} {other_map}: {understood:.3}"
             );
+            // Where both keep it, the form is the same, too.
+            let keeps = |encoding| match encoding {
+                Encoding::G729 | Encoding::Amr(_) | Encoding::Opus => None,
+                Encoding::Gsm => Some(0.85),
+                _ => Some(0.985),
+            };
+            if let Some((form, other_form)) = keeps(encoding).zip(keeps(other)) {
+                let least = f64::min(form, other_form);
+                assert!(likeness.mean > least, "{map} {other_map}: {likeness:?}");
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ use codec_core::codecs::amr::{
 };
 use codec_core::types::{CodecConfig, CodedFrame, FrameKind, VariableRateCodec};
 
+use crate::conceal::by_frames;
 use crate::{Corrupt, Decode, Encode};
 
 /// Encoder and payloads of one stream.
@@ -108,14 +109,7 @@ impl Decode for Decoder {
     }
 
     fn conceal(&mut self, count: usize, samples: &mut Vec<i16>) {
-        let end = samples.len() + count;
         let lost = CodedFrame { mode: self.mode, ..CodedFrame::lost() };
-        while samples.len() < end {
-            match self.codec.decode_frame(&lost) {
-                Ok(heard) if !heard.is_empty() => samples.extend(heard),
-                _ => samples.resize(end, 0),
-            }
-        }
-        samples.truncate(end);
+        by_frames(count, samples, || self.codec.decode_frame(&lost).ok());
     }
 }

@@ -13,6 +13,22 @@ const SILENT: usize = 60;
 /// Milliseconds of the joint.
 const JOINT: usize = 4;
 
+/// Appends so many samples that a codec makes up a frame at a time; silence from where it makes none.
+pub(crate) fn by_frames(
+    count: usize,
+    samples: &mut Vec<i16>,
+    mut frame: impl FnMut() -> Option<Vec<i16>>,
+) {
+    let end = samples.len() + count;
+    while samples.len() < end {
+        match frame().filter(|made| !made.is_empty()) {
+            Some(made) => samples.extend(made),
+            None => samples.resize(end, 0),
+        }
+    }
+    samples.truncate(end);
+}
+
 /// What was heard last, and for how long nothing.
 #[derive(Clone, Debug)]
 pub struct Concealment {

@@ -5,6 +5,7 @@
 use codec_core::codecs::g729::G729Codec;
 use codec_core::types::{AudioCodec, CodecConfig};
 
+use crate::conceal::by_frames;
 use crate::{Corrupt, Decode, Encode};
 
 /// Samples of a frame.
@@ -59,14 +60,7 @@ impl Decode for Decoder {
     }
 
     fn conceal(&mut self, count: usize, samples: &mut Vec<i16>) {
-        let end = samples.len() + count;
-        while samples.len() < end {
-            // A frame without bytes is one that is missing.
-            match self.0.decode(&[]) {
-                Ok(heard) if !heard.is_empty() => samples.extend(heard),
-                _ => samples.resize(end, 0),
-            }
-        }
-        samples.truncate(end);
+        // A frame without bytes is one that is missing.
+        by_frames(count, samples, || self.0.decode(&[]).ok());
     }
 }

@@ -80,80 +80,80 @@ def with_length(payload):
     return len(payload).to_bytes(2, "little") + bytes(payload)
 
 
+def library(name, *makers):
+    """A library whose makers return pointers."""
+    lib = ctypes.CDLL(name)
+    for maker in makers:
+        getattr(lib, maker).restype = ctypes.c_void_p
+    return lib
+
+
+def make(name, samples, length, encode, decode):
+    """Writes what an encoder makes of each frame, and what a decoder makes of that."""
+    code, heard = bytearray(), array.array("h")
+    for said in frames(samples, length):
+        payload = (ctypes.c_uint8 * 1275)()
+        size = encode(pointer(said), payload)
+        code += bytes(payload[:size]) if name == "g729" else with_length(payload[:size])
+        out = array.array("h", [0]) * 1920
+        decode(payload, size, pointer(out))
+        heard += out[:length]
+    write(f"{name}.code", code)
+    write(f"{name}.heard", heard.tobytes())
+
+
 def g729(samples):
-    lib = ctypes.CDLL("libbcg729.so.0")
-    for function in ("initBcg729EncoderChannel", "initBcg729DecoderChannel"):
-        getattr(lib, function).restype = ctypes.c_void_p
+    lib = library("libbcg729.so.0", "initBcg729EncoderChannel", "initBcg729DecoderChannel")
     encoder = ctypes.c_void_p(lib.initBcg729EncoderChannel(0))
     decoder = ctypes.c_void_p(lib.initBcg729DecoderChannel())
-    code, heard = bytearray(), array.array("h")
-    for said in frames(samples, 80):
-        frame, length = (ctypes.c_uint8 * 10)(), ctypes.c_uint8()
-        lib.bcg729Encoder(encoder, pointer(said), frame, ctypes.byref(length))
-        assert length.value == 10
-        code += bytes(frame)
-        out = array.array("h", [0]) * 80
-        lib.bcg729Decoder(decoder, frame, 10, 0, 0, 0, pointer(out))
-        heard += out
-    write("g729.code", code)
-    write("g729.heard", heard.tobytes())
+
+    def encode(said, payload):
+        size = ctypes.c_uint8()
+        lib.bcg729Encoder(encoder, said, payload, ctypes.byref(size))
+        return size.value
+
+    make("g729", samples, 80, encode, lambda payload, size, out: lib.bcg729Decoder(decoder, payload, size, 0, 0, 0, out))
 
 
 def amr(samples, mode):
-    lib = ctypes.CDLL("libopencore-amrnb.so.0")
-    for function in ("Encoder_Interface_init", "Decoder_Interface_init"):
-        getattr(lib, function).restype = ctypes.c_void_p
+    lib = library("libopencore-amrnb.so.0", "Encoder_Interface_init", "Decoder_Interface_init")
     encoder = ctypes.c_void_p(lib.Encoder_Interface_init(0))
     decoder = ctypes.c_void_p(lib.Decoder_Interface_init())
-    code, heard = bytearray(), array.array("h")
-    for said in frames(samples, 160):
-        frame = (ctypes.c_uint8 * 64)()
-        length = lib.Encoder_Interface_Encode(encoder, mode, pointer(said), frame, 0)
-        code += with_length(frame[:length])
-        out = array.array("h", [0]) * 160
-        lib.Decoder_Interface_Decode(decoder, frame, pointer(out), 0)
-        heard += out
-    write(f"amr{mode}.code", code)
-    write(f"amr{mode}.heard", heard.tobytes())
+    make(
+        f"amr{mode}",
+        samples,
+        160,
+        lambda said, payload: lib.Encoder_Interface_Encode(encoder, mode, said, payload, 0),
+        lambda payload, size, out: lib.Decoder_Interface_Decode(decoder, payload, out, 0),
+    )
 
 
 def amr_wb(samples, mode):
-    lib = ctypes.CDLL("libvo-amrwbenc.so.0")
-    lib.E_IF_init.restype = ctypes.c_void_p
-    encoder = ctypes.c_void_p(lib.E_IF_init())
-    other = ctypes.CDLL("libopencore-amrwb.so.0")
-    other.D_IF_init.restype = ctypes.c_void_p
-    decoder = ctypes.c_void_p(other.D_IF_init())
-    code, heard = bytearray(), array.array("h")
-    for said in frames(samples, 320):
-        frame = (ctypes.c_uint8 * 64)()
-        length = lib.E_IF_encode(encoder, mode, pointer(said), frame, 0)
-        code += with_length(frame[:length])
-        out = array.array("h", [0]) * 320
-        other.D_IF_decode(decoder, frame, pointer(out), 0)
-        heard += out
-    write(f"amrwb{mode}.code", code)
-    write(f"amrwb{mode}.heard", heard.tobytes())
+    lib = library("libvo-amrwbenc.so.0", "E_IF_init")
+    other = library("libopencore-amrwb.so.0", "D_IF_init")
+    encoder, decoder = ctypes.c_void_p(lib.E_IF_init()), ctypes.c_void_p(other.D_IF_init())
+    make(
+        f"amrwb{mode}",
+        samples,
+        320,
+        lambda said, payload: lib.E_IF_encode(encoder, mode, said, payload, 0),
+        lambda payload, size, out: other.D_IF_decode(decoder, payload, out, 0),
+    )
 
 
 def opus(samples):
-    lib = ctypes.CDLL("libopus.so.0")
-    for function in ("opus_encoder_create", "opus_decoder_create"):
-        getattr(lib, function).restype = ctypes.c_void_p
+    lib = library("libopus.so.0", "opus_encoder_create", "opus_decoder_create")
     error, voip, set_complexity = ctypes.c_int(), 2048, 4010
     encoder = ctypes.c_void_p(lib.opus_encoder_create(16000, 1, voip, ctypes.byref(error)))
     assert lib.opus_encoder_ctl(encoder, set_complexity, 5) == 0
     decoder = ctypes.c_void_p(lib.opus_decoder_create(16000, 1, ctypes.byref(error)))
-    code, heard = bytearray(), array.array("h")
-    for said in frames(samples, 320):
-        payload = (ctypes.c_uint8 * 1275)()
-        length = lib.opus_encode(encoder, pointer(said), 320, payload, 1275)
-        code += with_length(payload[:length])
-        out = array.array("h", [0]) * 1920
-        assert lib.opus_decode(decoder, payload, length, pointer(out), 1920, 0) == 320
-        heard += out[:320]
-    write("opus.code", code)
-    write("opus.heard", heard.tobytes())
+    make(
+        "opus",
+        samples,
+        320,
+        lambda said, payload: lib.opus_encode(encoder, said, 320, payload, 1275),
+        lambda payload, size, out: lib.opus_decode(decoder, payload, size, out, 1920, 0),
+    )
 
 
 if __name__ == "__main__":

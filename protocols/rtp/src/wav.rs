@@ -72,6 +72,7 @@ mod tests {
         let bytes = write(8000, &samples).unwrap();
         assert_eq!(read(&bytes).unwrap(), Wav { rate: 8000, samples: samples.to_vec() });
         assert!(read(&bytes[..20]).is_err());
+        assert!(read(b"").is_err());
     }
 
     #[test]

@@ -61,6 +61,28 @@ impl Demo {
     }
 }
 
+/// Why there is no network.
+enum Refusal {
+    /// A function has not got its port.
+    Port(ListenError),
+    Other(DemoError),
+}
+
+impl From<DemoError> for Refusal {
+    fn from(error: DemoError) -> Refusal {
+        Refusal::Other(error)
+    }
+}
+
+impl From<Refusal> for DemoError {
+    fn from(refusal: Refusal) -> DemoError {
+        match refusal {
+            Refusal::Port(error) => DemoError::Start(error.to_string()),
+            Refusal::Other(error) => error,
+        }
+    }
+}
+
 /// The running network.
 struct Stage {
     handle: Handle,
@@ -76,23 +98,17 @@ struct Stage {
 impl Stage {
     /// A port that is free may be somebody else's before it is ours: then all begins anew.
     fn build(demo: &mut Demo) -> Result<Stage, DemoError> {
-        for _ in 0..TRIES {
-            if let Some(stage) = Stage::on_free_ports(demo)? {
-                return Ok(stage);
+        let mut tries = 0;
+        loop {
+            match Stage::on_free_ports(demo) {
+                Err(Refusal::Port(ListenError::InUse { .. })) if tries < TRIES => tries += 1,
+                built => return built.map_err(DemoError::from),
             }
         }
-        let text = format!("{TRIES} ports of {} were free and then in use", demo.address);
-        Err(DemoError::Start(text))
     }
 
-    /// `None` if a port was taken meanwhile.
-    fn on_free_ports(demo: &mut Demo) -> Result<Option<Stage>, DemoError> {
+    fn on_free_ports(demo: &mut Demo) -> Result<Stage, Refusal> {
         let failed = |what: &dyn std::fmt::Display| DemoError::Start(what.to_string());
-        let ours = |added: Result<FunctionId, ListenError>| match added {
-            Ok(id) => Ok(Some(id)),
-            Err(ListenError::InUse { .. }) => Ok(None),
-            Err(error) => Err(failed(&error)),
-        };
         let framings = crate::framing::framings;
         let config = LiveConfig { framings, ..LiveConfig::default() };
         let mut live = Live::new(config).map_err(|e| failed(&e))?;
@@ -109,8 +125,7 @@ impl Stage {
         let mut functions = Vec::new();
         for role in Role::USUAL {
             let spec = alter(crate::assembly::function(&plan, role, random.fork()));
-            let Some(id) = ours(live.add(spec))? else { return Ok(None) };
-            functions.push((role, id));
+            functions.push((role, live.add(spec).map_err(Refusal::Port)?));
         }
         let mut changes = Vec::new();
         let mut phones = Vec::new();
@@ -134,8 +149,7 @@ impl Stage {
             let at = free_port(demo.address).map_err(|e| failed(&e))?;
             let config = phone(&subscriber, credential, samples, at, proxy);
             let spec = alter(phone_spec(n, config, at, random.fork()));
-            let Some(id) = ours(live.add(spec))? else { return Ok(None) };
-            phones.push(id);
+            phones.push(live.add(spec).map_err(Refusal::Port)?);
         }
         let forward = demo.forward.take();
         let forward = forward.unwrap_or_else(|| Box::<crate::relay::RtpForward>::default());
@@ -161,7 +175,7 @@ impl Stage {
         let pair = |list: Vec<_>| <[_; 2]>::try_from(list).ok();
         let phones = pair(phones).ok_or_else(|| failed(&"two phones"))?;
         let voices = <[_; 2]>::try_from(voices).map_err(|_| failed(&"two voices"))?;
-        Ok(Some(Stage { handle, thread, notices, recorder, phones, functions, join, voices }))
+        Ok(Stage { handle, thread, notices, recorder, phones, functions, join, voices })
     }
 
     /// Registers, calls, talks, hangs up, and deregisters unless others may join. The error is what

@@ -31,12 +31,16 @@ impl Entry {
         Encoding::named(name, *rate, self.channels, fmtp.as_deref())
     }
 
+    /// The same, whichever of its modes may be sent.
+    pub(super) fn kind(&self) -> Option<Encoding> {
+        self.encoding().map(Encoding::of_any_mode)
+    }
+
     /// Whether both are the same format, whatever number each has.
     pub(super) fn is_like(&self, other: &Entry) -> bool {
-        let encoding = |entry: &Entry| entry.encoding().map(Encoding::of_any_mode);
         self.codec.matches(&other.codec)
             && self.channels == other.channels
-            && encoding(self) == encoding(other)
+            && self.kind() == other.kind()
     }
 
     pub(super) fn is_noise(&self) -> bool {

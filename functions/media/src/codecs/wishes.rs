@@ -50,10 +50,7 @@ impl Name {
     }
 
     fn names(&self, entry: &Entry) -> bool {
-        let parameters = || {
-            let any = |encoding: Option<Encoding>| encoding.map(Encoding::of_any_mode);
-            any(self.encoding()) == any(entry.encoding())
-        };
+        let parameters = || self.encoding().map(Encoding::of_any_mode) == entry.kind();
         self.is(&entry.codec.name)
             && self.clock.is_none_or(|clock| clock == entry.codec.rate)
             && (self.fmtp.is_none() || parameters())

@@ -108,7 +108,18 @@ impl Relay {
                 .with("from-tag", "caller")
                 .with("sdp", sdp);
             let wishes = case.flags.iter().filter(|wish| command == "offer" || wish.is_of_both());
-            wishes.for_each(|wish| wish.put(&mut dict));
+            let mut flags = Vec::new();
+            for wish in wishes {
+                match *wish {
+                    Wish::Flag(word) => flags.push(Value::from(word)),
+                    Wish::Key(key, text) => dict.push(key, text),
+                    Wish::List(key, words) => {
+                        let words = words.iter().map(|word| Value::from(*word));
+                        dict.push(key, words.collect::<Value>());
+                    }
+                }
+            }
+            dict.push("flags", flags.into_iter().collect::<Value>());
             dict
         };
         let shown = |answer: Dict| answer.text("sdp").map(str::to_owned);
@@ -200,15 +211,5 @@ impl Wish {
     /// Whether the answer's request has it, too. What a side speaks is a matter of its offer: its answer follows by itself.
     fn is_of_both(self) -> bool {
         matches!(self, Wish::Flag(_) | Wish::List("replace", _) | Wish::Key("media-address", _))
-    }
-
-    fn put(self, dict: &mut Dict) {
-        match self {
-            Wish::Flag(word) => dict.push("flags", Value::from_iter([Value::from(word)])),
-            Wish::Key(key, text) => dict.push(key, text),
-            Wish::List(key, words) => {
-                dict.push(key, words.iter().map(|word| Value::from(*word)).collect::<Value>());
-            }
-        }
     }
 }
