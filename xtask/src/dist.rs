@@ -8,10 +8,9 @@ use crate::run::{cargo, root, step};
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Static, and small: equal functions are there once, and what the loader adds an address to is a bit map. Cargo
-/// forgets `strip` for a package that has a profile of its own.
-const FLAGS: &str = "-C target-feature=+crt-static -C strip=symbols \
-                     -C link-arg=-Wl,--icf=all,-z,pack-relative-relocs";
+/// Static, and small: equal functions are there once, and what the loader adds an address to is a bit map.
+const FLAGS: &str =
+    "-C target-feature=+crt-static -C link-arg=-Wl,--icf=all,-z,pack-relative-relocs";
 
 /// The path of the shipped binary.
 pub(crate) fn binary() -> PathBuf {
