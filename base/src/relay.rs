@@ -9,6 +9,7 @@ mod dtls;
 mod encoding;
 mod ice;
 mod keys;
+mod playing;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -18,6 +19,7 @@ pub use dtls::{Fingerprint, Handshake, HashFunction};
 pub use encoding::{Encoding, LINEAR_RATES};
 pub use ice::{Candidate, CandidateKind, Component, Credentials, Ice, Remote};
 pub use keys::{BadKey, MasterKey, Suite};
+pub use playing::Playing;
 
 use crate::time::{Duration, Instant};
 
@@ -70,6 +72,13 @@ pub enum Command {
         port: PortId,
         /// One for each payload type.
         conversions: Vec<Conversion>,
+    },
+    /// From now on the peer of a port hears this in place of the other one, until it is over; or nothing of it any more.
+    Play {
+        /// The port.
+        port: PortId,
+        /// `None` to stop.
+        playing: Option<Playing>,
     },
     /// Report the counters of a port now. Answered by [`Event::Counters`].
     Query {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant as Wall};
 
 use base::machine::{OpenId, Order, Report};
-use base::relay::{Command, Event as RelayEvent, Gate, Ice, PortId, Protection, Side};
+use base::relay::{Command, Event as RelayEvent, PortId, Side};
 use base::{
     Bytes, Deadline, Endpoint, Event, Flow, FlowError, Function, Input, Instant, Output, Service,
     Transport,
@@ -288,20 +288,17 @@ impl Forward for Cross {
     fn open(&mut self, _: Instant, _: PortId, rtp: SocketAddr) {
         assert_eq!(rtp.port() % 2, 0);
     }
-    fn join(&mut self, _: Instant, a: Side, b: Side) {
-        self.peers = [a.rtp, b.rtp];
+    fn command(&mut self, _: Instant, command: Command) {
+        match command {
+            Command::Join { a, b } => self.peers = [a.rtp, b.rtp],
+            Command::Query { port } | Command::Close { port } => {
+                let counters =
+                    base::relay::Counters { packets: self.packets, ..Default::default() };
+                self.events.push_back(RelayEvent::Counters { port, counters });
+            }
+            _ => {}
+        }
     }
-    fn query(&mut self, _: Instant, port: PortId) {
-        let counters = base::relay::Counters { packets: self.packets, ..Default::default() };
-        self.events.push_back(RelayEvent::Counters { port, counters });
-    }
-    fn close(&mut self, now: Instant, port: PortId) {
-        self.query(now, port);
-    }
-    fn protect(&mut self, _: Instant, _: PortId, _: Protection) {}
-    fn connect(&mut self, _: Instant, _: PortId, _: Option<Ice>) {}
-    fn gate(&mut self, _: Instant, _: PortId, _: Gate) {}
-    fn convert(&mut self, _: Instant, _: PortId, _: Vec<base::relay::Conversion>) {}
     fn poll_packet(&mut self) -> Option<(Onward, Vec<u8>)> {
         None
     }

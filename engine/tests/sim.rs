@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
 use base::machine::{Order, Report};
-use base::relay::{Command, Event, Gate, Ice, PortId, Protection, Side};
+use base::relay::{Command, Event, PortId, Side};
 use base::time::Duration;
 use base::{Deadline, FlowError, Function, Input, Instant, Output, Transport};
 use engine::framing::length_prefixed;
@@ -309,13 +309,11 @@ struct Cross([Option<SocketAddr>; 2]);
 
 impl Forward for Cross {
     fn open(&mut self, _: Instant, _: PortId, _: SocketAddr) {}
-    fn join(&mut self, _: Instant, a: Side, b: Side) {
-        self.0 = [a.rtp, b.rtp];
+    fn command(&mut self, _: Instant, command: Command) {
+        if let Command::Join { a, b } = command {
+            self.0 = [a.rtp, b.rtp];
+        }
     }
-    fn protect(&mut self, _: Instant, _: PortId, _: Protection) {}
-    fn connect(&mut self, _: Instant, _: PortId, _: Option<Ice>) {}
-    fn gate(&mut self, _: Instant, _: PortId, _: Gate) {}
-    fn convert(&mut self, _: Instant, _: PortId, _: Vec<base::relay::Conversion>) {}
     fn poll_packet(&mut self) -> Option<(Onward, Vec<u8>)> {
         None
     }
@@ -323,8 +321,6 @@ impl Forward for Cross {
         None
     }
     fn expire(&mut self, _: Instant) {}
-    fn query(&mut self, _: Instant, _: PortId) {}
-    fn close(&mut self, _: Instant, _: PortId) {}
     fn packet(
         &mut self,
         _: Instant,

@@ -1,6 +1,7 @@
 //! Builds the functions of a plan.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use base::machine::{Function, Name, Order, Target};
 use base::time::Duration;
@@ -59,6 +60,7 @@ impl Setup {
             }),
             Role::Media => Setup::Media(media::MediaConfig {
                 trusted: neighbours(plan),
+                sounds: Arc::clone(&plan.sounds),
                 ..media::MediaConfig::new(plan.media.iter().copied())
             }),
             Role::IpSmGw => Setup::IpSmGw(ipsmgw::IpSmGwConfig {

@@ -96,6 +96,8 @@ pub struct Config {
     pub media_ports: Option<(u16, u16)>,
     /// Whether calls go through it.
     pub anchor_media: Option<bool>,
+    /// The folder of sounds that it can play.
+    pub sounds: Option<PathBuf>,
     /// What is shown to other programs, and where.
     pub observe: Observe,
     /// The HTTP API.
@@ -144,8 +146,8 @@ impl Config {
         let TlsPlan { certificate, key, ca, .. } = &mut config.tls;
         let password = &mut config.shared.password;
         let door = &mut config.resp.password;
-        let files =
-            [&mut config.store, &mut config.api.token, certificate, key, ca, password, door];
+        let (store, sounds) = (&mut config.store, &mut config.sounds);
+        let files = [store, sounds, &mut config.api.token, certificate, key, ca, password, door];
         for file in files.into_iter().flatten() {
             *file = folder.join(&*file);
         }
@@ -233,6 +235,7 @@ impl Config {
         if let Some((first, last)) = self.media_ports {
             plan.media_ports = first..=last;
         }
+        plan.sounds_folder.clone_from(&self.sounds);
         plan.anchor_media = self.anchor_media.unwrap_or(plan.anchor_media);
         if let Some(digest) = &self.digest {
             plan.digest.clone_from(digest);

@@ -35,6 +35,7 @@ pub mod reload;
 pub mod resp_door;
 pub mod run;
 pub mod shared;
+pub mod sounds;
 pub mod state;
 pub mod tls;
 

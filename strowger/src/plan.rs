@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use auth::digest::Algorithm;
 use base::dialling::Dialling;
@@ -16,6 +17,7 @@ use hss::profile::FilterCriteria;
 
 use crate::resp_door::RespPlan;
 use crate::shared::SharedPlan;
+use crate::sounds::Sounds;
 use crate::tls::TlsPlan;
 
 /// A network function, by the name that the standards give it.
@@ -187,6 +189,10 @@ pub struct Plan {
     pub media: Vec<IpAddr>,
     /// The relay's UDP ports.
     pub media_ports: std::ops::RangeInclusive<u16>,
+    /// The folder of sounds that the relay can play.
+    pub sounds_folder: Option<PathBuf>,
+    /// What was read there.
+    pub sounds: Sounds,
     /// The algorithms of SIP Digest that phones are offered, the most preferred first.
     pub digest: Vec<Algorithm>,
     /// Longest registration in seconds.
@@ -228,6 +234,8 @@ impl Plan {
             dialling: None,
             media: vec![IpAddr::from([127, 0, 0, 1])],
             media_ports: 30_000..=30_999,
+            sounds_folder: None,
+            sounds: Sounds::default(),
             digest: vec![Algorithm::Md5],
             max_expires: 600_000,
             min_expires: 60,

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::LazyLock;
 
 use base::Instant;
-use base::relay::{Conversion, Event, Gate, Ice, Onward, PortId, Protection, Side};
+use base::relay::{Command, Event, Onward, PortId};
 use dtls::Certificate;
 use engine::relay::Forward;
 
@@ -32,31 +32,8 @@ impl Forward for RtpForward {
         self.0.open(port, rtp);
     }
 
-    fn join(&mut self, now: Instant, a: Side, b: Side) {
-        self.0.join(now, a, b);
-    }
-
-    fn protect(&mut self, _: Instant, port: PortId, protection: Protection) {
-        self.0.protect(port, protection);
-    }
-
-    fn connect(&mut self, now: Instant, port: PortId, ice: Option<Ice>) {
-        self.0.connect(now, port, ice);
-    }
-
-    fn gate(&mut self, _: Instant, port: PortId, gate: Gate) {
-        self.0.gate(port, gate);
-    }
-    fn convert(&mut self, _: Instant, port: PortId, conversions: Vec<Conversion>) {
-        self.0.convert(port, conversions);
-    }
-
-    fn query(&mut self, _: Instant, port: PortId) {
-        self.0.query(port);
-    }
-
-    fn close(&mut self, _: Instant, port: PortId) {
-        self.0.close(port);
+    fn command(&mut self, now: Instant, command: Command) {
+        self.0.command(now, command);
     }
 
     fn packet(

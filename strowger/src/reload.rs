@@ -17,6 +17,7 @@ use crate::config::{Changes, Config};
 use crate::log::Log;
 use crate::observe::{ShowError, Shown};
 use crate::plan::{Plan, Role};
+use crate::sounds::{self, SoundsError};
 use crate::tls::{self, TlsFailure};
 
 /// Where a configuration comes from, and how it becomes a plan.
@@ -69,6 +70,9 @@ pub enum ReloadError {
     /// What TLS needs.
     #[error(transparent)]
     Tls(#[from] TlsFailure),
+    /// The sounds.
+    #[error(transparent)]
+    Sounds(#[from] SoundsError),
     /// The process has too much to do, or ends.
     #[error("{0}; nothing was changed, try again")]
     Busy(#[from] HandleError),
@@ -112,7 +116,8 @@ impl Reload {
         let mut running = lock(&self.running);
         let Source { roles, loopback, .. } = &self.source;
         let (config, changes) = running.take_over(new, roles.as_ref(), loopback);
-        let plan = config.plan(roles.as_ref(), loopback);
+        let mut plan = config.plan(roles.as_ref(), loopback);
+        plan.sounds = sounds::load(plan.sounds_folder.as_deref())?;
         let tls = tls::load(&plan)?;
         let orders = self.process.functions.iter();
         let orders = orders.map(|(role, id)| (*id, assembly::order(&plan, *role))).collect();

@@ -32,6 +32,7 @@ use crate::relay::RtpForward;
 use crate::reload::{Reload, Reloadable};
 use crate::resp_door;
 use crate::shared;
+use crate::sounds::{self, SoundsError};
 use crate::state::State;
 use crate::tls;
 
@@ -56,6 +57,9 @@ pub enum StartError {
     /// There is no TLS.
     #[error(transparent)]
     Tls(#[from] tls::TlsFailure),
+    /// There are sounds that cannot be played.
+    #[error(transparent)]
+    Sounds(#[from] SoundsError),
     /// The system refuses what every program needs.
     #[error("the system refuses: {0}")]
     System(#[from] io::Error),
@@ -97,6 +101,8 @@ impl Process {
         files: Option<&State>,
         log: Log,
     ) -> Result<Process, StartError> {
+        let sounds = sounds::load(plan.sounds_folder.as_deref())?;
+        let plan = &Plan { sounds, ..plan.clone() };
         let tls = tls::load(plan)?;
         let connections_of_one = plan.connections;
         let floating = plan.shared.as_ref().map(|shared| shared.floating.clone());

@@ -28,7 +28,13 @@ fn kamailio(namespace: &Namespace, config: &str, words: &[(&str, &str)], port: u
 
 /// The registrar, and what it wants of the relay beside the usual.
 fn registrar(namespace: &Namespace, flags: &str) -> Peer {
-    kamailio(namespace, "kamailio.cfg", &[("{HERE}", HERE), ("{FLAGS}", flags)], 5060)
+    registrar_that(namespace, flags, "")
+}
+
+/// The same, and what it does with answers.
+fn registrar_that(namespace: &Namespace, flags: &str, answered: &str) -> Peer {
+    let words = [("{HERE}", HERE), ("{FLAGS}", flags), ("{ANSWERED}", answered)];
+    kamailio(namespace, "kamailio.cfg", &words, 5060)
 }
 
 /// Our relay alone, and two phones with passwords; `bob` uses TCP.
@@ -117,6 +123,31 @@ fn baresips_without_a_common_codec_call_through_kamailio() {
             }
         });
     }
+}
+
+/// Kamailio has a sound played to who answered, whom it names in reply routes: he hears it, the caller does not.
+#[test]
+fn kamailio_plays_a_sound_to_who_answered() {
+    scenario("kamailio plays a sound", |namespace| {
+        let sounds = namespace.folder().join("sounds");
+        std::fs::create_dir_all(&sounds).expect("a folder");
+        let welcome = rtp::wav::write(8000, &prompt("bob")).expect("a WAV file");
+        std::fs::write(sounds.join("welcome.wav"), welcome).expect("a file");
+        let mut spec = Spec::default().here(&[("media", Some(2223))]);
+        spec.sounds = Some(sounds);
+        let mut network = Process::start(namespace, NETWORK, &spec);
+        let play = r#"if (status == "200" && is_method("INVITE")) play_media("file=welcome");"#;
+        let _kamailio = registrar_that(namespace, "", play);
+        let proxy = format!("sip:{HERE}:5060");
+        // Both say the same: what else one of them hears is played.
+        let mut alice = Baresip::start(namespace, "alice", &proxy, 6000, "alice");
+        let mut bob = Baresip::start(namespace, "bob", &proxy, 6200, "alice");
+        alice.talk_with(&mut bob, &mut network);
+        let played = compare(&prompt("bob"), &bob.heard());
+        assert_eq!(played.verdict(), Verdict::Same, "{:?}", played.heard);
+        let said = compare(&prompt("alice"), &alice.heard());
+        assert_eq!(said.verdict(), Verdict::Same, "{:?}", said.heard);
+    });
 }
 
 /// Filter criteria send a call to Kamailio, which sends it back and stays in the dialog; when it is gone

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 
 use base::Instant;
 pub use base::relay::Onward;
-use base::relay::{Conversion, Event, Gate, Ice, PortId, Protection, Side};
+use base::relay::{Command, Event, PortId};
 
 pub use thread::{RelayConfig, RelayThread};
 
@@ -19,20 +19,8 @@ pub use thread::{RelayConfig, RelayThread};
 pub trait Forward: Send {
     /// A pair is bound; `rtp` is its RTP address, RTCP is on the next port.
     fn open(&mut self, now: Instant, port: PortId, rtp: SocketAddr);
-    /// Two ports belong together, or change how.
-    fn join(&mut self, now: Instant, a: Side, b: Side);
-    /// How packets to and from the peer of a port are protected.
-    fn protect(&mut self, now: Instant, port: PortId, protection: Protection);
-    /// ICE says where the peer of a port is, or its description again.
-    fn connect(&mut self, now: Instant, port: PortId, ice: Option<Ice>);
-    /// What of the packets of a port's peer passes.
-    fn gate(&mut self, now: Instant, port: PortId, gate: Gate);
-    /// What becomes of the sound of a port's peer.
-    fn convert(&mut self, now: Instant, port: PortId, conversions: Vec<Conversion>);
-    /// Somebody wants the counters of a port: an [`Event::Counters`] follows.
-    fn query(&mut self, now: Instant, port: PortId);
-    /// A pair is given back; its last counters follow as an event.
-    fn close(&mut self, now: Instant, port: PortId);
+    /// What media control wants; [`Command::Open`] is carried out already, and after [`Command::Close`] the pair is gone.
+    fn command(&mut self, now: Instant, command: Command);
     /// A packet arrived at a port, or, if the flag is set, at its RTCP port: `length` bytes at the beginning of
     /// `buffer`, where it may be changed and grow. Where it goes, unless it is dropped.
     fn packet(
@@ -57,26 +45,8 @@ impl<F: Forward + ?Sized> Forward for Box<F> {
     fn open(&mut self, now: Instant, port: PortId, rtp: SocketAddr) {
         (**self).open(now, port, rtp);
     }
-    fn join(&mut self, now: Instant, a: Side, b: Side) {
-        (**self).join(now, a, b);
-    }
-    fn protect(&mut self, now: Instant, port: PortId, protection: Protection) {
-        (**self).protect(now, port, protection);
-    }
-    fn connect(&mut self, now: Instant, port: PortId, ice: Option<Ice>) {
-        (**self).connect(now, port, ice);
-    }
-    fn gate(&mut self, now: Instant, port: PortId, gate: Gate) {
-        (**self).gate(now, port, gate);
-    }
-    fn convert(&mut self, now: Instant, port: PortId, conversions: Vec<Conversion>) {
-        (**self).convert(now, port, conversions);
-    }
-    fn query(&mut self, now: Instant, port: PortId) {
-        (**self).query(now, port);
-    }
-    fn close(&mut self, now: Instant, port: PortId) {
-        (**self).close(now, port);
+    fn command(&mut self, now: Instant, command: Command) {
+        (**self).command(now, command);
     }
     fn packet(
         &mut self,

@@ -221,14 +221,8 @@ impl<F: Forward> Path<F> {
                 }
                 None => self.heard.push_back((owner, Event::NoPort { port })),
             },
-            Command::Join { a, b } => self.forward.join(now, a, b),
-            Command::Protect { port, protection } => self.forward.protect(now, port, protection),
-            Command::Connect { port, ice } => self.forward.connect(now, port, ice),
-            Command::Gate { port, gate } => self.forward.gate(now, port, gate),
-            Command::Convert { port, conversions } => self.forward.convert(now, port, conversions),
-            Command::Query { port } => self.forward.query(now, port),
             Command::Close { port } => {
-                self.forward.close(now, port);
+                self.forward.command(now, command);
                 self.hear();
                 if let Some(slot) = self.by_port.remove(&port)
                     && let Some(mut pair) = self.pairs.remove(slot)
@@ -239,6 +233,7 @@ impl<F: Forward> Path<F> {
                     self.pool.give(pair.local);
                 }
             }
+            command => self.forward.command(now, command),
         }
         self.hear();
     }

@@ -49,14 +49,8 @@ impl VirtualRelay {
                 };
                 fabric.deliveries.push_back(Delivery::Input(host, function, Input::Relay(event)));
             }
-            Command::Join { a, b } => self.forward.join(now, a, b),
-            Command::Protect { port, protection } => self.forward.protect(now, port, protection),
-            Command::Connect { port, ice } => self.forward.connect(now, port, ice),
-            Command::Gate { port, gate } => self.forward.gate(now, port, gate),
-            Command::Convert { port, conversions } => self.forward.convert(now, port, conversions),
-            Command::Query { port } => self.forward.query(now, port),
             Command::Close { port } => {
-                self.forward.close(now, port);
+                self.forward.command(now, command);
                 self.events(fabric, host);
                 if let Some((_, rtp)) = self.open.remove(&port) {
                     fabric.udp.remove(&rtp);
@@ -66,6 +60,7 @@ impl VirtualRelay {
                     }
                 }
             }
+            command => self.forward.command(now, command),
         }
         self.turn(fabric, host);
     }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use base::Instant;
-use base::relay::{Counters, PortId, Side};
+use base::relay::{Counters, Encoding, PortId, Side};
 use ng::Request;
 
 use crate::codecs::{Converted, Offer};
@@ -12,6 +12,7 @@ use crate::crypto::Keys;
 use crate::gates::Wanted;
 use crate::handshake::Association;
 use crate::listening::Listening;
+use crate::playing::Played;
 
 /// A call: all that happens under one Call-ID.
 #[derive(Debug)]
@@ -108,6 +109,9 @@ pub(crate) struct Leg {
     pub(crate) listening: Listening,
     pub(crate) gate: Wanted,
     pub(crate) converted: Converted,
+    /// What its party takes of what we can speak, with the payload types that it gave.
+    pub(crate) speech: Vec<(u8, Encoding)>,
+    pub(crate) played: Option<Box<Played>>,
 }
 
 impl Leg {
@@ -133,6 +137,8 @@ impl Leg {
             listening: Listening::default(),
             gate: Wanted::default(),
             converted: Converted::default(),
+            speech: Vec::new(),
+            played: None,
         }
     }
 
@@ -233,6 +239,19 @@ impl Call {
         streams.flat_map(|stream| &mut stream.legs).find(|leg| leg.port == port)
     }
 
+    /// The legs of the party that a request names by tag, label or address; those of all parties, if it names none.
+    pub(crate) fn meant<'a>(
+        &'a mut self,
+        request: &'a Request,
+    ) -> impl Iterator<Item = &'a mut Leg> {
+        self.dialogues.iter_mut().flat_map(move |Dialogue { parties, streams, .. }| {
+            let parties = &*parties;
+            let legs =
+                streams.iter_mut().flatten().flat_map(move |s| s.legs.iter_mut().zip(parties));
+            legs.filter(|(leg, party)| is_meant(request, party, leg)).map(|(leg, _)| leg)
+        })
+    }
+
     /// The dialogue that an offer belongs to, and who offers. A first offer (no to-tag) through
     /// another Via branch is another fork and has a dialogue of its own.
     pub(crate) fn of_offer(&self, request: &Request, from: &str) -> Option<(u64, Who)> {
@@ -284,4 +303,20 @@ impl Call {
     pub(crate) fn is_held(&self) -> bool {
         self.dialogues.iter().flat_map(|d| d.streams.iter().flatten()).all(|s| s.held)
     }
+}
+
+fn is_meant(request: &Request, party: &Party, leg: &Leg) -> bool {
+    let Request { from_tag, label, other_flags, other, .. } = request;
+    let address = other.text("address");
+    let nobody = from_tag.is_none() && label.is_none() && address.is_none();
+    if nobody || other_flags.iter().any(|flag| flag.eq_ignore_ascii_case("all")) {
+        return true;
+    }
+    if let Some(label) = label {
+        return party.label.as_ref() == Some(label);
+    }
+    if let Some(address) = address {
+        return leg.rtp.is_some_and(|said| address.parse() == Ok(said.ip()));
+    }
+    from_tag.as_ref().is_some_and(|tag| party.is(tag))
 }

@@ -1,10 +1,14 @@
 //! What the operator decides.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use base::time::Duration;
 use base::trust::Networks;
 use ng::request::AddressFamily;
+
+use crate::playing::Sound;
 
 /// A local address of the relay.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -64,6 +68,8 @@ pub struct MediaConfig {
     pub timeouts: Timeouts,
     /// The most calls at a time.
     pub max_sessions: usize,
+    /// What `play media` can play, by name.
+    pub sounds: Arc<BTreeMap<String, Sound>>,
     /// Who may ask, beside functions and programs of the same host.
     pub trusted: Networks,
 }
@@ -76,6 +82,7 @@ impl MediaConfig {
             interfaces: addresses.into_iter().map(named).collect(),
             timeouts: Timeouts::default(),
             max_sessions: 100_000,
+            sounds: Arc::default(),
             trusted: Networks::default(),
         }
     }

@@ -5,7 +5,7 @@ use base::relay::{Command as Path, Gate};
 use ng::{Outcome, Request, Response};
 use sdp::Codec;
 
-use crate::call::{Call, Leg, Party, Who};
+use crate::call::{Call, Leg};
 use crate::machine::Media;
 use crate::requests::UNKNOWN_CALL;
 use crate::words::normal;
@@ -86,18 +86,10 @@ impl Media {
         let number = *self.by_id.get(call_id).ok_or(UNKNOWN_CALL)?;
         let call = self.calls.get_mut(&number).ok_or(UNKNOWN_CALL)?;
         let (mut found, mut commands) = (false, Vec::new());
-        for dialogue in &mut call.dialogues {
-            for who in [Who::A, Who::B] {
-                let party = &dialogue.parties[who as usize];
-                for leg in dialogue.streams.iter_mut().flatten().map(|s| &mut s.legs[who as usize])
-                {
-                    if is_meant(request, party, leg) {
-                        found = true;
-                        leg.change(change);
-                        commands.extend(leg.gate());
-                    }
-                }
-            }
+        for leg in call.meant(request) {
+            found = true;
+            leg.change(change);
+            commands.extend(leg.gate());
         }
         commands.into_iter().for_each(|command| self.tell(command));
         if found { Ok(Response::new(Outcome::Ok)) } else { Err("No such participant") }
@@ -112,20 +104,4 @@ pub(crate) fn drop_traffic(request: &Request, call: &mut Call) {
         leg.change(Change::Media(on));
         leg.change(Change::Digits(on));
     }
-}
-
-fn is_meant(request: &Request, party: &Party, leg: &Leg) -> bool {
-    let Request { from_tag, label, other_flags, other, .. } = request;
-    let address = other.text("address");
-    let nobody = from_tag.is_none() && label.is_none() && address.is_none();
-    if nobody || other_flags.iter().any(|flag| flag.eq_ignore_ascii_case("all")) {
-        return true;
-    }
-    if let Some(label) = label {
-        return party.label.as_ref() == Some(label);
-    }
-    if let Some(address) = address {
-        return leg.rtp.is_some_and(|said| address.parse() == Ok(said.ip()));
-    }
-    from_tag.as_ref().is_some_and(|tag| party.is(tag))
 }

@@ -20,6 +20,7 @@
 //! | `connectivity` | the same of ICE (RFC 8839) |
 //! | `statistics` | the answer to `query` and `delete` |
 //! | `totals` | what was done since the start |
+//! | `playing` | sounds that a party hears in place of the other one |
 //! | `gates` | what of a party's packets does not pass |
 //! | `verdict` | what is wrong with the sound of a leg, in words |
 //! | `listening` | when somebody listens, and who is told |
@@ -29,7 +30,7 @@
 //! | `path/` | the packet path's core: what happens to a packet |
 //!
 //! Behaves as rtpengine does for `ping`, `offer`, `answer`, `delete`, `query`, `list`, `block` and `unblock` of media and
-//! DTMF, `silence media` and `unsilence media`. Learning of
+//! DTMF, `silence media` and `unsilence media`, `play media` and `stop media`. Learning of
 //! addresses, `strict-source` and `port-latching` are always as if set: sources are locked once
 //! learned, and ports stay across offers.
 //!
@@ -42,7 +43,7 @@
 //!
 //! Not done: OSRTP, `codec-set`, `codec-ignore`, `ICE=force-relay` (acts as `force`, with a warning), trickled candidates,
 //! `replace` of user name, session name and version, streams that are not RTP (refused with port 0), recording,
-//! playing, subscriptions.
+//! `play DTMF`, subscriptions.
 
 #![forbid(unsafe_code)]
 
@@ -56,6 +57,7 @@ mod handshake;
 mod listening;
 mod machine;
 mod path;
+mod playing;
 mod requests;
 mod rewrite;
 mod statistics;
@@ -66,3 +68,4 @@ mod words;
 pub use config::{Interface, MediaConfig, Timeouts};
 pub use machine::Media;
 pub use path::{Path, convert};
+pub use playing::{Sound, SoundError};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use base::Instant;
 use base::log::{Event, Severity};
 use base::relay::Command as Path;
 use base::time::Duration;
@@ -15,6 +16,7 @@ use crate::machine::{Asker, Media, Waiting, What};
 use crate::rewrite::{self, PROTOCOLS, Treatment, treatment};
 use crate::statistics::statistics;
 use crate::totals::Reason;
+use crate::words::normal;
 use crate::{codecs, connectivity, crypto, handshake};
 
 pub(crate) const UNKNOWN_CALL: &str = "Unknown call-id";
@@ -32,9 +34,11 @@ impl Media {
             Command::Answer => self.answer(&request),
             Command::Delete | Command::Query => return self.count(asker, request),
             Command::List => Ok(self.list(&request)),
-            Command::Unknown(name) => match Change::of(name) {
-                Some(change) => self.change_gates(&request, change),
-                None => Err("Unrecognized command"),
+            Command::Unknown(name) => match (Change::of(name), normal(name).as_str()) {
+                (Some(change), _) => self.change_gates(&request, change),
+                (None, "play-media") => Ok(self.play_media(&request)),
+                (None, "stop-media") => Ok(self.stop_media(&request)),
+                (None, _) => Err("Unrecognized command"),
             },
         };
         self.respond(asker, &response.unwrap_or_else(Response::error));
@@ -188,6 +192,7 @@ impl Media {
         (dialogue, who): (u64, Who),
         mut session: Session,
     ) {
+        let now = self.now;
         if let Some(call) = self.calls.get_mut(&number) {
             gates::drop_traffic(request, call);
         }
@@ -204,7 +209,7 @@ impl Media {
         let facing = who.other() as usize;
         let mux = |stream: &Stream| stream.legs[facing].mux_offered;
         rewrite::rewrite(&mut session, request, who, dialogue, mux);
-        let commands = commands(dialogue, false);
+        let commands = commands(now, dialogue, false);
         commands.into_iter().for_each(|command| self.tell(command));
         self.arm_idle(number);
         self.respond(asker, &described(request, &session));
@@ -240,7 +245,7 @@ impl Media {
             }
         }
         rewrite::rewrite(&mut session, request, who, dialogue, mux);
-        let commands = commands(dialogue, true);
+        let commands = commands(now, dialogue, true);
         commands.into_iter().for_each(|command| self.tell(command));
         if !agreed {
             let text = format!(
@@ -325,9 +330,11 @@ impl Media {
 }
 
 /// What the packet path is to know of a dialogue: the keys first, so that nothing passes without.
-fn commands(dialogue: &mut Dialogue, answered: bool) -> Vec<Path> {
-    let told =
-        |leg: &mut Leg| [leg.protect(answered), leg.connect(answered), leg.gate(), leg.convert()];
+fn commands(now: Instant, dialogue: &mut Dialogue, answered: bool) -> Vec<Path> {
+    let told = |leg: &mut Leg| {
+        let keys = [leg.protect(answered), leg.connect(answered)];
+        keys.into_iter().chain([leg.gate(), leg.convert(), leg.play(now)])
+    };
     let mut commands: Vec<Path> = dialogue.legs_mut().flat_map(told).flatten().collect();
     commands.extend(dialogue.joins().map(|(a, b)| Path::Join { a, b }));
     commands

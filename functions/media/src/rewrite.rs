@@ -10,8 +10,8 @@ use crate::call::{Dialogue, Leg, Stream, Who};
 use crate::connectivity::remote_of;
 use crate::crypto::{self, is_secure};
 use crate::handshake::has_fingerprint;
-use crate::listening;
 use crate::words::normal;
+use crate::{codecs, listening};
 
 /// How many sections of a description are relayed; the rest is refused like foreign media. A call
 /// has one for audio, one for video and few more.
@@ -87,7 +87,9 @@ pub(crate) fn hear(session: &Session, request: &Request, who: Who, dialogue: &mu
             (stream.kind, stream.protocol) = (line.kind, line.protocol);
         }
         listening::hear(&session.media()[index], who, stream);
+        let speaks = stream.kind == "audio";
         let leg = &mut stream.legs[who as usize];
+        leg.speech = codecs::speech(&session.media()[index]).filter(|_| speaks).collect();
         let local = leg.local;
         let said = |address: Option<SocketAddr>| {
             let address = address.filter(|a| !a.ip().is_unspecified())?;

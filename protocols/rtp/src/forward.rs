@@ -181,10 +181,14 @@ impl Forwarder {
 
     /// Where RTP that came from the peer of a port leaves now.
     pub fn onward(&self, slot: Slot) -> Option<Forward> {
-        let other = self.ports.get(slot)?.other?;
-        let port = self.ports.get(other)?;
+        self.target(self.ports.get(slot)?.other?)
+    }
+
+    /// How RTP reaches the peer of a port now.
+    pub fn target(&self, slot: Slot) -> Option<Forward> {
+        let port = self.ports.get(slot)?;
         let (rtcp, to) = port.target(false)?;
-        Some(Forward { slot: other, port: port.name, rtcp, to })
+        Some(Forward { slot, port: port.name, rtcp, to })
     }
 
     /// Forgets a port and reports its counters a last time.

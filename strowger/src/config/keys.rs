@@ -146,6 +146,11 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
             ),
             fixed("ports", Kind::Ports, "The relay's UDP ports. Unless told: 30000-30999."),
             key("anchor", Kind::Switch, "Whether calls go through the relay. Unless told: true."),
+            key(
+                "sounds",
+                Kind::Path,
+                "A folder of WAV files (16 bit) that `play media` of NG plays by name. A reload reads them anew.",
+            ),
         ],
     ),
     (

@@ -97,6 +97,7 @@ impl Reader {
                 DeValue::Boolean(anchor) => self.config.anchor_media = Some(*anchor),
                 _ => self.kind(value, "true or false", "write `anchor = true`"),
             },
+            ("media", "sounds") => self.config.sounds = self.text(value).map(PathBuf::from),
             ("hss", "ifc") => self.criteria(value),
             ("hss", "psi") => self.services(value),
             ("hss", "sms_over_ims") => {

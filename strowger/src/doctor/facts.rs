@@ -24,6 +24,8 @@ pub struct Facts {
     pub listeners: Vec<Listening>,
     /// What happened when the relay's addresses were used.
     pub media: Vec<(IpAddr, Option<Refused>)>,
+    /// What is wrong with the relay's sounds.
+    pub sounds: Option<String>,
     /// Certificates for TLS.
     pub certificates: Certificates,
     /// The machine.

@@ -47,6 +47,7 @@ pub fn gather(place: &Where, progress: &(dyn Fn(&str) + Sync)) -> Facts {
         running: false,
         listeners: Vec::new(),
         media: Vec::new(),
+        sounds: None,
         certificates: Certificates::default(),
         machine: Machine::default(),
         store: Store::default(),
@@ -73,6 +74,8 @@ pub fn gather(place: &Where, progress: &(dyn Fn(&str) + Sync)) -> Facts {
     facts.pages = watchers::pages(&config);
     facts.collector = watchers::collector(&config);
     facts.certificates = tls::look(&facts.plan, facts.machine.clock);
+    let sounds = crate::sounds::load(facts.plan.sounds_folder.as_deref());
+    facts.sounds = sounds.err().map(|error| error.to_string());
     if facts.runs(Role::Media) {
         facts.media = facts.plan.media.iter().map(|ip| (*ip, bound((*ip, 0).into()))).collect();
     }

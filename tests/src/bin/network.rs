@@ -155,6 +155,7 @@ fn plan(spec: &Spec) -> Plan {
         plan.tls.key = Some(certificate("proxy.key"));
         plan.tls.ca = Some(certificate("authority.pem"));
     }
+    plan.sounds = strowger::sounds::load(spec.sounds.as_deref()).expect("sounds");
     plan.trusted = spec.trusted.iter().map(|ip| (*ip, 32)).collect();
     plan
 }

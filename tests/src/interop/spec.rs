@@ -45,6 +45,8 @@ pub struct Spec {
     pub routes: Vec<String>,
     /// The domain below which ENUM finds numbers.
     pub enum_suffix: Option<String>,
+    /// The folder of sounds that the relay can play.
+    pub sounds: Option<PathBuf>,
     /// Where everything that crossed is written at the end.
     pub capture: Option<String>,
 }

@@ -11,9 +11,9 @@ mod agreement;
 mod section;
 mod wishes;
 
-use base::relay::{Command, Conversion};
+use base::relay::{Command, Conversion, Encoding};
 use ng::Request;
-use sdp::{Codec, Session};
+use sdp::{Codec, Media, Session};
 
 use crate::call::{Dialogue, Leg, Who};
 use crate::listening;
@@ -67,6 +67,11 @@ impl Leg {
     pub(crate) fn is_converted(&self) -> bool {
         self.converted.wanted.iter().any(|conversion| !conversion.is_renumbering())
     }
+}
+
+/// What of a section's formats is speech that we can make, with the payload types that mean it there.
+pub(crate) fn speech(media: &Media) -> impl Iterator<Item = (u8, Encoding)> {
+    entries(media).into_iter().filter_map(|e| Some((e.codec.payload_type, e.encoding()?)))
 }
 
 /// An offer of `who`: the other party is shown the codecs that are wanted.

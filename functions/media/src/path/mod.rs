@@ -11,9 +11,11 @@
 //! | `srtp` | the keys of its packets |
 //! | `gate` | what of its packets does not pass |
 //! | `transcode/` | its sound in another encoding |
+//! | `player` | what it hears in place of the other one |
 
 mod gate;
 mod peer;
+mod player;
 mod srtp;
 mod transcode;
 
@@ -21,7 +23,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 use base::Instant;
-use base::relay::{Conversion, Event, Gate, Ice, Onward, PortId, Protection, Side};
+use base::relay::{
+    Command, Conversion, Event, Gate, Ice, Onward, Playing, PortId, Protection, Side,
+};
 use base::time::Duration;
 use base::timer::Expiries;
 use dtls::Certificate;
@@ -29,6 +33,7 @@ use rtp::demux::{Kind, kind};
 use rtp::forward::{Forwarder, Refusal};
 
 use peer::{Peer, Way, Wish};
+use player::Player;
 use transcode::Transcoder;
 
 pub use transcode::convert;
@@ -48,10 +53,14 @@ pub struct Path {
     gates: BTreeMap<PortId, Gate>,
     /// Those whose peers' sound becomes another.
     transcoders: BTreeMap<PortId, Transcoder>,
+    /// What peers hear in place of the other one.
+    players: BTreeMap<PortId, Player>,
     /// When ICE or DTLS of a port go on by themselves.
     timers: Expiries<PortId>,
     /// When packets of a port have waited long enough for those before them.
     turns: Expiries<PortId>,
+    /// When the next packet of what is played to a peer leaves.
+    beats: Expiries<PortId>,
     packets: VecDeque<(Onward, Vec<u8>)>,
     events: VecDeque<Event>,
 }
@@ -65,8 +74,10 @@ impl Path {
             peers: BTreeMap::new(),
             gates: BTreeMap::new(),
             transcoders: BTreeMap::new(),
+            players: BTreeMap::new(),
             timers: Expiries::default(),
             turns: Expiries::default(),
+            beats: Expiries::default(),
             packets: VecDeque::new(),
             events: VecDeque::new(),
         }
@@ -78,25 +89,43 @@ impl Path {
         self.forwarder.open(port, rtp);
     }
 
-    /// Joins two ports, or changes how; whether both are open.
-    pub fn join(&mut self, now: Instant, a: Side, b: Side) -> bool {
-        let joined = self.forwarder.join(a, b);
+    /// What media control wants. Of a port that is not open it wants nothing.
+    pub fn command(&mut self, now: Instant, command: Command) {
+        match command {
+            // Whoever bound it says so.
+            Command::Open { .. } => {}
+            Command::Join { a, b } => self.join(now, a, b),
+            Command::Protect { port, protection } => self.protect(port, protection),
+            Command::Connect { port, ice } => self.connect(now, port, ice),
+            Command::Gate { port, gate } => self.gate(port, gate),
+            Command::Convert { port, conversions } => self.convert(port, conversions),
+            Command::Play { port, playing } => self.play(now, port, playing),
+            Command::Query { port } => self.forwarder.query(port),
+            Command::Close { port } => {
+                self.forget(port);
+                self.forwarder.close(port);
+            }
+        }
+    }
+
+    /// Joins two ports, or changes how.
+    fn join(&mut self, now: Instant, a: Side, b: Side) {
+        self.forwarder.join(a, b);
         for side in [a, b] {
             self.with_peer(now, side.port, |peer, _, _| peer.multiplex(side.mux));
         }
-        joined
     }
 
     /// How packets to and from the peer of a port are protected. A key that is in use already goes on where it is; a
     /// handshake begins with the next [`Path::join`], which says how many there are.
-    pub fn protect(&mut self, port: PortId, protection: Protection) {
+    fn protect(&mut self, port: PortId, protection: Protection) {
         if self.forwarder.slot(port).is_some() {
             self.peers.entry(port).or_default().protect(protection);
         }
     }
 
     /// ICE says where the peer of a port is, or its description again.
-    pub fn connect(&mut self, now: Instant, port: PortId, ice: Option<Ice>) {
+    fn connect(&mut self, now: Instant, port: PortId, ice: Option<Ice>) {
         let Some(slot) = self.forwarder.slot(port) else { return };
         self.forwarder.govern(slot, ice.is_some());
         self.peers.entry(port).or_default();
@@ -104,7 +133,7 @@ impl Path {
     }
 
     /// What of a peer's packets passes from here on.
-    pub fn gate(&mut self, port: PortId, gate: Gate) {
+    fn gate(&mut self, port: PortId, gate: Gate) {
         if gate == Gate::default() {
             self.gates.remove(&port);
         } else if self.forwarder.slot(port).is_some() {
@@ -113,7 +142,7 @@ impl Path {
     }
 
     /// What becomes of a peer's sound from here on.
-    pub fn convert(&mut self, port: PortId, conversions: Vec<Conversion>) {
+    fn convert(&mut self, port: PortId, conversions: Vec<Conversion>) {
         if conversions.is_empty() {
             self.transcoders.remove(&port);
             self.turns.remove(&port);
@@ -124,15 +153,33 @@ impl Path {
         }
     }
 
-    /// An [`Event::Counters`] of a port follows.
-    pub fn query(&mut self, port: PortId) {
-        self.forwarder.query(port);
+    /// What a peer hears in place of the other one from here on.
+    fn play(&mut self, now: Instant, port: PortId, playing: Option<Playing>) {
+        let before = self.players.remove(&port);
+        self.beats.remove(&port);
+        let Some(playing) = playing.filter(|_| self.forwarder.slot(port).is_some()) else { return };
+        let player = match before {
+            Some(player) => player.go_on(now, playing),
+            None => Player::new(now, playing),
+        };
+        if let Some(at) = player.deadline() {
+            self.beats.set(at, port);
+            self.players.insert(port, player);
+        }
     }
 
-    /// A pair is given back; its last counters follow as an event.
-    pub fn close(&mut self, port: PortId) {
-        self.forget(port);
-        self.forwarder.close(port);
+    /// The next packets of what is played leave.
+    fn beat(&mut self, now: Instant, port: PortId) {
+        let Some(mut player) = self.players.remove(&port) else { return };
+        player.expire(now);
+        let target = self.forwarder.slot(port).and_then(|slot| self.forwarder.target(slot));
+        while let Some(bytes) = player.poll() {
+            self.leave(target, bytes);
+        }
+        if let Some(at) = player.deadline() {
+            self.beats.set(at.max(now + LEAST), port);
+            self.players.insert(port, player);
+        }
     }
 
     /// What media control is to hear.
@@ -147,7 +194,7 @@ impl Path {
 
     /// When [`Path::expire`] is to be called.
     pub fn deadline(&self) -> Option<Instant> {
-        [self.timers.next(), self.turns.next()].into_iter().flatten().min()
+        [self.timers.next(), self.turns.next(), self.beats.next()].into_iter().flatten().min()
     }
 
     /// It is later.
@@ -157,6 +204,9 @@ impl Path {
         }
         while let Some(port) = self.turns.due(now) {
             self.transcode(now, port, |transcoder| transcoder.expire(now));
+        }
+        while let Some(port) = self.beats.due(now) {
+            self.beat(now, port);
         }
     }
 
@@ -194,6 +244,9 @@ impl Path {
             }
         }
         let out = self.forwarder.packet(now, slot, rtcp_port, source, &buffer[..length])?;
+        if !rtcp && self.players.contains_key(&out.port) {
+            return None;
+        }
         if let Some(gate) = self.gates.get(&port).filter(|_| !rtcp)
             && !gate::passes(gate, &mut buffer[..length])
         {
@@ -217,6 +270,8 @@ impl Path {
         self.timers.remove(&port);
         self.transcoders.remove(&port);
         self.turns.remove(&port);
+        self.players.remove(&port);
+        self.beats.remove(&port);
     }
 
     /// RTCP from the first port to the second, if the sound of either is converted.
@@ -244,21 +299,25 @@ impl Path {
             None => self.turns.remove(&port),
         }
         let onward = self.forwarder.slot(port).and_then(|slot| self.forwarder.onward(slot));
-        while let Some(mut bytes) = transcoder.poll() {
-            let Some(out) = onward else { continue };
-            let length = bytes.len();
-            bytes.resize(length + ROOM, 0);
-            let length = match self.peers.get_mut(&out.port) {
-                Some(peer) => peer.seal((out.rtcp, false), &mut bytes, length),
-                None => Some(length),
-            };
-            if let Some(length) = length {
-                bytes.truncate(length);
-                let onward = Onward { port: out.port, rtcp: out.rtcp, to: out.to, length };
-                self.packets.push_back((onward, bytes));
-            }
-        }
+        let packets: Vec<Vec<u8>> = std::iter::from_fn(|| transcoder.poll()).collect();
+        packets.into_iter().for_each(|bytes| self.leave(onward, bytes));
         true
+    }
+
+    /// A packet that we made leaves, protected for whom it goes to, if there is a way to him.
+    fn leave(&mut self, way: Option<rtp::forward::Forward>, mut bytes: Vec<u8>) {
+        let Some(out) = way else { return };
+        let length = bytes.len();
+        bytes.resize(length + ROOM, 0);
+        let length = match self.peers.get_mut(&out.port) {
+            Some(peer) => peer.seal((out.rtcp, false), &mut bytes, length),
+            None => Some(length),
+        };
+        if let Some(length) = length {
+            bytes.truncate(length);
+            let onward = Onward { port: out.port, rtcp: out.rtcp, to: out.to, length };
+            self.packets.push_back((onward, bytes));
+        }
     }
 
     /// Lets something happen to a peer, and does what comes of it.

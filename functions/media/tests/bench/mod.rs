@@ -110,29 +110,32 @@ impl Bench {
                 let event = Event::Opened { port, rtp: local.port() };
                 self.media.handle(self.now, Input::Relay(event));
             }
-            Command::Join { a, b } => {
-                assert!(self.path.join(self.now, a, b), "ports are open when joined");
-            }
-            Command::Protect { port, protection } => self.path.protect(port, protection),
-            Command::Connect { port, ice } => self.path.connect(self.now, port, ice),
-            Command::Gate { port, gate } => self.path.gate(port, gate),
-            Command::Convert { port, conversions } => self.path.convert(port, conversions),
-            Command::Query { port } => self.path.query(port),
             Command::Close { port } => {
                 // Its opening may have failed while media control did not know yet.
                 let open = self.ports.remove(&port).is_some();
                 assert!(open || self.failed.remove(&port), "closed once");
-                self.path.close(port);
+                self.path.command(self.now, command);
+            }
+            command => {
+                if let Command::Join { a, b } = &command {
+                    let open = [a, b].iter().all(|side| self.ports.contains_key(&side.port));
+                    assert!(open, "ports are open when joined");
+                }
+                self.path.command(self.now, command);
             }
         }
     }
 
     /// A request and its response.
     pub(crate) fn ask(&mut self, request: &Request) -> Response {
+        let even = self.cookie.is_multiple_of(2);
+        self.ask_in(if even { Encoding::Bencode } else { Encoding::Json }, request)
+    }
+
+    /// The same in one of the encodings.
+    pub(crate) fn ask_in(&mut self, encoding: Encoding, request: &Request) -> Response {
         self.cookie += 1;
         let cookie = format!("{}_x", self.cookie);
-        let encoding =
-            if self.cookie.is_multiple_of(2) { Encoding::Json } else { Encoding::Bencode };
         let message = Message { cookie: cookie.clone(), encoding, dict: request.to_dict() };
         let replies = self.bytes(&message.emit());
         assert_eq!(replies.len(), 1, "{request:?}");

@@ -7,7 +7,7 @@ use base::Transport;
 use crate::doctor::facts::{Refused, word};
 use crate::doctor::identifiers::{
     MEDIA_ADDRESS_NOT_HERE, MEDIA_FAMILY, MEDIA_LOOPBACK, MEDIA_PRIVATE, PORTS_EPHEMERAL,
-    PORTS_FEW, PORTS_OVERLAP_LISTENER,
+    PORTS_FEW, PORTS_OVERLAP_LISTENER, SOUNDS_UNREADABLE,
 };
 use crate::doctor::{Facts, Finding};
 use crate::plan::Role;
@@ -26,6 +26,9 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
         found.extend(unreachable(facts));
     }
     found.extend(ports(facts));
+    let place = facts.place("media.sounds");
+    let fix = "put the folder and its files right, or take `sounds` out of [media]".to_owned();
+    found.extend(facts.sounds.clone().map(|text| SOUNDS_UNREADABLE.found(text, fix).at(place)));
     found
 }
 

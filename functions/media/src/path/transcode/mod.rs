@@ -23,10 +23,11 @@ use rtp::event::TelephoneEvent;
 use rtp::{Builder, Packet};
 
 use sequence::{Arrival, Sequencer};
-use speech::Speech;
-use stream::{Moment, Stream};
+use stream::Moment;
 
 pub(super) use reports::report;
+pub(super) use speech::Speech;
+pub(super) use stream::Stream;
 
 /// Sound is put into packets of this length if nobody says otherwise.
 const PACKET: Duration = Duration::from_millis(20);

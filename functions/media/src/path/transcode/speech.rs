@@ -16,7 +16,7 @@ struct Source {
 }
 
 /// The way from one encoding to another.
-pub(super) struct Speech {
+pub(in crate::path) struct Speech {
     /// Every encoding that came, the last one in front: a peer that changes it with each packet costs no more.
     sources: Vec<Source>,
     to: Encoding,
@@ -33,7 +33,7 @@ pub(super) struct Speech {
 
 impl Speech {
     /// The way with this beginning, if one is asked for, and this end; what there is of it already goes on.
-    pub(super) fn of(
+    pub(in crate::path) fn of(
         way: &mut Option<Speech>,
         from: Option<Encoding>,
         (payload_type, to, packet): (u8, Encoding, Duration),
@@ -71,7 +71,7 @@ impl Speech {
     }
 
     /// Decodes a payload; how many samples it had, of each channel. One that is broken is concealed.
-    pub(super) fn decode(&mut self, payload: &[u8]) -> usize {
+    pub(in crate::path) fn decode(&mut self, payload: &[u8]) -> usize {
         let Some(Source { from, decoder, .. }) = self.sources.first_mut() else { return 0 };
         self.decoded.clear();
         if decoder.decode(payload, &mut self.decoded).is_err() {
@@ -84,12 +84,12 @@ impl Speech {
     }
 
     /// What was decoded last, of the first channel.
-    pub(super) fn decoded(&self) -> &[i16] {
+    pub(in crate::path) fn decoded(&self) -> &[i16] {
         &self.decoded
     }
 
     /// So many units of the clock did not come.
-    pub(super) fn conceal(&mut self, units: u32) {
+    pub(in crate::path) fn conceal(&mut self, units: u32) {
         let Some(Source { from, decoder, .. }) = self.sources.first_mut() else { return };
         let count = (u64::from(units) * u64::from(from.rate()) / u64::from(from.clock())) as usize;
         self.decoded.clear();
@@ -98,7 +98,7 @@ impl Speech {
     }
 
     /// Adds samples, as they leave, of one channel.
-    pub(super) fn add(&mut self, make: impl FnOnce(&mut Vec<i16>)) {
+    pub(in crate::path) fn add(&mut self, make: impl FnOnce(&mut Vec<i16>)) {
         let mut samples = Vec::new();
         make(&mut samples);
         let channels = usize::from(self.to.channels());
@@ -139,7 +139,7 @@ impl Speech {
     }
 
     /// Whole packets leave.
-    pub(super) fn emit(&mut self, stream: &mut Stream) {
+    pub(in crate::path) fn emit(&mut self, stream: &mut Stream) {
         let whole = self.waiting.len() / self.frame * self.frame;
         for frame in self.waiting[..whole].chunks_exact(self.frame) {
             self.payload.clear();
@@ -150,7 +150,7 @@ impl Speech {
     }
 
     /// What waits leaves, with silence behind it.
-    pub(super) fn flush(&mut self, stream: &mut Stream) {
+    pub(in crate::path) fn flush(&mut self, stream: &mut Stream) {
         if !self.waiting.is_empty() {
             let whole = self.waiting.len().next_multiple_of(self.frame);
             self.waiting.resize(whole, 0);
@@ -159,7 +159,7 @@ impl Speech {
     }
 
     /// What waits does not leave; its time passes.
-    pub(super) fn drop_sound(&mut self, stream: &mut Stream) {
+    pub(in crate::path) fn drop_sound(&mut self, stream: &mut Stream) {
         stream.skip(units(self.to, self.waiting.len()));
         self.waiting.clear();
     }

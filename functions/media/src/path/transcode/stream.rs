@@ -20,7 +20,7 @@ pub(super) enum Moment {
     End,
 }
 
-pub(super) struct Stream {
+pub(in crate::path) struct Stream {
     ssrc: Option<u32>,
     sequence: u16,
     /// The timestamp of the next sound that leaves.
@@ -58,6 +58,11 @@ impl Default for Stream {
 }
 
 impl Stream {
+    /// A stream that does not follow another one begins with this source, sequence number and timestamp.
+    pub(in crate::path) fn new((ssrc, sequence, next): (u32, u16, u32)) -> Stream {
+        Stream { ssrc: Some(ssrc), sequence, next, begins: true, ..Stream::default() }
+    }
+
     /// A packet is to leave that came with this clock and leaves with that one.
     pub(super) fn begin(&mut self, arrival: &Arrival, from: u32, to: u32) {
         let clocks = (from.max(1), to.max(1));
@@ -115,7 +120,7 @@ impl Stream {
     }
 
     /// Sound that lasts so long leaves.
-    pub(super) fn sound(&mut self, payload_type: u8, units: u32, payload: &[u8]) {
+    pub(in crate::path) fn sound(&mut self, payload_type: u8, units: u32, payload: &[u8]) {
         let marker = std::mem::take(&mut self.begins);
         self.put(payload_type, marker, self.next, payload);
         self.next = self.next.wrapping_add(units);
@@ -158,7 +163,7 @@ impl Stream {
     }
 
     /// The next packet that leaves.
-    pub(super) fn poll(&mut self) -> Option<Vec<u8>> {
+    pub(in crate::path) fn poll(&mut self) -> Option<Vec<u8>> {
         self.ready.pop_front()
     }
 
