@@ -208,6 +208,8 @@ pub enum Failure {
     WrongCertificate,
     /// The handshake came to no end, and what was said of it.
     Handshake(String),
+    /// The relay has a fault that the peer's packets reach: they are taken no more.
+    Fault,
 }
 
 /// What arrived at a port pair.

@@ -137,6 +137,7 @@ impl Verdict {
             Verdict::NoWay(Failure::ConsentLost) => "media.consent_lost",
             Verdict::NoWay(Failure::WrongCertificate) => "media.wrong_certificate",
             Verdict::NoWay(Failure::Handshake(_)) => "media.no_handshake",
+            Verdict::NoWay(Failure::Fault) => "media.fault",
             Verdict::WrongKey => "media.wrong_key",
             Verdict::Strangers => "media.strangers",
             Verdict::WrongAddress { .. } => "media.wrong_address",
@@ -187,6 +188,11 @@ impl fmt::Display for Verdict {
             Verdict::NoWay(Failure::Handshake(why)) => {
                 write!(f, "the DTLS handshake came to no end, so there are no keys: {why}")
             }
+            Verdict::NoWay(Failure::Fault) => write!(
+                f,
+                "its packets met a fault of this program and are taken no more; other calls go on. Please report it with \
+                 what the program wrote to its standard error"
+            ),
             Verdict::WrongKey => write!(
                 f,
                 "what arrives is not protected with the key of its description: compare `a=crypto` in offer and answer"

@@ -21,10 +21,11 @@ mod transcode;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use base::Instant;
 use base::relay::{
-    Command, Conversion, Event, Gate, Ice, Onward, Playing, PortId, Protection, Side,
+    Command, Conversion, Event, Failure, Gate, Ice, Onward, Playing, PortId, Protection, Side,
 };
 use base::time::Duration;
 use base::timer::Expiries;
@@ -91,6 +92,21 @@ impl Path {
 
     /// What media control wants. Of a port that is not open it wants nothing.
     pub fn command(&mut self, now: Instant, command: Command) {
+        let port = match &command {
+            Command::Join { a, .. } => a.port,
+            Command::Open { port, .. }
+            | Command::Protect { port, .. }
+            | Command::Connect { port, .. }
+            | Command::Gate { port, .. }
+            | Command::Convert { port, .. }
+            | Command::Play { port, .. }
+            | Command::Query { port }
+            | Command::Close { port } => *port,
+        };
+        self.contain(port, |path| path.obey(now, command));
+    }
+
+    fn obey(&mut self, now: Instant, command: Command) {
         match command {
             // Whoever bound it says so.
             Command::Open { .. } => {}
@@ -200,19 +216,34 @@ impl Path {
     /// It is later.
     pub fn expire(&mut self, now: Instant) {
         while let Some(port) = self.timers.due(now) {
-            self.with_peer(now, port, |peer, way, wishes| peer.expire(now, way, wishes));
+            self.contain(port, |path| {
+                path.with_peer(now, port, |peer, way, wishes| peer.expire(now, way, wishes));
+            });
         }
         while let Some(port) = self.turns.due(now) {
-            self.transcode(now, port, |transcoder| transcoder.expire(now));
+            self.contain(port, |path| {
+                path.transcode(now, port, |transcoder| transcoder.expire(now));
+            });
         }
         while let Some(port) = self.beats.due(now) {
-            self.beat(now, port);
+            self.contain(port, |path| path.beat(now, port));
         }
     }
 
     /// A packet of `length` bytes arrived at a port, or, if the flag is set, at its RTCP port. Nobody's address is
     /// learned from a packet that is not authentic.
     pub fn packet(
+        &mut self,
+        now: Instant,
+        at: (PortId, bool),
+        source: SocketAddr,
+        buffer: &mut [u8],
+        length: usize,
+    ) -> Option<Onward> {
+        self.contain(at.0, |path| path.take(now, at, source, buffer, length))?
+    }
+
+    fn take(
         &mut self,
         now: Instant,
         (port, rtcp_port): (PortId, bool),
@@ -262,6 +293,21 @@ impl Path {
             length = peer.seal((out.rtcp, rtcp), buffer, length)?;
         }
         Some(Onward { port: out.port, rtcp: out.rtcp, to: out.to, length })
+    }
+
+    /// Lets something happen to a port. A panic in it, which would be a fault of ours or of a codec's library, is the end of
+    /// that port alone: thousands of calls have the same thread. What the path keeps for all ports is changed between such
+    /// calls to others, never within them, so that it is whole afterwards.
+    fn contain<T>(&mut self, port: PortId, what: impl FnOnce(&mut Path) -> T) -> Option<T> {
+        match catch_unwind(AssertUnwindSafe(|| what(self))) {
+            Ok(result) => Some(result),
+            Err(_) => {
+                self.forget(port);
+                self.forwarder.close(port);
+                self.events.push_back(Event::Failed { port, failure: Failure::Fault });
+                None
+            }
+        }
     }
 
     fn forget(&mut self, port: PortId) {
@@ -360,5 +406,29 @@ impl Path {
             }
         }
         Some(result)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+    use super::*;
+
+    #[test]
+    fn a_fault_ends_one_port_and_no_other() {
+        let mut path = Path::new(Certificate::generate().unwrap());
+        let [a, b] = [1, 2].map(PortId);
+        for (port, rtp) in [(a, 30_000), (b, 30_002)] {
+            path.open(port, ([192, 0, 2, 1], rtp).into());
+        }
+        assert_eq!(path.contain(a, |_| 7), Some(7));
+        assert_eq!(path.contain(a, |_| -> () { panic!("on purpose") }), None);
+        let told: Vec<Event> = std::iter::from_fn(|| path.poll_event()).collect();
+        assert!(told.contains(&Event::Failed { port: a, failure: Failure::Fault }), "{told:?}");
+        for (port, answers) in [(a, false), (b, true)] {
+            path.command(Instant::EPOCH, Command::Query { port });
+            assert_eq!(path.poll_event().is_some(), answers);
+        }
     }
 }
