@@ -10,6 +10,7 @@ mod encoding;
 mod ice;
 mod keys;
 mod playing;
+mod recording;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -20,6 +21,7 @@ pub use encoding::{Encoding, LINEAR_RATES};
 pub use ice::{Candidate, CandidateKind, Component, Credentials, Ice, Remote};
 pub use keys::{BadKey, MasterKey, Suite};
 pub use playing::Playing;
+pub use recording::{Form, Recorded, Recording, Tap};
 
 use crate::time::{Duration, Instant};
 
@@ -79,6 +81,13 @@ pub enum Command {
         port: PortId,
         /// `None` to stop.
         playing: Option<Playing>,
+    },
+    /// From now on packets of the peer of a port are recorded, or not any more.
+    Record {
+        /// The port.
+        port: PortId,
+        /// `None` for the end of what was recorded there.
+        tap: Option<Tap>,
     },
     /// Report the counters of a port now. Answered by [`Event::Counters`].
     Query {

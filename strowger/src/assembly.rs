@@ -61,6 +61,7 @@ impl Setup {
             Role::Media => Setup::Media(media::MediaConfig {
                 trusted: neighbours(plan),
                 sounds: Arc::clone(&plan.sounds),
+                recordings: plan.recordings.as_ref().map(|recordings| recordings.form),
                 ..media::MediaConfig::new(plan.media.iter().copied())
             }),
             Role::IpSmGw => Setup::IpSmGw(ipsmgw::IpSmGwConfig {

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use auth::digest::Algorithm;
 use base::Service;
 use base::dialling::Dialling;
+use base::relay::Form;
 pub use change::Changes;
 use change::Said;
 use cscf::bgcf::config::{Peers, Route};
@@ -29,6 +30,7 @@ pub(crate) use read::role_help;
 use crate::api::ApiConfig;
 use crate::observe::Observe;
 use crate::plan::{Plan, Role, Seam};
+use crate::recordings::RecordingsPlan;
 use crate::resp_door::RespPlan;
 use crate::shared::SharedPlan;
 use crate::tls::TlsPlan;
@@ -98,6 +100,10 @@ pub struct Config {
     pub anchor_media: Option<bool>,
     /// The folder of sounds that it can play.
     pub sounds: Option<PathBuf>,
+    /// The folder where calls are recorded.
+    pub recordings: Option<PathBuf>,
+    /// What becomes of them.
+    pub recording_form: Option<Form>,
     /// What is shown to other programs, and where.
     pub observe: Observe,
     /// The HTTP API.
@@ -147,7 +153,18 @@ impl Config {
         let password = &mut config.shared.password;
         let door = &mut config.resp.password;
         let (store, sounds) = (&mut config.store, &mut config.sounds);
-        let files = [store, sounds, &mut config.api.token, certificate, key, ca, password, door];
+        let recordings = &mut config.recordings;
+        let files = [
+            store,
+            sounds,
+            recordings,
+            &mut config.api.token,
+            certificate,
+            key,
+            ca,
+            password,
+            door,
+        ];
         for file in files.into_iter().flatten() {
             *file = folder.join(&*file);
         }
@@ -236,6 +253,9 @@ impl Config {
             plan.media_ports = first..=last;
         }
         plan.sounds_folder.clone_from(&self.sounds);
+        let form = self.recording_form.unwrap_or(Form::Stereo);
+        let recordings = self.recordings.clone();
+        plan.recordings = recordings.map(|folder| RecordingsPlan { folder, form });
         plan.anchor_media = self.anchor_media.unwrap_or(plan.anchor_media);
         if let Some(digest) = &self.digest {
             plan.digest.clone_from(digest);

@@ -30,6 +30,7 @@ mod places;
 pub mod plan;
 pub mod provision;
 pub mod recorder;
+pub mod recordings;
 pub mod relay;
 pub mod reload;
 pub mod resp_door;

@@ -15,6 +15,7 @@ use cscf::emergency::EmergencyNumbers;
 use hss::Psi;
 use hss::profile::FilterCriteria;
 
+use crate::recordings::RecordingsPlan;
 use crate::resp_door::RespPlan;
 use crate::shared::SharedPlan;
 use crate::sounds::Sounds;
@@ -193,6 +194,8 @@ pub struct Plan {
     pub sounds_folder: Option<PathBuf>,
     /// What was read there.
     pub sounds: Sounds,
+    /// Where calls are recorded.
+    pub recordings: Option<RecordingsPlan>,
     /// The algorithms of SIP Digest that phones are offered, the most preferred first.
     pub digest: Vec<Algorithm>,
     /// Longest registration in seconds.
@@ -236,6 +239,7 @@ impl Plan {
             media_ports: 30_000..=30_999,
             sounds_folder: None,
             sounds: Sounds::default(),
+            recordings: None,
             digest: vec![Algorithm::Md5],
             max_expires: 600_000,
             min_expires: 60,

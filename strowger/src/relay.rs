@@ -8,6 +8,8 @@ use base::relay::{Command, Event, Onward, PortId};
 use dtls::Certificate;
 use engine::relay::Forward;
 
+use crate::recordings::Recordings;
+
 /// The certificate of this process, made at its first use and never changed: media control writes its fingerprint
 /// into descriptions, the packet path shows it in handshakes. Either may be built anew without the other.
 static CERTIFICATE: LazyLock<Certificate> =
@@ -19,11 +21,26 @@ pub fn certificate() -> Certificate {
 }
 
 /// `media::Path`, for the engine.
-pub struct RtpForward(media::Path);
+pub struct RtpForward(media::Path, Option<Recordings>);
 
 impl Default for RtpForward {
     fn default() -> RtpForward {
-        RtpForward(media::Path::new(certificate()))
+        RtpForward::recording(None)
+    }
+}
+
+impl RtpForward {
+    /// With somewhere to put what is recorded.
+    pub fn recording(recordings: Option<Recordings>) -> RtpForward {
+        RtpForward(media::Path::new(certificate()), recordings)
+    }
+
+    fn record(&mut self) {
+        while let Some(recorded) = self.0.poll_recorded() {
+            if let Some(recordings) = &self.1 {
+                recordings.take(recorded);
+            }
+        }
     }
 }
 
@@ -34,6 +51,7 @@ impl Forward for RtpForward {
 
     fn command(&mut self, now: Instant, command: Command) {
         self.0.command(now, command);
+        self.record();
     }
 
     fn packet(
@@ -44,7 +62,9 @@ impl Forward for RtpForward {
         buffer: &mut [u8],
         length: usize,
     ) -> Option<Onward> {
-        self.0.packet(now, at, source, buffer, length)
+        let onward = self.0.packet(now, at, source, buffer, length);
+        self.record();
+        onward
     }
 
     fn poll_packet(&mut self) -> Option<(Onward, Vec<u8>)> {

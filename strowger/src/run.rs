@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use base::{Event, Report, Severity};
@@ -28,6 +29,7 @@ use crate::password::PasswordError;
 use crate::plan::{Plan, Role};
 use crate::provision::{Provisioner, Started};
 use crate::recorder::{LIMITS, Recorder};
+use crate::recordings::{Recordings, RecordingsError};
 use crate::relay::RtpForward;
 use crate::reload::{Reload, Reloadable};
 use crate::resp_door;
@@ -57,6 +59,9 @@ pub enum StartError {
     /// There is no TLS.
     #[error(transparent)]
     Tls(#[from] tls::TlsFailure),
+    /// The folder of recordings cannot be had.
+    #[error(transparent)]
+    Recordings(#[from] RecordingsError),
     /// There are sounds that cannot be played.
     #[error(transparent)]
     Sounds(#[from] SoundsError),
@@ -84,6 +89,8 @@ pub struct Process {
     /// What functions are built by, should one have to be built again.
     plan: Arc<Mutex<Plan>>,
     log: Log,
+    /// What writes recordings, until the packet path is gone.
+    files_of_calls: Option<JoinHandle<()>>,
     door: Option<Door>,
     started: Option<Box<dyn FnOnce() + Send>>,
     listen: Option<Listen>,
@@ -141,9 +148,16 @@ impl Process {
             live.rebuild(id, Box::new(rebuild));
             functions.insert(role, id);
         }
+        let mut files_of_calls = None;
         if functions.contains_key(&Role::Media) {
             let ports = plan.media_ports.clone();
-            live.relay(RelayConfig { ports, ..RelayConfig::default() }, RtpForward::default())?;
+            let recordings = plan.recordings.as_ref();
+            let started =
+                recordings.map(|plan| Recordings::start(&plan.folder, log)).transpose()?;
+            let (recordings, thread) = started.unzip();
+            files_of_calls = thread;
+            let forward = RtpForward::recording(recordings);
+            live.relay(RelayConfig { ports, ..RelayConfig::default() }, forward)?;
         }
         let resp = resp_door::function(&plan.resp)?.map(|door| live.add(door)).transpose()?;
         // The last one, so that all others are started when it is.
@@ -193,6 +207,7 @@ impl Process {
             api: Arc::new(Mutex::new(api)),
             plan: current,
             log,
+            files_of_calls,
             door: None,
             started: None,
             listen: None,
@@ -314,7 +329,7 @@ impl Process {
         let console = Counting::new(console, Arc::clone(&counts));
         let answers =
             Answers { desk: Arc::clone(&desk), survey: Arc::clone(&survey), counts, events };
-        let (started, listen) = (self.started, self.listen);
+        let (started, listen, files) = (self.started, self.listen, self.files_of_calls);
         let dispatch = move || dispatch(&receiver, log, &answers, started, listen);
         let dispatcher = std::thread::Builder::new().name("dispatcher".into()).spawn(dispatch)?;
         // The dispatcher ends with the console, which the loop owns.
@@ -332,6 +347,9 @@ impl Process {
         desk.close();
         survey.close();
         let _ = dispatcher.join();
+        if let Some(files) = files {
+            let _ = files.join();
+        }
         result
     }
 }

@@ -150,6 +150,46 @@ fn kamailio_plays_a_sound_to_who_answered() {
     });
 }
 
+/// Kamailio has a call recorded whose ends have different codecs: each party is in its channel.
+#[test]
+fn kamailio_records_a_call() {
+    scenario("kamailio records", |namespace| {
+        let folder = namespace.folder().join("recordings");
+        let mut spec = Spec::default().here(&[("media", Some(2223))]);
+        spec.recordings = Some(folder.clone());
+        let mut network = Process::start(namespace, NETWORK, &spec);
+        let record = r#"if (status == "200" && is_method("INVITE")) start_recording();"#;
+        let _kamailio = registrar_that(namespace, " codec-transcode-PCMA", record);
+        let proxy = format!("sip:{HERE}:5060");
+        let start = |user, port, says, codec: &str| {
+            let account = format!(";audio_codecs={codec}");
+            Baresip::start_with(namespace, user, &proxy, (port, says), &account)
+        };
+        let mut alice = start("alice", 6000, "alice", "G722/16000/1");
+        let mut bob = start("bob", 6200, "bob", "PCMA");
+        alice.talk_with(&mut bob, &mut network);
+        network.stop();
+        let file = std::fs::read_dir(&folder).expect("a folder").next();
+        let file = std::fs::read(file.expect("a recording").expect("a file").path());
+        let file = file.expect("its bytes");
+        let (header, sound) = file.split_at(44);
+        assert_eq!(
+            (&header[22..24], &header[24..28]),
+            (&[2, 0][..], &16_000_u32.to_le_bytes()[..])
+        );
+        let samples = sound.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]]));
+        let samples: Vec<i16> = samples.collect();
+        for (channel, (said, _)) in [alice.both(), bob.both()].iter().enumerate() {
+            let side: Vec<i16> = samples.iter().skip(channel).step_by(2).copied().collect();
+            let mut narrow = Vec::new();
+            codec::resample::Resampler::new(16_000, 8000).resample(&side, &mut narrow);
+            let likeness = compare(&said[..40_000], &narrow);
+            let numbers = (likeness.mean, likeness.worst, likeness.presence);
+            assert!(likeness.mean > 0.97 && likeness.presence > 0.98, "{channel}: {numbers:?}");
+        }
+    });
+}
+
 /// Filter criteria send a call to Kamailio, which sends it back and stays in the dialog; when it is gone
 /// the call goes on without it.
 #[test]

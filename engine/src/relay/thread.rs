@@ -77,9 +77,12 @@ impl RelayThread {
             tos: config.tos,
             heard: VecDeque::new(),
         };
-        std::thread::Builder::new()
-            .name("relay".to_owned())
-            .spawn(move || path.run(poll, clock, &receiver, &sender, &shard))?;
+        // A last wake is lost if nobody holds the waker any more when the thread comes to look.
+        let held = Arc::clone(&waker);
+        std::thread::Builder::new().name("relay".to_owned()).spawn(move || {
+            path.run(poll, clock, &receiver, &sender, &shard);
+            drop(held);
+        })?;
         Ok(RelayThread { commands: Some(commands), waiting: VecDeque::new(), events, waker })
     }
 

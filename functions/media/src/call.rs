@@ -1,9 +1,10 @@
 //! Calls, dialogues, streams and legs.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use base::Instant;
-use base::relay::{Counters, Encoding, PortId, Side};
+use base::relay::{Counters, Encoding, Format, PortId, Side, Tap};
 use ng::Request;
 
 use crate::codecs::{Converted, Offer};
@@ -13,6 +14,7 @@ use crate::gates::Wanted;
 use crate::handshake::Association;
 use crate::listening::Listening;
 use crate::playing::Played;
+use crate::recording::Recorded;
 
 /// A call: all that happens under one Call-ID.
 #[derive(Debug)]
@@ -21,6 +23,7 @@ pub(crate) struct Call {
     pub(crate) created: Instant,
     pub(crate) signalled: Instant,
     pub(crate) dialogues: Vec<Dialogue>,
+    pub(crate) recorded: Option<Recorded>,
 }
 
 /// Which of the two parties of a dialogue.
@@ -110,8 +113,12 @@ pub(crate) struct Leg {
     pub(crate) gate: Wanted,
     pub(crate) converted: Converted,
     /// What its party takes of what we can speak, with the payload types that it gave.
-    pub(crate) speech: Vec<(u8, Encoding)>,
+    pub(crate) speech: Box<[(u8, Encoding)]>,
+    /// What it may send.
+    pub(crate) sends: Arc<[Format]>,
     pub(crate) played: Option<Box<Played>>,
+    /// What the packet path knows of its recording.
+    pub(crate) tap: Option<Box<Tap>>,
 }
 
 impl Leg {
@@ -137,8 +144,10 @@ impl Leg {
             listening: Listening::default(),
             gate: Wanted::default(),
             converted: Converted::default(),
-            speech: Vec::new(),
+            speech: Box::default(),
+            sends: Arc::default(),
             played: None,
+            tap: None,
         }
     }
 
@@ -215,7 +224,7 @@ impl Call {
     pub(crate) fn new(call_id: &str, now: Instant) -> Call {
         let call_id = call_id.to_owned();
         let dialogues = Vec::new();
-        Call { call_id, created: now, signalled: now, dialogues }
+        Call { call_id, created: now, signalled: now, dialogues, recorded: None }
     }
 
     pub(crate) fn dialogue(&self, id: u64) -> Option<&Dialogue> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use base::relay::Form;
 use base::time::Duration;
 use base::trust::Networks;
 use ng::request::AddressFamily;
@@ -70,6 +71,8 @@ pub struct MediaConfig {
     pub max_sessions: usize,
     /// What `play media` can play, by name.
     pub sounds: Arc<BTreeMap<String, Sound>>,
+    /// What becomes of calls that are recorded; `None` if none can be.
+    pub recordings: Option<Form>,
     /// Who may ask, beside functions and programs of the same host.
     pub trusted: Networks,
 }
@@ -83,6 +86,7 @@ impl MediaConfig {
             timeouts: Timeouts::default(),
             max_sessions: 100_000,
             sounds: Arc::default(),
+            recordings: None,
             trusted: Networks::default(),
         }
     }

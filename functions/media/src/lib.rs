@@ -21,6 +21,7 @@
 //! | `statistics` | the answer to `query` and `delete` |
 //! | `totals` | what was done since the start |
 //! | `playing` | sounds that a party hears in place of the other one |
+//! | `recording/` | calls that are recorded |
 //! | `gates` | what of a party's packets does not pass |
 //! | `verdict` | what is wrong with the sound of a leg, in words |
 //! | `listening` | when somebody listens, and who is told |
@@ -30,7 +31,7 @@
 //! | `path/` | the packet path's core: what happens to a packet |
 //!
 //! Behaves as rtpengine does for `ping`, `offer`, `answer`, `delete`, `query`, `list`, `block` and `unblock` of media and
-//! DTMF, `silence media` and `unsilence media`, `play media` and `stop media`. Learning of
+//! DTMF, `silence media` and `unsilence media`, `play media` and `stop media`, `start`, `pause` and `stop recording`. Learning of
 //! addresses, `strict-source` and `port-latching` are always as if set: sources are locked once
 //! learned, and ports stay across offers.
 //!
@@ -42,7 +43,7 @@
 //! `always-transcode`, `single-codec`, `ptime`, `ptime-reverse`.
 //!
 //! Not done: OSRTP, `codec-set`, `codec-ignore`, `ICE=force-relay` (acts as `force`, with a warning), trickled candidates,
-//! `replace` of user name, session name and version, streams that are not RTP (refused with port 0), recording,
+//! `replace` of user name, session name and version, streams that are not RTP (refused with port 0),
 //! `play DTMF`, subscriptions.
 
 #![forbid(unsafe_code)]
@@ -58,6 +59,7 @@ mod listening;
 mod machine;
 mod path;
 mod playing;
+pub mod recording;
 mod requests;
 mod rewrite;
 mod statistics;

@@ -9,6 +9,7 @@ use base::time::Duration;
 use sdp::{Codec, Media as Section};
 
 use crate::call::{Leg, Stream, Who};
+use crate::codecs::formats;
 use crate::machine::{Media, Timer};
 use crate::verdict::{Facts, Verdict, verdict};
 
@@ -56,6 +57,7 @@ pub(crate) fn hear(section: &Section, who: Who, stream: &mut Stream) {
 
 /// A party is shown this section.
 pub(crate) fn show(section: &Section, to: Who, stream: &mut Stream) {
+    stream.legs[to as usize].sends = formats(section).collect();
     let listening = &mut stream.legs[to as usize].listening;
     listening.shown = codecs(section);
     listening.ptime = section.ptime().map(|ms| Duration::from_millis(u64::from(ms)));

@@ -17,7 +17,7 @@ use crate::rewrite::{self, PROTOCOLS, Treatment, treatment};
 use crate::statistics::statistics;
 use crate::totals::Reason;
 use crate::words::normal;
-use crate::{codecs, connectivity, crypto, handshake};
+use crate::{codecs, connectivity, crypto, handshake, recording};
 
 pub(crate) const UNKNOWN_CALL: &str = "Unknown call-id";
 const SECURE: &str = "SRTP needs keys: `a=crypto` (RFC 4568) or `a=fingerprint` (RFC 5763)";
@@ -34,12 +34,19 @@ impl Media {
             Command::Answer => self.answer(&request),
             Command::Delete | Command::Query => return self.count(asker, request),
             Command::List => Ok(self.list(&request)),
-            Command::Unknown(name) => match (Change::of(name), normal(name).as_str()) {
-                (Some(change), _) => self.change_gates(&request, change),
-                (None, "play-media") => Ok(self.play_media(&request)),
-                (None, "stop-media") => Ok(self.stop_media(&request)),
-                (None, _) => Err("Unrecognized command"),
-            },
+            Command::Unknown(name) => {
+                if let Some(change) = Change::of(name) {
+                    self.change_gates(&request, change)
+                } else if let Some(change) = recording::Change::of(name) {
+                    self.change_recording(&request, change)
+                } else {
+                    match normal(name).as_str() {
+                        "play-media" => Ok(self.play_media(&request)),
+                        "stop-media" => Ok(self.stop_media(&request)),
+                        _ => Err("Unrecognized command"),
+                    }
+                }
+            }
         };
         self.respond(asker, &response.unwrap_or_else(Response::error));
     }
@@ -209,7 +216,8 @@ impl Media {
         let facing = who.other() as usize;
         let mux = |stream: &Stream| stream.legs[facing].mux_offered;
         rewrite::rewrite(&mut session, request, who, dialogue, mux);
-        let commands = commands(now, dialogue, false);
+        let mut commands = commands(now, dialogue, false);
+        commands.extend(self.record_as_wished(number, request));
         commands.into_iter().for_each(|command| self.tell(command));
         self.arm_idle(number);
         self.respond(asker, &described(request, &session));
@@ -245,7 +253,8 @@ impl Media {
             }
         }
         rewrite::rewrite(&mut session, request, who, dialogue, mux);
-        let commands = commands(now, dialogue, true);
+        let mut commands = commands(now, dialogue, true);
+        commands.extend(self.record_as_wished(number, request));
         commands.into_iter().for_each(|command| self.tell(command));
         if !agreed {
             let text = format!(

@@ -173,6 +173,11 @@ impl Forwarder {
         }
     }
 
+    /// The RTP address of a port.
+    pub fn local(&self, slot: Slot) -> Option<SocketAddr> {
+        Some(self.ports.get(slot)?.local)
+    }
+
     /// Where packets that we make ourselves reach the peer by a port's RTP, or RTCP, socket.
     pub fn peer(&self, slot: Slot, rtcp: bool) -> Option<SocketAddr> {
         let port = self.ports.get(slot)?;

@@ -1,6 +1,6 @@
 //! WAV files as bytes: 16 bit; what is written has one channel.
 
-use std::io::Cursor;
+use std::io::{Cursor, Seek, Write};
 
 /// Why bytes are no WAV file that we read.
 #[derive(Debug, thiserror::Error)]
@@ -49,17 +49,51 @@ pub fn read(bytes: &[u8]) -> Result<Wav, WavError> {
 /// # Errors
 /// [`WavError::Broken`] for more than 4 GB.
 pub fn write(rate: u32, samples: &[i16]) -> Result<Vec<u8>, WavError> {
-    let sample_format = hound::SampleFormat::Int;
-    let spec =
-        hound::WavSpec { channels: 1, sample_rate: rate, bits_per_sample: 16, sample_format };
     let mut out = Vec::with_capacity(44 + 2 * samples.len());
-    let mut writer =
-        hound::WavWriter::new(Cursor::new(&mut out), spec).map_err(WavError::Broken)?;
-    for sample in samples {
-        writer.write_sample(*sample).map_err(WavError::Broken)?;
-    }
-    writer.finalize().map_err(WavError::Broken)?;
+    let mut file = Growing::new(Cursor::new(&mut out), rate, 1)?;
+    file.write(samples)?;
+    file.finish()?;
     Ok(out)
+}
+
+/// A file that grows.
+pub struct Growing<W: Write + Seek>(hound::WavWriter<W>);
+
+impl<W: Write + Seek> Growing<W> {
+    /// A file with so many samples of each channel in a second.
+    ///
+    /// # Errors
+    /// [`WavError::Broken`] if it cannot be written.
+    pub fn new(file: W, rate: u32, channels: u16) -> Result<Growing<W>, WavError> {
+        let sample_format = hound::SampleFormat::Int;
+        let spec =
+            hound::WavSpec { channels, sample_rate: rate, bits_per_sample: 16, sample_format };
+        hound::WavWriter::new(file, spec).map(Growing).map_err(WavError::Broken)
+    }
+
+    /// More samples; those of all channels one after the other.
+    ///
+    /// # Errors
+    /// [`WavError::Broken`] if they cannot be written, or for more than 4 GB.
+    pub fn write(&mut self, samples: &[i16]) -> Result<(), WavError> {
+        samples.iter().try_for_each(|sample| self.0.write_sample(*sample)).map_err(WavError::Broken)
+    }
+
+    /// What there is can be read.
+    ///
+    /// # Errors
+    /// [`WavError::Broken`] if it cannot be written.
+    pub fn flush(&mut self) -> Result<(), WavError> {
+        self.0.flush().map_err(WavError::Broken)
+    }
+
+    /// It grows no more.
+    ///
+    /// # Errors
+    /// [`WavError::Broken`] if it cannot be written.
+    pub fn finish(self) -> Result<(), WavError> {
+        self.0.finalize().map_err(WavError::Broken)
+    }
 }
 
 #[cfg(test)]

@@ -69,6 +69,8 @@ impl Config {
             scscf_name: self.scscf_name.clone(),
             pcscf_name: self.pcscf_name.clone(),
             media_ports: self.media_ports,
+            recordings: self.recordings.clone(),
+            recording_form: self.recording_form,
             connections: self.connections,
             shared: self.shared.clone(),
             resp: self.resp.clone(),
@@ -188,6 +190,7 @@ mod tests {
             keys::Kind::Collector => "\"127.0.0.1:9060\"",
             keys::Kind::Servers => "\"valkey.test:6380\"",
             keys::Kind::Label => "\"b\"",
+            keys::Kind::Form => "\"mono\"",
         };
         let all = keys::SECTIONS.iter().flat_map(|(section, keys)| {
             keys.iter().map(move |key| (format!("[{section}]\n"), format!("{section}."), key))

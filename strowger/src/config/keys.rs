@@ -60,6 +60,8 @@ pub enum Kind {
     Servers,
     /// A name of one label.
     Label,
+    /// What becomes of recorded calls.
+    Form,
 }
 
 /// The algorithms of SIP Digest that we keep H(A1) for.
@@ -150,6 +152,16 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
                 "sounds",
                 Kind::Path,
                 "A folder of WAV files (16 bit) that `play media` of NG plays by name. A reload reads them anew.",
+            ),
+            fixed(
+                "recordings",
+                Kind::Path,
+                "The folder where calls are recorded that NG asks to record. Unless told: none can be.",
+            ),
+            fixed(
+                "recording_format",
+                Kind::Form,
+                "What becomes of them: packets (pcap), or a WAV file with one channel or one for each party. Unless told: stereo.",
             ),
         ],
     ),
@@ -433,6 +445,7 @@ fn of_kind(key: &Key) -> Value {
         | Kind::Hosts
         | Kind::Servers
         | Kind::Criteria => some(text()),
+        Kind::Form => json!({ "enum": ["pcap", "mono", "stereo"] }),
         Kind::Label => json!({ "type": "string", "pattern": "^[A-Za-z0-9-]{1,63}$" }),
         Kind::EmergencyNumbers => some(
             json!({ "type": "string", "pattern": "^[0-9]{2,15}(=urn:service:sos(\\.[a-z0-9-]+)*)?$" }),

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use base::relay::Form;
 use base::trust::Networks;
 use base::{Service, Transport};
 use cscf::bgcf::config::{Peers, Route};
@@ -96,6 +97,19 @@ impl Reader {
             ("media", "anchor") => match value.get_ref() {
                 DeValue::Boolean(anchor) => self.config.anchor_media = Some(*anchor),
                 _ => self.kind(value, "true or false", "write `anchor = true`"),
+            },
+            ("media", "recordings") => {
+                self.config.recordings = self.text(value).map(PathBuf::from);
+            }
+            ("media", "recording_format") => match self.text(value).as_deref() {
+                Some("pcap") => self.config.recording_form = Some(Form::Pcap),
+                Some("mono") => self.config.recording_form = Some(Form::Mono),
+                Some("stereo") => self.config.recording_form = Some(Form::Stereo),
+                Some(_) => {
+                    let help = "write `recording_format = \"stereo\"`, \"mono\" or \"pcap\"";
+                    self.wrong(value.span(), "that is no form of a recording".to_owned(), help);
+                }
+                None => {}
             },
             ("media", "sounds") => self.config.sounds = self.text(value).map(PathBuf::from),
             ("hss", "ifc") => self.criteria(value),

@@ -85,6 +85,7 @@ fn words(kind: Kind) -> &'static str {
         Kind::Addresses => "a list of addresses",
         Kind::Servers => "a list of `host:port`",
         Kind::Label => "a name",
+        Kind::Form => "`pcap`, `mono` or `stereo`",
         Kind::Ports => "`first-last`",
         Kind::Networks => "a list of `address/bits`",
         Kind::Hosts => "a list of host names and of `address/bits`",

@@ -26,6 +26,8 @@ pub struct Facts {
     pub media: Vec<(IpAddr, Option<Refused>)>,
     /// What is wrong with the relay's sounds.
     pub sounds: Option<String>,
+    /// The folder that recordings cannot be written to, and what the system says.
+    pub recordings: Option<(PathBuf, String)>,
     /// Certificates for TLS.
     pub certificates: Certificates,
     /// The machine.

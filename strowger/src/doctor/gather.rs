@@ -48,6 +48,7 @@ pub fn gather(place: &Where, progress: &(dyn Fn(&str) + Sync)) -> Facts {
         listeners: Vec::new(),
         media: Vec::new(),
         sounds: None,
+        recordings: None,
         certificates: Certificates::default(),
         machine: Machine::default(),
         store: Store::default(),
@@ -76,6 +77,8 @@ pub fn gather(place: &Where, progress: &(dyn Fn(&str) + Sync)) -> Facts {
     facts.certificates = tls::look(&facts.plan, facts.machine.clock);
     let sounds = crate::sounds::load(facts.plan.sounds_folder.as_deref());
     facts.sounds = sounds.err().map(|error| error.to_string());
+    let recordings = facts.plan.recordings.as_ref();
+    facts.recordings = recordings.and_then(|plan| store::folder_not_writable(&plan.folder));
     if facts.runs(Role::Media) {
         facts.media = facts.plan.media.iter().map(|ip| (*ip, bound((*ip, 0).into()))).collect();
     }

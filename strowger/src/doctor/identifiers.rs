@@ -74,6 +74,7 @@ identifiers! {
     MEDIA_FAMILY "media-family" Loses "phones of one IP version find no relay address of theirs";
     MEDIA_PRIVATE "media-private" Loses "phones on the Internet are told to send their voice to a private address";
     SOUNDS_UNREADABLE "sounds-unreadable" StopsCalls "the relay's sounds cannot be played, so that nothing starts";
+    RECORDINGS_NOT_WRITABLE "recordings-not-writable" StopsCalls "calls cannot be recorded where they are to be, so that nothing starts";
     PORTS_FEW "ports-few" Loses "the relay's ports are enough for a few calls only";
     PORTS_EPHEMERAL "ports-ephemeral" Loses "the system gives the relay's ports to other programs, too";
     PORTS_OVERLAP_LISTENER "ports-overlap-listener" Loses "a listener's port is among the relay's ports";

@@ -25,8 +25,11 @@ use hss::profile::FilterCriteria;
 use hss::subscriber::OperatorKey;
 use ladder::{Party, Record};
 use serde_json::{Value, json};
+use strowger::log::{Format, Log};
 use strowger::plan::{Plan, Role, Seam};
 use strowger::provision::{Answer, Ask, Provision, Provisioned, Provisioner, Request, names};
+use strowger::recordings::{Recordings, RecordingsPlan};
+use strowger::relay::RtpForward;
 use strowger_tests::interop::spec::{AMF, K, OP, PASSWORD, PhoneSpec, certificate, key};
 use strowger_tests::interop::{DOMAIN, HERE, Spec, prompt};
 use ue::{Audio, CallId, Credential, Incoming, UeConfig, UeOrder, UeReport, What};
@@ -60,8 +63,12 @@ fn main() {
     for (name, service, places) in strowger::assembly::topology(&plan) {
         live.topology(&name, service, places);
     }
-    live.relay(RelayConfig::default(), Box::<strowger::relay::RtpForward>::default())
-        .expect("a relay");
+    let recordings = plan.recordings.as_ref().map(|plan| {
+        let log = Log { format: Format::Human, least: base::Severity::Info };
+        Recordings::start(&plan.folder, log).expect("a folder")
+    });
+    let (recordings, files) = recordings.unzip();
+    live.relay(RelayConfig::default(), RtpForward::recording(recordings)).expect("a relay");
     let mut phones = BTreeMap::new();
     for phone in &spec.phones {
         let id = live.add(phone_function(phone, random.fork())).unwrap_or_else(|e| panic!("{e}"));
@@ -117,6 +124,9 @@ fn main() {
     handle.stop().expect("the loop runs");
     shard.join().expect("the loop does not panic").expect("the loop ends well");
     reporter.join().expect("the reporter does not panic");
+    if let Some(files) = files {
+        files.join().expect("the files are written");
+    }
     if let Some(path) = &spec.capture {
         // As they are: a decoder shall see what others see.
         let records: Vec<Record> = seen.iter().collect();
@@ -155,6 +165,10 @@ fn plan(spec: &Spec) -> Plan {
         plan.tls.key = Some(certificate("proxy.key"));
         plan.tls.ca = Some(certificate("authority.pem"));
     }
+    plan.recordings = spec
+        .recordings
+        .clone()
+        .map(|folder| RecordingsPlan { folder, form: base::relay::Form::Stereo });
     plan.sounds = strowger::sounds::load(spec.sounds.as_deref()).expect("sounds");
     plan.trusted = spec.trusted.iter().map(|ip| (*ip, 32)).collect();
     plan

@@ -47,6 +47,8 @@ pub struct Spec {
     pub enum_suffix: Option<String>,
     /// The folder of sounds that the relay can play.
     pub sounds: Option<PathBuf>,
+    /// The folder where calls are recorded.
+    pub recordings: Option<PathBuf>,
     /// Where everything that crossed is written at the end.
     pub capture: Option<String>,
 }

@@ -108,7 +108,7 @@ fn conversions(
     if all.iter().all(same) { Vec::new() } else { all }
 }
 
-fn format(entry: &Entry) -> Format {
+pub(super) fn format(entry: &Entry) -> Format {
     let clock = entry.codec.rate;
     let sound = match entry.encoding() {
         Some(encoding) => Sound::Speech(encoding),

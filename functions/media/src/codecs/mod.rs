@@ -11,7 +11,7 @@ mod agreement;
 mod section;
 mod wishes;
 
-use base::relay::{Command, Conversion, Encoding};
+use base::relay::{Command, Conversion, Encoding, Format};
 use ng::Request;
 use sdp::{Codec, Media, Session};
 
@@ -72,6 +72,11 @@ impl Leg {
 /// What of a section's formats is speech that we can make, with the payload types that mean it there.
 pub(crate) fn speech(media: &Media) -> impl Iterator<Item = (u8, Encoding)> {
     entries(media).into_iter().filter_map(|e| Some((e.codec.payload_type, e.encoding()?)))
+}
+
+/// What the formats of a section mean.
+pub(crate) fn formats(media: &Media) -> impl Iterator<Item = Format> {
+    entries(media).into_iter().map(|entry| agreement::format(&entry))
 }
 
 /// An offer of `who`: the other party is shown the codecs that are wanted.

@@ -22,10 +22,12 @@ mod transcode;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use base::Instant;
 use base::relay::{
-    Command, Conversion, Event, Failure, Gate, Ice, Onward, Playing, PortId, Protection, Side,
+    Command, Conversion, Event, Failure, Form, Gate, Ice, Onward, Playing, PortId, Protection,
+    Recorded, Side, Tap,
 };
 use base::time::Duration;
 use base::timer::Expiries;
@@ -35,8 +37,7 @@ use rtp::forward::{Forwarder, Refusal};
 
 use peer::{Peer, Way, Wish};
 use player::Player;
-use transcode::Transcoder;
-
+pub(crate) use transcode::Transcoder;
 pub use transcode::convert;
 
 /// Nobody is woken again sooner than this.
@@ -56,6 +57,9 @@ pub struct Path {
     transcoders: BTreeMap<PortId, Transcoder>,
     /// What peers hear in place of the other one.
     players: BTreeMap<PortId, Player>,
+    /// Those whose peers' packets are recorded.
+    taps: BTreeMap<PortId, Arc<Tap>>,
+    recorded: VecDeque<Recorded>,
     /// When ICE or DTLS of a port go on by themselves.
     timers: Expiries<PortId>,
     /// When packets of a port have waited long enough for those before them.
@@ -76,6 +80,8 @@ impl Path {
             gates: BTreeMap::new(),
             transcoders: BTreeMap::new(),
             players: BTreeMap::new(),
+            taps: BTreeMap::new(),
+            recorded: VecDeque::new(),
             timers: Expiries::default(),
             turns: Expiries::default(),
             beats: Expiries::default(),
@@ -100,6 +106,7 @@ impl Path {
             | Command::Gate { port, .. }
             | Command::Convert { port, .. }
             | Command::Play { port, .. }
+            | Command::Record { port, .. }
             | Command::Query { port }
             | Command::Close { port } => *port,
         };
@@ -116,6 +123,7 @@ impl Path {
             Command::Gate { port, gate } => self.gate(port, gate),
             Command::Convert { port, conversions } => self.convert(port, conversions),
             Command::Play { port, playing } => self.play(now, port, playing),
+            Command::Record { port, tap } => self.record(port, tap),
             Command::Query { port } => self.forwarder.query(port),
             Command::Close { port } => {
                 self.forget(port);
@@ -166,6 +174,37 @@ impl Path {
             transcoder.convert(conversions);
         } else if self.forwarder.slot(port).is_some() {
             self.transcoders.insert(port, Transcoder::new(conversions));
+        }
+    }
+
+    /// What of a peer's packets is recorded from here on.
+    fn record(&mut self, port: PortId, tap: Option<Tap>) {
+        let before = self.taps.remove(&port);
+        if let Some(tap) = tap.filter(|_| self.forwarder.slot(port).is_some()) {
+            self.taps.insert(port, Arc::new(tap));
+        }
+        let Some(before) = before else { return };
+        let ends = |tap: &Arc<Tap>| tap.recording.number != before.recording.number;
+        if self.taps.values().all(ends) {
+            self.recorded.push_back(Recorded::End(Arc::clone(&before.recording)));
+        }
+    }
+
+    /// What recordings get.
+    pub fn poll_recorded(&mut self) -> Option<Recorded> {
+        self.recorded.pop_front()
+    }
+
+    /// A packet, as it is to pass, is recorded if its peer's are.
+    fn tap(&mut self, now: Instant, (port, rtcp): (PortId, bool), from: SocketAddr, bytes: &[u8]) {
+        let Some(tap) = self.taps.get(&port).filter(|tap| !tap.paused) else { return };
+        if rtcp && tap.recording.form != Form::Pcap {
+            return;
+        }
+        let local = self.forwarder.slot(port).and_then(|slot| self.forwarder.local(slot));
+        if let Some(to) = local {
+            let (tap, bytes) = (Arc::clone(tap), bytes.to_vec());
+            self.recorded.push_back(Recorded::Packet { tap, at: now, from, to, bytes });
         }
     }
 
@@ -275,12 +314,13 @@ impl Path {
             }
         }
         let out = self.forwarder.packet(now, slot, rtcp_port, source, &buffer[..length])?;
-        if !rtcp && self.players.contains_key(&out.port) {
-            return None;
-        }
         if let Some(gate) = self.gates.get(&port).filter(|_| !rtcp)
             && !gate::passes(gate, &mut buffer[..length])
         {
+            return None;
+        }
+        self.tap(now, (port, rtcp), source, &buffer[..length]);
+        if !rtcp && self.players.contains_key(&out.port) {
             return None;
         }
         if rtcp {
@@ -318,6 +358,7 @@ impl Path {
         self.turns.remove(&port);
         self.players.remove(&port);
         self.beats.remove(&port);
+        self.record(port, None);
     }
 
     /// RTCP from the first port to the second, if the sound of either is converted.

@@ -7,7 +7,7 @@ use base::Transport;
 use crate::doctor::facts::{Refused, word};
 use crate::doctor::identifiers::{
     MEDIA_ADDRESS_NOT_HERE, MEDIA_FAMILY, MEDIA_LOOPBACK, MEDIA_PRIVATE, PORTS_EPHEMERAL,
-    PORTS_FEW, PORTS_OVERLAP_LISTENER, SOUNDS_UNREADABLE,
+    PORTS_FEW, PORTS_OVERLAP_LISTENER, RECORDINGS_NOT_WRITABLE, SOUNDS_UNREADABLE,
 };
 use crate::doctor::{Facts, Finding};
 use crate::plan::Role;
@@ -28,6 +28,12 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     found.extend(ports(facts));
     let place = facts.place("media.sounds");
     let fix = "put the folder and its files right, or take `sounds` out of [media]".to_owned();
+    if let Some((folder, error)) = &facts.recordings {
+        let evidence = format!("{} cannot be written: {error}", folder.display());
+        let fix = "make it writable for the user who runs strowger, or name another folder";
+        let place = facts.place("media.recordings");
+        found.push(RECORDINGS_NOT_WRITABLE.found(evidence, fix).at(place));
+    }
     found.extend(facts.sounds.clone().map(|text| SOUNDS_UNREADABLE.found(text, fix).at(place)));
     found
 }

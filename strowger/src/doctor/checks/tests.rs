@@ -55,6 +55,7 @@ fn good() -> Facts {
         listeners: vec![listening(addr("203.0.113.5:5060")), listening(addr("[2001:db8::5]:5060"))],
         media: plan.media.iter().map(|ip| (*ip, None)).collect(),
         sounds: None,
+        recordings: None,
         certificates: Certificates { names: vec![DOMAIN.into()], ..Certificates::default() },
         machine: Machine {
             addresses: vec![ip("203.0.113.5"), ip("127.0.0.1"), ip("2001:db8::5"), ip("::1")],
@@ -243,6 +244,9 @@ fn machine() -> Vec<Broken> {
         change(MEDIA_FAMILY, |f| f.plan.media = vec![ip("203.0.113.5")]),
         change(MEDIA_PRIVATE, |f| f.plan.media = vec![ip("10.0.0.5"), ip("fd00::5")]),
         change(SOUNDS_UNREADABLE, |f| f.sounds = Some("sounds/hold.wav: broken WAV file".into())),
+        change(RECORDINGS_NOT_WRITABLE, |f| {
+            f.recordings = Some(("/calls".into(), "read-only file system".into()));
+        }),
         change(PORTS_FEW, |f| f.plan.media_ports = 30_000..=30_003),
         change(PORTS_EPHEMERAL, |f| f.plan.media_ports = 40_000..=40_999),
         change(PORTS_OVERLAP_LISTENER, |f| f.plan.media_ports = 5_000..=5_999),

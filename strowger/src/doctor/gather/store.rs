@@ -122,10 +122,16 @@ fn not_writable(state: &State, folder: &Path, exists: bool) -> Option<(PathBuf, 
             return Some((state.store.clone(), error.to_string()));
         }
     }
+    folder_not_writable(folder)
+}
+
+/// The same of a folder, or of the nearest above it that is there.
+pub(super) fn folder_not_writable(folder: &Path) -> Option<(PathBuf, String)> {
+    let folder = existing(folder);
     let own = folder.join(format!(".doctor-{}", std::process::id()));
     let made = fs::DirBuilder::new().create(&own);
     let _ = fs::remove_dir(&own);
-    made.err().map(|error| (folder.to_owned(), error.to_string()))
+    made.err().map(|error| (folder, error.to_string()))
 }
 
 /// The type of the file system that a folder is on: that of its innermost mount.

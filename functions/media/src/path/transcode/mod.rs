@@ -37,7 +37,7 @@ const CONCEALED: u64 = 200;
 const TONE_LEVEL: u8 = 6;
 
 /// The packets that enter at one port.
-pub(super) struct Transcoder {
+pub(crate) struct Transcoder {
     conversions: Vec<Conversion>,
     sequencer: Sequencer,
     /// The way of the last packet of speech.
@@ -67,7 +67,7 @@ struct Listener {
 }
 
 impl Transcoder {
-    pub(super) fn new(conversions: Vec<Conversion>) -> Transcoder {
+    pub(crate) fn new(conversions: Vec<Conversion>) -> Transcoder {
         Transcoder {
             conversions,
             sequencer: Sequencer::default(),
@@ -80,12 +80,12 @@ impl Transcoder {
     }
 
     /// Goes on like this. Streams go on where they are.
-    pub(super) fn convert(&mut self, conversions: Vec<Conversion>) {
+    pub(crate) fn convert(&mut self, conversions: Vec<Conversion>) {
         self.conversions = conversions;
     }
 
     /// A packet of RTP came; what leaves waits for [`Transcoder::poll`].
-    pub(super) fn packet(&mut self, now: Instant, bytes: &[u8]) {
+    pub(crate) fn packet(&mut self, now: Instant, bytes: &[u8]) {
         let Ok(packet) = Packet::parse(bytes) else { return };
         if self.sequencer.push(now, &packet) {
             // Another source speaks: its clock is another one.
@@ -107,7 +107,7 @@ impl Transcoder {
     }
 
     /// A packet that leaves.
-    pub(super) fn poll(&mut self) -> Option<Vec<u8>> {
+    pub(crate) fn poll(&mut self) -> Option<Vec<u8>> {
         self.stream.poll()
     }
 
