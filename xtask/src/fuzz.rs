@@ -17,7 +17,7 @@ use crate::run::{cargo, root, step};
 /// A target, the folders of the code that it runs, and folders of inputs to begin with.
 type Target = (&'static str, &'static [&'static str], &'static [&'static str]);
 
-const TARGETS: [Target; 8] = [
+const TARGETS: [Target; 13] = [
     (
         "sip",
         &["protocols/sip/src"],
@@ -29,6 +29,11 @@ const TARGETS: [Target; 8] = [
     ("hep", &["protocols/hep/src"], &[]),
     ("sms", &["protocols/sms/src"], &[]),
     ("resp", &["protocols/resp/src"], &[]),
+    ("rtp", &["protocols/rtp/src", "protocols/srtp/src"], &[]),
+    ("ice", &["protocols/ice/src"], &[]),
+    ("dtls", &["protocols/dtls/src"], &[]),
+    ("codec", &["protocols/codec/src"], &[]),
+    ("relay", &["functions/media/src/path", "functions/media/src/recording"], &[]),
     ("config", &["strowger/src/config"], &[]),
 ];
 
