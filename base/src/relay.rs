@@ -9,6 +9,7 @@ mod dtls;
 mod encoding;
 mod ice;
 mod keys;
+mod offload;
 mod playing;
 mod recording;
 
@@ -20,6 +21,7 @@ pub use dtls::{Fingerprint, Handshake, HashFunction};
 pub use encoding::{Encoding, LINEAR_RATES};
 pub use ice::{Candidate, CandidateKind, Component, Credentials, Ice, Remote};
 pub use keys::{BadKey, MasterKey, Suite};
+pub use offload::{Offload, Shortcut, Tracking};
 pub use playing::Playing;
 pub use recording::{Form, Recorded, Recording, Tap};
 
@@ -190,6 +192,13 @@ pub enum Event {
         /// The peer's RTP address.
         address: SocketAddr,
     },
+    /// From here on the kernel moves what it can by itself, or nothing any more.
+    Kernel {
+        /// A pair that it is about.
+        port: PortId,
+        /// How it does so, or why it does not.
+        way: Result<KernelWay, String>,
+    },
     /// Nothing passes between us and the peer, and this is why.
     Failed {
         /// The pair.
@@ -204,6 +213,15 @@ pub enum Event {
         /// What arrived there.
         counters: Counters,
     },
+}
+
+/// How the kernel moves packets by itself: by XDP, as the drivers or as its stack gives them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KernelWay {
+    /// The interfaces whose packets it sees, by name.
+    pub interfaces: Vec<String>,
+    /// Whether in the drivers (native), before the kernel makes anything of a packet.
+    pub native: bool,
 }
 
 /// Why the way to a peer is not there, or not any more.
@@ -228,6 +246,8 @@ pub struct Counters {
     pub packets: u64,
     /// Their UDP payload bytes.
     pub bytes: u64,
+    /// Of the packets: those that the kernel moved by itself.
+    pub by_kernel: u64,
     /// Packets that arrived and could not be relayed.
     pub errors: u64,
     /// Of the errors: RTP from elsewhere than the peer's address.

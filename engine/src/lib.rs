@@ -17,8 +17,7 @@
 //! RFC 6408 (Diameter peers by DNS), RFC 2308 (negative answers), RFC 1035 over UDP with EDNS,
 //! RFC 5922 §7 (identities in TLS certificates).
 //!
-//! Not done: more than one shard in a process, a store shared between nodes, DNS over TCP, SCTP, TUN
-//! and XDP.
+//! Not done: more than one shard in a process, a store shared between nodes, DNS over TCP, SCTP and TUN.
 
 pub mod framing;
 pub mod heap;

@@ -104,6 +104,8 @@ pub struct Config {
     pub recordings: Option<PathBuf>,
     /// What becomes of them.
     pub recording_form: Option<Form>,
+    /// Whether the kernel may relay streams by itself.
+    pub xdp: Option<bool>,
     /// What is shown to other programs, and where.
     pub observe: Observe,
     /// The HTTP API.
@@ -256,6 +258,7 @@ impl Config {
         let form = self.recording_form.unwrap_or(Form::Stereo);
         let recordings = self.recordings.clone();
         plan.recordings = recordings.map(|folder| RecordingsPlan { folder, form });
+        plan.xdp = self.xdp.unwrap_or(plan.xdp);
         plan.anchor_media = self.anchor_media.unwrap_or(plan.anchor_media);
         if let Some(digest) = &self.digest {
             plan.digest.clone_from(digest);

@@ -204,6 +204,8 @@ pub struct Plan {
     pub min_expires: u32,
     /// Whether calls go through the media relay.
     pub anchor_media: bool,
+    /// Whether the kernel may relay streams by itself, where it can.
+    pub xdp: bool,
     /// Where registrations are shared with other nodes, if they are.
     pub shared: Option<SharedPlan>,
     /// Where redis-cli may look into the store.
@@ -244,6 +246,7 @@ impl Plan {
             max_expires: 600_000,
             min_expires: 60,
             anchor_media: true,
+            xdp: true,
             shared: None,
             resp: RespPlan::default(),
         }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::LazyLock;
 
 use base::Instant;
-use base::relay::{Command, Event, Onward, PortId};
+use base::relay::{Command, Event, Offload, Onward, PortId, Tracking};
 use dtls::Certificate;
 use engine::relay::Forward;
 
@@ -81,5 +81,17 @@ impl Forward for RtpForward {
 
     fn poll_event(&mut self) -> Option<Event> {
         self.0.poll_event()
+    }
+
+    fn trust_kernel(&mut self, able: bool) {
+        self.0.trust_kernel(able);
+    }
+
+    fn poll_offload(&mut self) -> Option<Offload> {
+        self.0.poll_offload()
+    }
+
+    fn moved(&mut self, port: PortId, tracking: Option<&Tracking>, over: bool) {
+        self.0.moved(port, tracking, over);
     }
 }

@@ -157,7 +157,8 @@ impl Process {
             let (recordings, thread) = started.unzip();
             files_of_calls = thread;
             let forward = RtpForward::recording(recordings);
-            live.relay(RelayConfig { ports, ..RelayConfig::default() }, forward)?;
+            let config = RelayConfig { ports, xdp: plan.xdp, ..RelayConfig::default() };
+            live.relay(config, forward)?;
         }
         let resp = resp_door::function(&plan.resp)?.map(|door| live.add(door)).transpose()?;
         // The last one, so that all others are started when it is.

@@ -2,7 +2,7 @@
 //! in one run, each beside its goal.
 //!
 //! - `rows`: what is measured beside Kamailio, and the goals. `sample`: one run of the generator against a fresh server.
-//! - `relay`: the same for the media relay, beside rtpengine.
+//! - `relay`: the same for the media relay, beside rtpengine. `xdp`: where the kernel relays, beside a program that drops.
 //!
 //! Kamailio is tuned (`-x tlsf`, `bench/kamailio/kamailio.cfg`). Ours is the static binary, one
 //! process with its defaults: store, trace ring and metrics on.
@@ -10,6 +10,7 @@
 mod relay;
 mod rows;
 mod sample;
+mod xdp;
 
 use crate::limits;
 use crate::run::{cargo, step};
@@ -23,8 +24,10 @@ use sample::Sample;
 pub(crate) fn all(repeats: usize, only: &str) -> Result<(), String> {
     let rows: Vec<&Row> = ROWS.iter().filter(|row| row.name.contains(only)).collect();
     let relays: Vec<_> = relay::ROWS.iter().filter(|row| row.name.contains(only)).collect();
-    if rows.is_empty() && relays.is_empty() {
+    let kernel: Vec<_> = xdp::ROWS.iter().filter(|row| row.name.contains(only)).collect();
+    if rows.is_empty() && relays.is_empty() && kernel.is_empty() {
         let names = ROWS.iter().map(|row| row.name).chain(relay::ROWS.iter().map(|row| row.name));
+        let names = names.chain(xdp::ROWS.iter().map(|row| row.name));
         let names: Vec<&str> = names.collect();
         return Err(format!("no row has {only:?} in its name; there are: {}", names.join("; ")));
     }
@@ -36,6 +39,7 @@ pub(crate) fn all(repeats: usize, only: &str) -> Result<(), String> {
     }
     let mut results: Vec<Outcome> = rows.into_iter().map(Outcome::new).collect();
     let mut relayed: Vec<relay::Outcome> = relays.into_iter().map(relay::Outcome::new).collect();
+    let mut in_kernel: Vec<xdp::Outcome> = kernel.into_iter().map(xdp::Outcome::new).collect();
     for _ in 0..repeats {
         for result in &mut results {
             result.measure()?;
@@ -43,9 +47,13 @@ pub(crate) fn all(repeats: usize, only: &str) -> Result<(), String> {
         for result in &mut relayed {
             result.measure()?;
         }
+        for result in &mut in_kernel {
+            result.measure()?;
+        }
     }
     print(&results, repeats);
     relayed.iter().for_each(relay::Outcome::print);
+    in_kernel.iter().for_each(xdp::Outcome::print);
     Ok(())
 }
 

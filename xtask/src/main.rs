@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, reason = "a command line speaks to a person")]
 
 mod bench;
+mod bpf;
 mod churn;
 mod deny;
 mod dist;
@@ -26,6 +27,7 @@ The project's own commands.
                          phones come and go, call and ask at half of the peak (50 %) for an hour, or N
                          minutes: memory stays flat, every unit is answered; with the shipped binary,
                          or that of `cargo build --release`
+    cargo xtask bpf          the program that relays streams in the kernel (clang-14, libbpf-dev)
     cargo xtask deny         licences, bans and sources of the dependencies
     cargo xtask fuzz [--minutes N] [TARGET...]
                          every fuzz target over its corpus and for 30 s more; with --minutes N for so
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Some("peers") => peers::install(),
         Some("bench") => measure(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("churn") => churn(&std::env::args().skip(2).collect::<Vec<_>>()),
+        Some("bpf") => bpf::build(),
         Some("deny") => deny::check(),
         Some("dist") => dist::build(),
         Some("fuzz") => fuzz(&std::env::args().skip(2).collect::<Vec<_>>()),

@@ -22,6 +22,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("sngrep", "/usr/bin/sngrep"),
     ("prometheus", "/usr/bin/prometheus"),
     ("curl", "/usr/bin/curl"),
+    ("ethtool", "/usr/sbin/ethtool"),
     ("python3-venv", "/usr/share/doc/python3-venv"),
 ];
 

@@ -1,13 +1,14 @@
 //! `cargo xtask test`.
 
 use crate::run::{cargo, step};
-use crate::{deny, dist, fuzz, limits, peers};
+use crate::{bpf, deny, dist, fuzz, limits, peers};
 
 /// Everything that CI runs.
 pub(crate) fn all() -> Result<(), String> {
     peers::install()?;
     step("format", &mut cargo(&["fmt", "--all", "--check"]))?;
     deny::check()?;
+    bpf::check()?;
     let lints = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
     step("lints", &mut cargo(&lints))?;
     let mut tests = cargo(&["test", "--workspace", "--quiet", "--no-fail-fast"]);

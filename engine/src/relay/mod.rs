@@ -6,12 +6,13 @@
 
 pub(crate) mod pool;
 mod thread;
+mod xdp;
 
 use std::net::SocketAddr;
 
 use base::Instant;
 pub use base::relay::Onward;
-use base::relay::{Command, Event, PortId};
+use base::relay::{Command, Event, Offload, PortId, Tracking};
 
 pub use thread::{RelayConfig, RelayThread};
 
@@ -39,6 +40,15 @@ pub trait Forward: Send {
     fn expire(&mut self, now: Instant);
     /// What media control is to hear.
     fn poll_event(&mut self) -> Option<Event>;
+    /// Whether the kernel can move packets by itself.
+    fn trust_kernel(&mut self, _able: bool) {}
+    /// What the kernel is asked next: after every command and every packet.
+    fn poll_offload(&mut self) -> Option<Offload> {
+        None
+    }
+    /// What the kernel has counted of a port's packets so far, and whether it moves no more of them. Without a
+    /// tracking it does not know the port.
+    fn moved(&mut self, _port: PortId, _tracking: Option<&Tracking>, _over: bool) {}
 }
 
 impl<F: Forward + ?Sized> Forward for Box<F> {
@@ -70,6 +80,15 @@ impl<F: Forward + ?Sized> Forward for Box<F> {
     fn poll_event(&mut self) -> Option<Event> {
         (**self).poll_event()
     }
+    fn trust_kernel(&mut self, able: bool) {
+        (**self).trust_kernel(able);
+    }
+    fn poll_offload(&mut self) -> Option<Offload> {
+        (**self).poll_offload()
+    }
+    fn moved(&mut self, port: PortId, tracking: Option<&Tracking>, over: bool) {
+        (**self).moved(port, tracking, over);
+    }
 }
 
 /// The port that an event is about.
@@ -78,6 +97,7 @@ pub(crate) fn event_port(event: &Event) -> PortId {
         Event::Opened { port, .. }
         | Event::NoPort { port }
         | Event::Learned { port, .. }
+        | Event::Kernel { port, .. }
         | Event::Failed { port, .. }
         | Event::Counters { port, .. } => *port,
     }

@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 
-use base::relay::{Command, Event, PortId};
+use base::relay::{Command, Event, Offload, PortId};
 use base::slots::{Slot, Slots};
 use base::{Instant, Random};
 use mio::net::UdpSocket;
@@ -16,11 +16,14 @@ use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::pool::{Pool, TRIES};
+use super::xdp::Xdp;
 use super::{Forward, event_port};
 use crate::net::{BATCH, Clock, Inbox, send_batch};
 use crate::shard::{FunctionId, Packets};
 
 const WAKER: Token = Token(usize::MAX);
+/// What the kernel asks of who loads a program, capabilities(7).
+const NEEDS: &str = "; it takes CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON";
 
 /// Choices of the packet path.
 #[derive(Clone, Debug)]
@@ -33,11 +36,13 @@ pub struct RelayConfig {
     pub queue: usize,
     /// The type-of-service byte of the packets, RFC 2474: EF for voice.
     pub tos: u8,
+    /// Whether the kernel may move packets by itself, where it can.
+    pub xdp: bool,
 }
 
 impl Default for RelayConfig {
     fn default() -> RelayConfig {
-        RelayConfig { ports: 30_000..=39_999, packet: 9216, queue: 4096, tos: 0xb8 }
+        RelayConfig { ports: 30_000..=39_999, packet: 9216, queue: 4096, tos: 0xb8, xdp: true }
     }
 }
 
@@ -75,14 +80,14 @@ impl RelayThread {
             inbox: Inbox::new(config.packet),
             pool: Pool::new(config.ports, random),
             tos: config.tos,
+            clock,
+            waker: Arc::clone(&waker),
+            kernel: if config.xdp { Kernel::Unasked } else { Kernel::Unable },
             heard: VecDeque::new(),
         };
-        // A last wake is lost if nobody holds the waker any more when the thread comes to look.
-        let held = Arc::clone(&waker);
-        std::thread::Builder::new().name("relay".to_owned()).spawn(move || {
-            path.run(poll, clock, &receiver, &sender, &shard);
-            drop(held);
-        })?;
+        std::thread::Builder::new()
+            .name("relay".to_owned())
+            .spawn(move || path.run(poll, &receiver, &sender, &shard))?;
         Ok(RelayThread { commands: Some(commands), waiting: VecDeque::new(), events, waker })
     }
 
@@ -140,8 +145,21 @@ struct Path<F> {
     inbox: Inbox,
     pool: Pool,
     tos: u8,
+    clock: Clock,
+    waker: Arc<Waker>,
+    kernel: Kernel,
     /// For media control, until there is room.
     heard: VecDeque<(FunctionId, Event)>,
+}
+
+/// Whether the kernel moves packets by itself.
+enum Kernel {
+    /// Nobody has asked it; that is left until there is something to move.
+    Unasked,
+    /// It looks at the program, which takes a while; and for whom it does so.
+    Asked(Receiver<io::Result<Xdp>>, Vec<(FunctionId, PortId, IpAddr)>),
+    Unable,
+    Able(Box<Xdp>),
 }
 
 struct Pair {
@@ -158,18 +176,17 @@ impl<F: Forward> Path<F> {
     fn run(
         mut self,
         mut poll: Poll,
-        clock: Clock,
         commands: &Receiver<(FunctionId, Command)>,
         sender: &SyncSender<(FunctionId, Event)>,
         shard: &Waker,
     ) {
         let mut events = Events::with_capacity(1024);
         loop {
-            match poll.poll(&mut events, self.rest(&clock)) {
+            match poll.poll(&mut events, self.rest()) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return,
                 _ => {}
             }
-            let now = clock.now();
+            let now = self.clock.now();
             loop {
                 match commands.try_recv() {
                     Ok((function, command)) => self.command(now, function, command),
@@ -177,6 +194,7 @@ impl<F: Forward> Path<F> {
                     Err(TryRecvError::Disconnected) => return,
                 }
             }
+            self.loaded(now);
             for event in &events {
                 if event.token() != WAKER && event.is_readable() {
                     let bits = event.token().0 as u64;
@@ -221,11 +239,13 @@ impl<F: Forward> Path<F> {
                 Some(rtp) => {
                     self.forward.open(now, port, rtp);
                     self.heard.push_back((owner, Event::Opened { port, rtp: rtp.port() }));
+                    self.cover(now, owner, port, rtp.ip());
                 }
                 None => self.heard.push_back((owner, Event::NoPort { port })),
             },
             Command::Close { port } => {
                 self.forward.command(now, command);
+                self.offload(now);
                 self.hear();
                 if let Some(slot) = self.by_port.remove(&port)
                     && let Some(mut pair) = self.pairs.remove(slot)
@@ -238,16 +258,97 @@ impl<F: Forward> Path<F> {
             }
             command => self.forward.command(now, command),
         }
+        self.offload(now);
         self.hear();
     }
 
+    /// An address is used: the kernel may move what arrives there.
+    fn cover(&mut self, now: Instant, owner: FunctionId, port: PortId, ip: IpAddr) {
+        if ip.is_loopback() {
+            return;
+        }
+        match &mut self.kernel {
+            Kernel::Unasked => {
+                let (sender, receiver) = sync_channel(1);
+                let (clock, tos, waker) = (self.clock, self.tos, Arc::clone(&self.waker));
+                let load = move || {
+                    let _ = sender.send(Xdp::load(clock, tos));
+                    let _ = waker.wake();
+                };
+                let loader = std::thread::Builder::new().name("xdp".to_owned()).spawn(load);
+                self.kernel = match loader {
+                    Ok(_) => Kernel::Asked(receiver, vec![(owner, port, ip)]),
+                    Err(_) => Kernel::Unable,
+                };
+            }
+            Kernel::Asked(_, waiting) => waiting.push((owner, port, ip)),
+            Kernel::Unable => {}
+            Kernel::Able(xdp) => {
+                if let Some(way) = xdp.cover(now, ip) {
+                    if way.is_ok() {
+                        self.forward.trust_kernel(true);
+                    }
+                    self.heard.push_back((owner, Event::Kernel { port, way }));
+                }
+            }
+        }
+    }
+
+    /// What the kernel says of the program, if it was asked and has looked at it.
+    fn loaded(&mut self, now: Instant) {
+        let Kernel::Asked(receiver, waiting) = &mut self.kernel else { return };
+        let Ok(loaded) = receiver.try_recv() else { return };
+        let waiting = std::mem::take(waiting);
+        match loaded {
+            Ok(xdp) => {
+                self.kernel = Kernel::Able(Box::new(xdp));
+                for (owner, port, ip) in waiting {
+                    self.cover(now, owner, port, ip);
+                }
+            }
+            Err(error) => {
+                self.kernel = Kernel::Unable;
+                if let Some((owner, port, _)) = waiting.first() {
+                    let needs = match error.kind() {
+                        io::ErrorKind::PermissionDenied => NEEDS,
+                        _ => "",
+                    };
+                    let way = Err(format!("the kernel does not load the program: {error}{needs}"));
+                    self.heard.push_back((*owner, Event::Kernel { port: *port, way }));
+                }
+            }
+        }
+    }
+
+    /// Does what the forwarding decision wants of the kernel.
+    fn offload(&mut self, now: Instant) {
+        while let Some(offload) = self.forward.poll_offload() {
+            let Kernel::Able(xdp) = &mut self.kernel else { return };
+            match offload {
+                Offload::Begin(shortcut) => {
+                    let [local, source] = [shortcut.port, shortcut.by]
+                        .map(|port| self.by_port.get(&port).and_then(|slot| self.pairs.get(*slot)));
+                    let begun = local.zip(source).is_some_and(|(local, source)| {
+                        xdp.begin(&shortcut, local.local, source.local)
+                    });
+                    if !begun {
+                        self.forward.moved(shortcut.port, None, true);
+                    }
+                }
+                Offload::Read(port) => self.forward.moved(port, xdp.read(port).as_ref(), false),
+                Offload::End(port) => self.forward.moved(port, xdp.end(now, port).as_ref(), true),
+            }
+        }
+    }
+
     /// How long there is nothing to do, if no packet comes.
-    fn rest(&self, clock: &Clock) -> Option<std::time::Duration> {
+    fn rest(&self) -> Option<std::time::Duration> {
         if !self.ready.is_empty() {
             return Some(std::time::Duration::ZERO);
         }
         // Not for shorter than the poll can sleep.
-        let until = |at: Instant| at.since(clock.now()) + std::time::Duration::from_micros(999);
+        let until =
+            |at: Instant| at.since(self.clock.now()) + std::time::Duration::from_micros(999);
         self.forward.deadline().map(until)
     }
 
@@ -270,6 +371,13 @@ impl<F: Forward> Path<F> {
             Ok(got) => got,
             Err(error) => return error.kind() != io::ErrorKind::WouldBlock,
         };
+        if !rtcp
+            && got > 0
+            && let Kernel::Able(xdp) = &self.kernel
+            && xdp.has(port)
+        {
+            self.forward.moved(port, xdp.read(port).as_ref(), false);
+        }
         // Packets that leave by the same socket leave with one system call.
         let mut leaving = [(0usize, SocketAddr::from(([0, 0, 0, 0], 0))); BATCH];
         let mut count = 0;
@@ -291,6 +399,7 @@ impl<F: Forward> Path<F> {
             }
         }
         flush(&self.inbox, by, &leaving[..count]);
+        self.offload(now);
         more
     }
 

@@ -281,8 +281,12 @@ impl Media {
         let (relay::Event::Opened { port, .. }
         | relay::Event::NoPort { port }
         | relay::Event::Learned { port, .. }
+        | relay::Event::Kernel { port, .. }
         | relay::Event::Failed { port, .. }
         | relay::Event::Counters { port, .. }) = event;
+        if let relay::Event::Kernel { way, .. } = event {
+            return self.kernel(way);
+        }
         let number = self.ports.get(&port).copied();
         let Some(number) = number else { return };
         let Some(call) = self.calls.get_mut(&number) else { return };
@@ -305,6 +309,7 @@ impl Media {
                     self.note(event);
                 }
             }
+            relay::Event::Kernel { .. } => {}
             relay::Event::Failed { failure, .. } => {
                 leg.listening.failure = Some(failure.clone());
                 leg.listening.verdict = Verdict::NoWay(failure.clone());
@@ -317,6 +322,19 @@ impl Media {
                 self.take_counted(port);
             }
         }
+    }
+
+    /// The packet path says whether the kernel moves packets by itself.
+    fn kernel(&mut self, way: Result<relay::KernelWay, String>) {
+        let text = match way {
+            Ok(relay::KernelWay { interfaces, native }) => format!(
+                "streams that nobody needs to see are relayed by the kernel: XDP ({}) on {}",
+                if native { "native" } else { "generic" },
+                interfaces.join(", ")
+            ),
+            Err(why) => format!("all streams are relayed in user space: {why}"),
+        };
+        self.log(Severity::Info, "media.xdp", text);
     }
 
     /// Goes on with the offers of a call whose ports are all open now.

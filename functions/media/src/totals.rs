@@ -38,6 +38,7 @@ pub(crate) struct Totals {
     pub(crate) sessions: u64,
     closed: [u64; REASONS.len()],
     packets: u64,
+    by_kernel: u64,
     bytes: u64,
     errors: u64,
     one_way: u64,
@@ -48,6 +49,7 @@ impl Totals {
     /// A port has reported again.
     pub(crate) fn count(&mut self, before: &Counters, now: &Counters) {
         self.packets += now.packets.saturating_sub(before.packets);
+        self.by_kernel += now.by_kernel.saturating_sub(before.by_kernel);
         self.bytes += now.bytes.saturating_sub(before.bytes);
         self.errors += now.errors.saturating_sub(before.errors);
     }
@@ -71,6 +73,7 @@ impl Totals {
         let mut all = vec![
             ("sessions", self.sessions),
             ("packets", self.packets),
+            ("packets by kernel", self.by_kernel),
             ("bytes", self.bytes),
             ("packet errors", self.errors),
             ("one-way sessions", self.one_way),

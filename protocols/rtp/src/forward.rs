@@ -11,19 +11,25 @@
 //!
 //! Where ICE says where a peer is ([`Forwarder::govern`]), nothing is learned: whoever hands in a packet has asked the
 //! agent whether its source is the peer.
+//!
+//! Where nothing is to be decided about a port's packets any more, the kernel may move them by itself (`forward/moved.rs`).
+
+mod moved;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 use base::Instant;
-use base::relay::{Counters, Event, PortId, Side};
+use base::relay::{Counters, Event, Offload, PortId, Side};
 use base::slots::{Slot, Slots};
 use base::time::Duration;
 
 use crate::demux::{Kind, kind};
 use crate::packet::Packet;
-use crate::reception::Reception;
+use crate::reception::{Arrival, Reception};
 use crate::sound::Sound;
+
+use moved::Moved;
 
 /// How long a better fitting source may replace the first one.
 const LEARNING: Duration = Duration::from_secs(3);
@@ -65,6 +71,7 @@ pub struct Forwarder {
     /// Both addresses of every pair.
     by_local: BTreeMap<SocketAddr, Slot>,
     events: VecDeque<Event>,
+    offloads: VecDeque<Offload>,
 }
 
 #[derive(Debug)]
@@ -81,6 +88,7 @@ struct Port {
     reception: Reception,
     sound: Sound,
     counters: Counters,
+    moved: Moved,
 }
 
 /// What is known of where the peer sends from.
@@ -116,6 +124,7 @@ impl Forwarder {
             reception: Reception::new(8000),
             sound: Sound::default(),
             counters: Counters::default(),
+            moved: Moved::default(),
         });
         self.names.insert(port, slot);
         for address in pair(local) {
@@ -138,6 +147,8 @@ impl Forwarder {
         if slot_a == slot_b {
             return false;
         }
+        self.recall(slot_a);
+        self.recall(slot_b);
         for (slot, other, side) in [(slot_a, slot_b, a), (slot_b, slot_a, b)] {
             let Some(port) = self.ports.get_mut(slot) else { continue };
             let before = port.other.replace(other);
@@ -154,6 +165,7 @@ impl Forwarder {
 
     /// From now on ICE says where the peer of a port is, or its description again.
     pub fn govern(&mut self, slot: Slot, by_ice: bool) {
+        self.recall(slot);
         let Some(port) = self.ports.get_mut(slot) else { return };
         if by_ice {
             port.selected.get_or_insert_default();
@@ -196,8 +208,16 @@ impl Forwarder {
         Some(Forward { slot, port: port.name, rtcp, to })
     }
 
-    /// Forgets a port and reports its counters a last time.
+    /// Forgets a port and reports its counters a last time; if the kernel moves its packets, as soon as those are back.
     pub fn close(&mut self, port: PortId) -> Option<Counters> {
+        let slot = self.slot(port)?;
+        self.recall(slot);
+        if let Some(open) = self.ports.get_mut(slot)
+            && open.moved.is_away()
+        {
+            open.moved.closing = true;
+            return Some(open.counters());
+        }
         let counters = self.forget(port)?.counters();
         self.events.push_back(Event::Counters { port, counters });
         Some(counters)
@@ -221,6 +241,17 @@ impl Forwarder {
 
     /// Answers [`base::relay::Command::Query`] with an event; an unknown port answers nothing.
     pub fn query(&mut self, port: PortId) {
+        let open = self.slot(port).and_then(|slot| self.ports.get_mut(slot));
+        if let Some(open) = open
+            && open.moved.is_away()
+        {
+            open.moved.asked = true;
+            return self.offloads.push_back(Offload::Read(port));
+        }
+        self.report(port);
+    }
+
+    fn report(&mut self, port: PortId) {
         if let Some(counters) = self.counters(port) {
             self.events.push_back(Event::Counters { port, counters });
         }
@@ -254,6 +285,7 @@ impl Forwarder {
     ) -> Option<Forward> {
         let source = SocketAddr::new(source.ip().to_canonical(), source.port());
         let port = self.ports.get_mut(slot)?;
+        let mut changed = false;
         let rtcp = match (kind(bytes), rtcp_socket) {
             (Kind::Rtp, false) => false,
             (Kind::Rtcp, _) => true,
@@ -271,17 +303,30 @@ impl Forwarder {
                     return port.refuse();
                 }
                 Admission::Admitted => {}
-                Admission::Learned if port.side.learn => {
-                    let learned = Event::Learned { port: port.name, address: source };
-                    self.events.push_back(learned);
+                Admission::Learned => {
+                    changed = true;
+                    if port.side.learn {
+                        let learned = Event::Learned { port: port.name, address: source };
+                        self.events.push_back(learned);
+                    }
                 }
-                Admission::Learned => {}
             }
-            let (sequence, timestamp) = (packet.sequence(), packet.timestamp());
-            port.reception.packet(now, packet.ssrc(), sequence, timestamp);
-            port.sound.packet(&packet);
+            if port.moved.is_away() {
+                if port.moved.beside(now, &packet) {
+                    self.offloads.extend(port.call_back());
+                }
+            } else {
+                let (sequence, timestamp) = (packet.sequence(), packet.timestamp());
+                let arrival = port.reception.packet(now, packet.ssrc(), sequence, timestamp);
+                port.sound.packet(&packet);
+                port.moved.passed(arrival == Arrival::Fresh && !packet.has_padding());
+            }
         }
         port.counters.last = Some(now);
+        if changed {
+            self.recall(slot);
+        }
+        let port = self.ports.get_mut(slot)?;
         let out = port.other.and_then(|other| self.forward(slot, other, rtcp, source));
         let port = self.ports.get_mut(slot)?;
         if out.is_none() {
@@ -453,7 +498,12 @@ impl Port {
     }
 
     fn counters(&self) -> Counters {
+        let (packets, bytes, last) = self.moved.counted();
         Counters {
+            packets: self.counters.packets + packets,
+            bytes: self.counters.bytes + bytes,
+            by_kernel: self.counters.by_kernel + packets,
+            last: self.counters.last.max(last),
             ssrc: self.reception.ssrc(),
             lost: self.reception.lost(),
             jitter: self.reception.jitter_time(),

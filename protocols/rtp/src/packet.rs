@@ -63,6 +63,11 @@ impl<'a> Packet<'a> {
         self.bytes[1] & 0x80 != 0
     }
 
+    /// Whether there is padding behind the payload.
+    pub fn has_padding(&self) -> bool {
+        self.bytes[0] & 0x20 != 0
+    }
+
     /// The payload type.
     pub fn payload_type(&self) -> u8 {
         self.bytes[1] & 0x7f

@@ -1,6 +1,7 @@
 //! What was received of one source, RFC 3550 Appendix A.1, A.3 and A.8.
 
 use base::Instant;
+use base::relay::Tracking;
 use base::time::Duration;
 
 use crate::rtcp::ReportBlock;
@@ -9,6 +10,12 @@ use crate::rtcp::ReportBlock;
 const MAX_DROPOUT: u16 = 3000;
 /// The largest step back that is reordering and no restart, Appendix A.1.
 const MAX_MISORDER: u16 = 100;
+
+/// Whether a sequence number is neither a jump nor a restart, seen from the highest one.
+pub(crate) fn is_near(sequence: u16, highest: u32) -> bool {
+    let ahead = sequence.wrapping_sub(highest as u16);
+    !(MAX_DROPOUT..=u16::MAX - MAX_MISORDER).contains(&ahead)
+}
 
 /// What happened to a packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -114,6 +121,34 @@ impl Reception {
         self.suspect = None;
         self.measure(now, timestamp);
         arrival
+    }
+
+    /// Somebody else counts the next packets, from here on.
+    pub fn hand_over(&self, to: &mut Tracking) {
+        *to = Tracking {
+            rate: self.rate,
+            ssrc: self.ssrc,
+            base: self.base,
+            highest: self.highest,
+            received: self.received,
+            duplicates: self.duplicates,
+            window: self.window,
+            transit: self.transit,
+            jitter: self.jitter,
+            ..*to
+        };
+    }
+
+    /// What he has counted, and how many packets of the same sequence he has not seen.
+    pub fn take_back(&mut self, from: &Tracking, beside: u64) {
+        (self.base, self.highest, self.window) = (from.base, from.highest, from.window);
+        self.received = from.received + beside;
+        self.duplicates = from.duplicates;
+        self.suspect = None;
+        // The clock may have become another one meanwhile.
+        if from.rate == self.rate {
+            (self.transit, self.jitter) = (from.transit, from.jitter);
+        }
     }
 
     fn late(&mut self, behind: u16) -> Arrival {

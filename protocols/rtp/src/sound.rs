@@ -1,5 +1,7 @@
 //! What the packets of a stream carry, as far as it can be told without decoding them.
 
+use base::relay::Tracking;
+
 use crate::packet::Packet;
 
 /// Of one direction of a stream; of constant size.
@@ -31,6 +33,18 @@ impl Sound {
             Some((first, rest)) if rest.iter().all(|octet| octet == first) => self.quiet += 1,
             _ => self.quiet = 0,
         }
+    }
+
+    /// Somebody else sees the next packets, from here on.
+    pub fn hand_over(&self, to: &mut Tracking) {
+        (to.payload_type, to.sequence, to.timestamp) = self.last.unwrap_or_default();
+        (to.step, to.quiet) = (self.step, self.quiet);
+    }
+
+    /// What he has seen.
+    pub fn take_back(&mut self, from: &Tracking) {
+        self.last = Some((from.payload_type, from.sequence, from.timestamp));
+        (self.step, self.quiet) = (from.step, from.quiet);
     }
 
     /// The payload type of the newest packet.

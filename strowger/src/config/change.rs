@@ -71,6 +71,7 @@ impl Config {
             media_ports: self.media_ports,
             recordings: self.recordings.clone(),
             recording_form: self.recording_form,
+            xdp: self.xdp,
             connections: self.connections,
             shared: self.shared.clone(),
             resp: self.resp.clone(),

@@ -163,6 +163,11 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
                 Kind::Form,
                 "What becomes of them: packets (pcap), or a WAV file with one channel or one for each party. Unless told: stereo.",
             ),
+            fixed(
+                "xdp",
+                Kind::Switch,
+                "Whether the kernel may relay streams by itself, where it can (XDP). Unless told: true.",
+            ),
         ],
     ),
     (

@@ -112,6 +112,10 @@ impl Reader {
                 None => {}
             },
             ("media", "sounds") => self.config.sounds = self.text(value).map(PathBuf::from),
+            ("media", "xdp") => match value.get_ref() {
+                DeValue::Boolean(xdp) => self.config.xdp = Some(*xdp),
+                _ => self.kind(value, "true or false", "write `xdp = false`"),
+            },
             ("hss", "ifc") => self.criteria(value),
             ("hss", "psi") => self.services(value),
             ("hss", "sms_over_ims") => {

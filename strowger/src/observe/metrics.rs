@@ -384,7 +384,9 @@ impl Text {
             Some((vec![what.strip_prefix("closed ")?.to_owned()], *count))
         });
         self.family(&RTP_CLOSED, reasons);
-        self.family(&RTP_PACKETS, typed(USERSPACE, tally.count("packets")));
+        let by_kernel = tally.count("packets by kernel");
+        let packets = [(USERSPACE, tally.count("packets") - by_kernel), (KERNEL, by_kernel)];
+        self.family(&RTP_PACKETS, packets.map(|(kind, count)| (vec![kind.to_owned()], count)));
         self.family(&RTP_BYTES, typed(USERSPACE, tally.count("bytes")));
         self.family(&RTP_ERRORS, typed(USERSPACE, tally.count("packet errors")));
         self.one(&RTP_ONE_WAY, Some(tally.count("one-way sessions")));
@@ -396,6 +398,8 @@ impl Text {
 
 /// What `rtpengine` calls packets that do not pass in the kernel.
 const USERSPACE: &str = "userspace";
+/// And those that do.
+const KERNEL: &str = "kernel";
 
 /// A thing's name as one word: `client transactions` is `client_transactions`.
 fn word(what: &str) -> String {

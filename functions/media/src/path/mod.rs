@@ -26,8 +26,8 @@ use std::sync::Arc;
 
 use base::Instant;
 use base::relay::{
-    Command, Conversion, Event, Failure, Form, Gate, Ice, Onward, Playing, PortId, Protection,
-    Recorded, Side, Tap,
+    Command, Conversion, Event, Failure, Form, Gate, Ice, Offload, Onward, Playing, PortId,
+    Protection, Recorded, Side, Tap, Tracking,
 };
 use base::time::Duration;
 use base::timer::Expiries;
@@ -68,6 +68,8 @@ pub struct Path {
     beats: Expiries<PortId>,
     packets: VecDeque<(Onward, Vec<u8>)>,
     events: VecDeque<Event>,
+    /// Whether the kernel can move packets by itself.
+    kernel: bool,
 }
 
 impl Path {
@@ -87,6 +89,25 @@ impl Path {
             beats: Expiries::default(),
             packets: VecDeque::new(),
             events: VecDeque::new(),
+            kernel: false,
+        }
+    }
+
+    /// Whether the kernel can move packets by itself: only then it is asked to.
+    pub fn trust_kernel(&mut self, able: bool) {
+        self.kernel = able;
+    }
+
+    /// What the kernel is asked next. [`Path::moved`] is the answer.
+    pub fn poll_offload(&mut self) -> Option<Offload> {
+        self.forwarder.poll_offload()
+    }
+
+    /// What the kernel has counted of a port's packets so far, `None` if it does not say; and whether it moves no more of
+    /// them. To be called before a packet of a port that it has is handed in, too.
+    pub fn moved(&mut self, port: PortId, tracking: Option<&Tracking>, over: bool) {
+        if let Some(slot) = self.forwarder.slot(port) {
+            self.forwarder.moved(slot, tracking, over);
         }
     }
 
@@ -143,7 +164,8 @@ impl Path {
     /// How packets to and from the peer of a port are protected. A key that is in use already goes on where it is; a
     /// handshake begins with the next [`Path::join`], which says how many there are.
     fn protect(&mut self, port: PortId, protection: Protection) {
-        if self.forwarder.slot(port).is_some() {
+        if let Some(slot) = self.forwarder.slot(port) {
+            self.forwarder.recall(slot);
             self.peers.entry(port).or_default().protect(protection);
         }
     }
@@ -158,6 +180,7 @@ impl Path {
 
     /// What of a peer's packets passes from here on.
     fn gate(&mut self, port: PortId, gate: Gate) {
+        self.recall(port);
         if gate == Gate::default() {
             self.gates.remove(&port);
         } else if self.forwarder.slot(port).is_some() {
@@ -167,6 +190,7 @@ impl Path {
 
     /// What becomes of a peer's sound from here on.
     fn convert(&mut self, port: PortId, conversions: Vec<Conversion>) {
+        self.recall(port);
         if conversions.is_empty() {
             self.transcoders.remove(&port);
             self.turns.remove(&port);
@@ -179,6 +203,7 @@ impl Path {
 
     /// What of a peer's packets is recorded from here on.
     fn record(&mut self, port: PortId, tap: Option<Tap>) {
+        self.recall(port);
         let before = self.taps.remove(&port);
         if let Some(tap) = tap.filter(|_| self.forwarder.slot(port).is_some()) {
             self.taps.insert(port, Arc::new(tap));
@@ -210,6 +235,7 @@ impl Path {
 
     /// What a peer hears in place of the other one from here on.
     fn play(&mut self, now: Instant, port: PortId, playing: Option<Playing>) {
+        self.recall(port);
         let before = self.players.remove(&port);
         self.beats.remove(&port);
         let Some(playing) = playing.filter(|_| self.forwarder.slot(port).is_some()) else { return };
@@ -331,6 +357,8 @@ impl Path {
         }
         if let Some(peer) = self.peers.get_mut(&out.port) {
             length = peer.seal((out.rtcp, rtcp), buffer, length)?;
+        } else if self.kernel && !rtcp && self.is_plain(port, out.port) {
+            self.forwarder.offload(now, slot, out);
         }
         Some(Onward { port: out.port, rtcp: out.rtcp, to: out.to, length })
     }
@@ -348,6 +376,21 @@ impl Path {
                 None
             }
         }
+    }
+
+    /// What the packets of a port's peer go through is about to change: none passes it by.
+    fn recall(&mut self, port: PortId) {
+        if let Some(slot) = self.forwarder.slot(port) {
+            self.forwarder.recall(slot);
+        }
+    }
+
+    /// Whether the packets of a port's peer leave by another one as they came.
+    fn is_plain(&self, port: PortId, by: PortId) -> bool {
+        let peers = [port, by].iter().any(|port| self.peers.contains_key(port));
+        let changed = self.gates.contains_key(&port) || self.transcoders.contains_key(&port);
+        let seen = self.taps.contains_key(&port) || self.players.contains_key(&by);
+        !peers && !changed && !seen
     }
 
     fn forget(&mut self, port: PortId) {
