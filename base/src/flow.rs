@@ -46,6 +46,10 @@ pub enum Service {
     Rtp,
     /// RESP, the protocol of Redis and Valkey.
     Resp,
+    /// HTTP/1.1, RFC 9112, and what it is upgraded to. Bytes are handed over as they arrive.
+    Http,
+    /// The command line of a media relay: lines.
+    Cli,
 }
 
 /// The in-memory address of a function in this process.

@@ -226,6 +226,23 @@ fn what_is_no_message_closes_the_connection() {
     assert!(read.is_err() || rest.is_empty());
 }
 
+/// As `nc -N` does: the question and the end of what is asked arrive together.
+#[test]
+fn whoever_closes_his_half_still_hears_the_answer() {
+    use std::io::{Read, Write};
+    let (_server, listening) = server("127.0.0.1:0");
+    let tcp = listening.iter().find(|l| l.transport == Transport::Tcp).unwrap();
+    for _ in 0..20 {
+        let mut stream = std::net::TcpStream::connect(tcp.addr).unwrap();
+        stream.set_read_timeout(Some(GENEROUS)).unwrap();
+        stream.write_all(&[0, 0, 0, 2, b'h', b'i']).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        assert_eq!(answer, [0, 0, 0, 2, b'h', b'i']);
+    }
+}
+
 /// Opens two pairs on order and joins them; reports their ports.
 #[derive(Default)]
 struct Anchor {

@@ -62,6 +62,7 @@ impl Setup {
                 trusted: neighbours(plan),
                 sounds: Arc::clone(&plan.sounds),
                 recordings: plan.recordings.as_ref().map(|recordings| recordings.form),
+                ports: plan.media_ports.clone(),
                 ..media::MediaConfig::new(plan.media.iter().copied())
             }),
             Role::IpSmGw => Setup::IpSmGw(ipsmgw::IpSmGwConfig {
@@ -209,6 +210,9 @@ pub fn function(plan: &Plan, role: Role, random: Random) -> FunctionSpec {
         transport: Transport::Tls,
         addr: *addr,
     });
+    let doors = plan.media_doors.all().filter(|_| role == Role::Media);
+    let doors =
+        doors.map(|(_, service, addr)| Listener { service, transport: Transport::Tcp, addr });
     let mut hosts = vec![plan.host(role)];
     if role == Role::Icscf {
         // The home domain's own entry point, TS 23.228 §5.3.2.
@@ -218,7 +222,7 @@ pub fn function(plan: &Plan, role: Role, random: Random) -> FunctionSpec {
         name: role.as_str().to_owned(),
         hosts,
         function: Setup::of(plan, role).build(random),
-        listeners: listeners.chain(secure).collect(),
+        listeners: listeners.chain(secure).chain(doors).collect(),
         tables: tables(role),
     }
 }

@@ -29,7 +29,7 @@ pub(crate) use read::role_help;
 
 use crate::api::ApiConfig;
 use crate::observe::Observe;
-use crate::plan::{Plan, Role, Seam};
+use crate::plan::{MediaDoors, Plan, Role, Seam};
 use crate::recordings::RecordingsPlan;
 use crate::resp_door::RespPlan;
 use crate::shared::SharedPlan;
@@ -112,6 +112,8 @@ pub struct Config {
     pub api: ApiConfig,
     /// The door for redis-cli.
     pub resp: RespPlan,
+    /// Ways to ask the media relay beside datagrams.
+    pub media_doors: MediaDoors,
     /// The algorithms of SIP Digest, the most preferred first.
     pub digest: Option<Vec<Algorithm>>,
     /// The shortest registration in seconds.
@@ -220,6 +222,7 @@ impl Config {
         plan.tls.here.retain(|role, _| plan.here.contains_key(role));
         plan.shared = (!self.shared.servers.is_empty()).then(|| self.shared.clone());
         plan.resp.clone_from(&self.resp);
+        plan.media_doors.clone_from(&self.media_doors);
         plan.trusted.clone_from(&self.trusted);
         let [requests, burst] = self.limits;
         plan.limits.requests_per_second = requests.unwrap_or(plan.limits.requests_per_second);

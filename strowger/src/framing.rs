@@ -9,7 +9,11 @@ pub fn framings(service: Service) -> Framing {
         Service::Sip => sip,
         Service::Diameter => diameter,
         Service::Resp => resp,
-        Service::Ng | Service::Rtp => |_| Frame::Malformed,
+        Service::Ng => ng,
+        Service::Cli => |bytes| ng_frame(ng::framing::line(bytes), bytes),
+        // It cuts by itself: what comes next may be another protocol.
+        Service::Http => |bytes| Frame::Message(bytes.len()),
+        Service::Rtp => |_| Frame::Malformed,
     }
 }
 
@@ -19,6 +23,20 @@ fn sip(bytes: &[u8]) -> Frame {
         sip::framing::Framed::Skip(n) => Frame::Skip(n),
         sip::framing::Framed::Message(n) => Frame::Message(n),
         sip::framing::Framed::Malformed => Frame::Malformed,
+    }
+}
+
+fn ng(bytes: &[u8]) -> Frame {
+    ng_frame(ng::framing::frame(bytes), bytes)
+}
+
+fn ng_frame(framed: ng::framing::Framed, bytes: &[u8]) -> Frame {
+    match framed {
+        ng::framing::Framed::Incomplete => Frame::Incomplete,
+        ng::framing::Framed::Skip(n) => Frame::Skip(n),
+        ng::framing::Framed::Message(n) => Frame::Message(n),
+        // The relay says what it was, and closes the connection.
+        ng::framing::Framed::Malformed => Frame::Message(bytes.len()),
     }
 }
 

@@ -113,6 +113,12 @@ impl Shown {
         Ok(())
     }
 
+    /// What `GET /metrics` is answered, for others who are asked for it.
+    pub fn metrics(&self) -> impl Fn() -> Response + Send + 'static {
+        let page = Arc::clone(&self.page);
+        move || page.metrics()
+    }
+
     /// Where the pages are, with the real ports.
     pub fn pages(&self) -> Vec<SocketAddr> {
         self.listeners.local()

@@ -108,6 +108,8 @@ impl Role {
             Service::Diameter => 3868,
             Service::Ng | Service::Rtp => 2223,
             Service::Resp => 6379,
+            Service::Http => 80,
+            Service::Cli => 9900,
         }
     }
 
@@ -115,7 +117,7 @@ impl Role {
     pub const fn transports(self) -> &'static [Transport] {
         match self.service() {
             Service::Sip => &[Transport::Udp, Transport::Tcp],
-            Service::Diameter | Service::Resp => &[Transport::Tcp],
+            Service::Diameter | Service::Resp | Service::Http | Service::Cli => &[Transport::Tcp],
             Service::Ng | Service::Rtp => &[Transport::Udp],
         }
     }
@@ -134,6 +136,31 @@ pub struct Seam {
     pub transport: Transport,
     /// Its address.
     pub address: SocketAddr,
+}
+
+/// Where the media relay is asked beside datagrams; nowhere, and there is no such way.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct MediaDoors {
+    /// NG over TCP.
+    pub tcp_ng: Vec<SocketAddr>,
+    /// HTTP and WebSocket.
+    pub http: Vec<SocketAddr>,
+    /// The command line.
+    pub cli: Vec<SocketAddr>,
+}
+
+impl MediaDoors {
+    /// All of them with their key and what is spoken there, each over TCP.
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, Service, SocketAddr)> {
+        let doors = [
+            ("listen_tcp_ng", Service::Ng, &self.tcp_ng),
+            ("listen_http", Service::Http, &self.http),
+            ("listen_cli", Service::Cli, &self.cli),
+        ];
+        doors
+            .into_iter()
+            .flat_map(|(key, service, all)| all.iter().map(move |addr| (key, service, *addr)))
+    }
 }
 
 /// The number of a service centre that nobody gave one: no country has it.
@@ -210,6 +237,8 @@ pub struct Plan {
     pub shared: Option<SharedPlan>,
     /// Where redis-cli may look into the store.
     pub resp: RespPlan,
+    /// Ways to ask the media relay beside datagrams.
+    pub media_doors: MediaDoors,
 }
 
 impl Plan {
@@ -249,6 +278,7 @@ impl Plan {
             xdp: true,
             shared: None,
             resp: RespPlan::default(),
+            media_doors: MediaDoors::default(),
         }
     }
 

@@ -103,7 +103,10 @@ impl Recorder {
         let mut chunk = BytesMut::new();
         move |now: Instant, crossing: &Crossing<'_>| {
             // What nodes share is theirs; of calls it says nothing that was not seen already.
-            if matches!(crossing.service, Service::Rtp | Service::Resp) {
+            if matches!(
+                crossing.service,
+                Service::Rtp | Service::Resp | Service::Http | Service::Cli
+            ) {
                 return;
             }
             let mut party = |party: &engine::shard::Party<'_>| Party {

@@ -22,6 +22,7 @@ use crate::assembly;
 use crate::control::{Behind, Desk, Door, DoorError};
 use crate::events::Events;
 use crate::framing::framings;
+use crate::http::Response;
 use crate::log::Log;
 use crate::observe::counts::Counting;
 use crate::observe::{Counts, Observe, ShowError, Shown, Sources, Survey};
@@ -328,8 +329,9 @@ impl Process {
             self;
         let (console, receiver) = notices(NOTICES);
         let console = Counting::new(console, Arc::clone(&counts));
+        let pages = Pages { handle: live.handle(), shown: Arc::clone(&shown) };
         let answers =
-            Answers { desk: Arc::clone(&desk), survey: Arc::clone(&survey), counts, events };
+            Answers { desk: Arc::clone(&desk), survey: Arc::clone(&survey), counts, events, pages };
         let (started, listen, files) = (self.started, self.listen, self.files_of_calls);
         let dispatch = move || dispatch(&receiver, log, &answers, started, listen);
         let dispatcher = std::thread::Builder::new().name("dispatcher".into()).spawn(dispatch)?;
@@ -365,6 +367,27 @@ struct Answers {
     survey: Arc<Survey>,
     counts: Arc<Counts>,
     events: Events,
+    pages: Pages,
+}
+
+/// The metrics for a function that was asked for them.
+struct Pages {
+    handle: Handle,
+    shown: Arc<Mutex<Shown>>,
+}
+
+impl Pages {
+    /// Hands them to the function. What they are made of comes by way of this thread: another one waits for it.
+    fn tell(&self, function: FunctionId) {
+        let (handle, metrics) = (self.handle.clone(), lock(&self.shown).metrics());
+        let tell = move || {
+            let Response { content_type, body, .. } = metrics();
+            let text = String::from_utf8_lossy(&body).into_owned();
+            // A function that is gone needs none.
+            let _ = handle.order(function, media::Page { content_type, text }.order());
+        };
+        let _ = std::thread::Builder::new().name("metrics".into()).spawn(tell);
+    }
 }
 
 /// How long the dispatcher rests after log lines: a loop that finds it at rest need not wake it for each.
@@ -390,7 +413,9 @@ fn dispatch(
             let report = answers.desk.report(report);
             let report = report.and_then(|report| answers.survey.report(function, report));
             let Some(report) = report else { return };
-            if report.0.is::<Started>() {
+            if report.0.is::<media::PageAsked>() {
+                answers.pages.tell(function);
+            } else if report.0.is::<Started>() {
                 started.take().into_iter().for_each(|started| started());
             } else if let Some(listen) = &mut listen {
                 listen(&name, report);

@@ -187,6 +187,7 @@ fn metrics_tell_what_happened_and_the_documentation_what_they_mean() {
     let _bob = network.phone("call tel:+15550101 --user bob --password open");
     network.reaches(dialogs, 1.0);
     assert_eq!(metric("rtpengine_sessions{type=\"own\"}"), 1.0);
+    assert_eq!(metric("rtpengine_sessions{type=\"foreign\"}"), 0.0);
     assert_eq!(metric(contacts), 2.0);
     network.reaches(dialogs, 0.0);
     network.reaches("rtpengine_closed_sessions_total{reason=\"terminated\"}", 1.0);

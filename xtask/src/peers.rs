@@ -11,6 +11,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("baresip", "/usr/bin/baresip"),
     ("iproute2", "/sbin/ip"),
     ("rtpengine-daemon", "/usr/bin/rtpengine"),
+    ("rtpengine-utils", "/usr/bin/rtpengine-ctl"),
     ("kamailio", "/usr/sbin/kamailio"),
     ("kamailio-ims-modules", "/usr/share/doc/kamailio-ims-modules"),
     ("kamailio-presence-modules", "/usr/share/doc/kamailio-presence-modules"),
@@ -33,10 +34,12 @@ const PYPI: &[&str] = &[
     "python-diameter==0.9.0",
     "schemathesis==4.32.5",
     "openapi-spec-validator==0.9.0",
+    "websockets==17.4",
 ];
 
 /// npm packages, in a folder below `target`.
-const NPM: &[&str] = &["jssip@3.13.8", "@roamhq/wrtc@0.10.0", "ws@8.23.0"];
+const NPM: &[&str] =
+    &["jssip@3.13.8", "@roamhq/wrtc@0.10.0", "ws@8.23.0", "rtpengine-client@0.4.12", "debug@4.4.3"];
 
 /// Installs what is missing; without root it says what is missing and fails.
 pub(crate) fn install() -> Result<(), String> {

@@ -273,7 +273,7 @@ impl Rules<'_> {
         let service = match name.service {
             Service::Sip => "sip",
             Service::Diameter => "diameter",
-            Service::Ng | Service::Rtp | Service::Resp => "",
+            Service::Ng | Service::Rtp | Service::Resp | Service::Http | Service::Cli => "",
         };
         let port = default_port(name.service, fallback);
         if self.hosts.contains_key(&host) || service.is_empty() {

@@ -330,13 +330,16 @@ impl Sockets {
                 inputs.push((owner, Input::Received { flow, message }));
             }
         });
-        stream.heard |= inputs.len() > before;
+        let asked = inputs.len() > before;
+        stream.heard |= asked;
         // What TLS has to say, such as its side of the handshake, leaves with the rest.
         let says = flow.transport == Transport::Tls;
         if says && stream.has_shaken_hands() {
             self.shaken(now, slot, before);
         }
         match turn {
+            // Whoever asks and closes his half at once still hears the answer: the end is found again next turn.
+            Turn::Over(FlowError::Closed) if asked && !says => return true,
             Turn::Over(error) => {
                 self.over(slot, error);
                 return false;

@@ -97,13 +97,15 @@ pub fn default_port(service: Service, transport: Transport) -> u16 {
         Service::Ng => 2223,
         Service::Rtp => 5004,
         Service::Resp => 6379,
+        Service::Http => 80,
+        Service::Cli => 9900,
     }
 }
 
 /// The transport of a service if none is asked for.
 pub fn default_transport(service: Service) -> Transport {
     match service {
-        Service::Diameter | Service::Resp => Transport::Tcp,
+        Service::Diameter | Service::Resp | Service::Http | Service::Cli => Transport::Tcp,
         Service::Sip | Service::Ng | Service::Rtp => Transport::Udp,
     }
 }

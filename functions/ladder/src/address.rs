@@ -44,6 +44,8 @@ impl Addresses {
             Service::Ng => 2223,
             Service::Rtp => 5004,
             Service::Resp => 6379,
+            Service::Http => 80,
+            Service::Cli => 9900,
         };
         let key = (wire, party.name.clone());
         if let Some(address) = self.wires.get(&key) {

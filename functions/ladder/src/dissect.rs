@@ -127,6 +127,8 @@ pub fn dissect(record: &Record) -> Summary {
         Service::Ng => ng::summary(&record.bytes),
         Service::Rtp => Summary::new(Service::Rtp, "RTP"),
         Service::Resp => Summary::new(Service::Resp, "RESP"),
+        Service::Http => Summary::new(Service::Http, "HTTP"),
+        Service::Cli => Summary::new(Service::Cli, "CLI"),
     };
     summary.title = plain(&summary.title);
     summary
@@ -138,7 +140,7 @@ pub fn full_text(record: &Record) -> String {
         Service::Sip => Some(String::from_utf8_lossy(&record.bytes).replace("\r\n", "\n")),
         Service::Diameter => diameter::full(&record.bytes),
         Service::Ng => ng::full(&record.bytes),
-        Service::Rtp | Service::Resp => None,
+        Service::Rtp | Service::Resp | Service::Http | Service::Cli => None,
     };
     shown.unwrap_or_else(|| hex_dump(&record.bytes))
 }

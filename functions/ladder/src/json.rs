@@ -116,6 +116,8 @@ pub(crate) const fn service_name(service: Service) -> &'static str {
         Service::Ng => "ng",
         Service::Rtp => "rtp",
         Service::Resp => "resp",
+        Service::Http => "http",
+        Service::Cli => "cli",
     }
 }
 

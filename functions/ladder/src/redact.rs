@@ -41,7 +41,7 @@ pub fn secrets(service: Service, bytes: &[u8]) -> Vec<Range<usize>> {
         }
         Service::Diameter => diameter::redact::secrets(bytes),
         Service::Ng => description_secrets(bytes),
-        Service::Rtp | Service::Resp => Vec::new(),
+        Service::Rtp | Service::Resp | Service::Http | Service::Cli => Vec::new(),
     }
 }
 

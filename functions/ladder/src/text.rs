@@ -110,7 +110,7 @@ impl Style {
             Service::Sip => Style::Sip,
             Service::Diameter => Style::Diameter,
             Service::Ng => Style::Ng,
-            Service::Rtp | Service::Resp => Style::Plain,
+            Service::Rtp | Service::Resp | Service::Http | Service::Cli => Style::Plain,
         }
     }
 

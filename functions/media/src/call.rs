@@ -22,6 +22,10 @@ pub(crate) struct Call {
     pub(crate) call_id: String,
     pub(crate) created: Instant,
     pub(crate) signalled: Instant,
+    /// Who asked last.
+    pub(crate) proxy: Option<base::Endpoint>,
+    /// It is to be deleted after a delay.
+    pub(crate) deleting: bool,
     pub(crate) dialogues: Vec<Dialogue>,
     pub(crate) recorded: Option<Recorded>,
 }
@@ -224,7 +228,15 @@ impl Call {
     pub(crate) fn new(call_id: &str, now: Instant) -> Call {
         let call_id = call_id.to_owned();
         let dialogues = Vec::new();
-        Call { call_id, created: now, signalled: now, dialogues, recorded: None }
+        Call {
+            call_id,
+            created: now,
+            signalled: now,
+            proxy: None,
+            deleting: false,
+            dialogues,
+            recorded: None,
+        }
     }
 
     pub(crate) fn dialogue(&self, id: u64) -> Option<&Dialogue> {

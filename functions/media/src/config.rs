@@ -73,6 +73,8 @@ pub struct MediaConfig {
     pub sounds: Arc<BTreeMap<String, Sound>>,
     /// What becomes of calls that are recorded; `None` if none can be.
     pub recordings: Option<Form>,
+    /// The UDP ports of the packet path, as an operator is told them.
+    pub ports: std::ops::RangeInclusive<u16>,
     /// Who may ask, beside functions and programs of the same host.
     pub trusted: Networks,
 }
@@ -87,6 +89,7 @@ impl MediaConfig {
             max_sessions: 100_000,
             sounds: Arc::default(),
             recordings: None,
+            ports: 30_000..=30_999,
             trusted: Networks::default(),
         }
     }

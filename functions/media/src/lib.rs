@@ -27,6 +27,7 @@
 //! | `listening` | when somebody listens, and who is told |
 //! | `requests` | what each command does |
 //! | `words` | words of requests, however they are written |
+//! | `doors/` | the ways in beside a datagram: TCP, HTTP, WebSocket, the command line |
 //! | `machine` | inputs, requests that wait for the packet path, timeouts |
 //! | `path/` | the packet path's core: what happens to a packet |
 //!
@@ -53,6 +54,7 @@ mod codecs;
 mod config;
 mod connectivity;
 mod crypto;
+mod doors;
 mod gates;
 mod handshake;
 mod listening;
@@ -68,6 +70,7 @@ mod verdict;
 mod words;
 
 pub use config::{Interface, MediaConfig, Timeouts};
+pub use doors::{Page, PageAsked};
 pub use machine::Media;
 pub use path::{Path, convert};
 pub use playing::{Sound, SoundError};

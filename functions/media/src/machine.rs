@@ -8,13 +8,14 @@ use base::relay::{self, PortId};
 use base::time::Duration;
 use base::timer::Expiries;
 use base::trust::Networks;
-use base::{Bytes, Deadline, Flow, Function, Input, Instant, Output, Random, Service};
+use base::{Bytes, Deadline, Flow, FlowId, Function, Input, Instant, Output, Random, Service};
 use dtls::Certificate;
-use ng::{Cookies, Encoding, Message, MessageError, Request, Response, Seen};
+use ng::{Cookies, Dict, Encoding, Message, MessageError, Request, Response, Seen};
 use sdp::Session;
 
 use crate::call::{Call, Who};
 use crate::config::MediaConfig;
+use crate::doors::{self, Doors, Form, Kind, Page};
 use crate::requests::not_found;
 use crate::totals::{Reason, Totals, transcoded};
 use crate::verdict::Verdict;
@@ -38,6 +39,7 @@ pub struct Media {
     pub(crate) random: Random,
     pub(crate) certificate: Certificate,
     pub(crate) totals: Totals,
+    pub(crate) doors: Doors,
     cookies: Cookies,
     waiting: BTreeMap<u64, Waiting>,
     timers: Expiries<Timer>,
@@ -60,6 +62,8 @@ pub(crate) enum Timer {
     Delete(u64),
     /// The packet path does not answer.
     Waiting(u64),
+    /// A connection says nothing.
+    Silence(FlowId),
 }
 
 /// Where a response goes.
@@ -68,6 +72,17 @@ pub(crate) struct Asker {
     pub(crate) flow: Flow,
     pub(crate) cookie: String,
     pub(crate) encoding: Encoding,
+    pub(crate) form: Form,
+}
+
+impl Asker {
+    /// Why a call is over that this one deletes.
+    pub(crate) fn reason(&self) -> Reason {
+        match self.form {
+            Form::Cookie | Form::Plain => Reason::Terminated,
+            Form::Cli(_) | Form::Batch(_) => Reason::Forced,
+        }
+    }
 }
 
 /// A request that waits for the packet path.
@@ -103,6 +118,7 @@ impl Media {
             random,
             certificate,
             totals: Totals::default(),
+            doors: Doors::default(),
             cookies: Cookies::new(REMEMBERED.0, REMEMBERED.1),
             waiting: BTreeMap::new(),
             timers: Expiries::default(),
@@ -113,6 +129,7 @@ impl Media {
     /// Takes over another configuration, which is also the order that a relay's control takes. Calls
     /// keep the ports that they have.
     pub fn configure(&mut self, config: MediaConfig) {
+        self.doors.reconfigured();
         self.config = config;
     }
 
@@ -132,35 +149,42 @@ impl Media {
         ])
     }
 
-    fn received(&mut self, flow: Flow, message: &Bytes) {
+    /// A request came in with its cookie.
+    pub(crate) fn received(&mut self, flow: Flow, form: Form, message: &Bytes) {
         if !self.config.trusted.admits(&flow) {
             let text = Networks::refusal(&flow);
-            return self.log(Severity::Warning, "ng.untrusted", text);
+            self.log(Severity::Warning, "ng.untrusted", text);
+            return self.refuse(flow);
         }
         let message = match Message::parse(message) {
             Ok(message) => message,
             Err(MessageError::NoCookie) => {
-                let text = format!("a datagram of {} without a cookie was dropped", flow.remote);
-                return self.log(Severity::Warning, "ng.malformed", text);
+                let text = format!("a message of {} without a cookie was dropped", flow.remote);
+                self.log(Severity::Warning, "ng.malformed", text);
+                return self.refuse(flow);
             }
             Err(MessageError::Body { cookie, encoding, error }) => {
                 let text = format!("a request of {} cannot be read: {error}", flow.remote);
                 self.log(Severity::Warning, "ng.malformed", text);
-                let dict = Response::error("Could not decode dictionary").to_dict();
-                let message = Message { cookie, encoding, dict }.emit().into();
-                return self.outputs.push_back(Output::Transmit { flow, message });
+                let response = Response::error("Could not decode dictionary");
+                self.respond(Asker { flow, cookie, encoding, form }, &response);
+                // Nobody knows where on a stream the next one begins.
+                return if doors::is_stream(&flow) {
+                    self.refuse(flow)
+                };
             }
         };
-        match self.cookies.begin(self.now, flow.remote, &message.cookie) {
+        match self.cookies.begin(self.now, doors::source(&flow), &message.cookie) {
             Seen::New => {}
-            Seen::Pending => return,
-            Seen::Answered(message) => {
-                return self.outputs.push_back(Output::Transmit { flow, message });
-            }
+            Seen::Pending => return self.twin(flow, message.cookie),
+            Seen::Answered(message) => return self.hand_out(flow, Kind::Ng, message),
         }
         let Message { cookie, encoding, dict } = message;
-        let asker = Asker { flow, cookie, encoding };
-        match Request::from_dict(&dict) {
+        self.ask(Asker { flow, cookie, encoding, form }, &dict);
+    }
+
+    pub(crate) fn ask(&mut self, asker: Asker, dict: &Dict) {
+        match Request::from_dict(dict) {
             Some(request) => self.request(asker, request),
             None => self.respond(asker, &Response::error("Dictionary contains no key \"command\"")),
         }
@@ -168,11 +192,27 @@ impl Media {
 
     /// Sends a response, and remembers it for a repeated request.
     pub(crate) fn respond(&mut self, asker: Asker, response: &Response) {
-        let Asker { flow, cookie, encoding } = asker;
-        let message: Bytes =
-            Message { cookie: cookie.clone(), encoding, dict: response.to_dict() }.emit().into();
-        self.cookies.finish(flow.remote, &cookie, message.clone());
-        self.outputs.push_back(Output::Transmit { flow, message });
+        let Asker { flow, cookie, encoding, form } = asker;
+        let emit = |cookie| Message { cookie, encoding, dict: response.to_dict() }.emit().into();
+        match &form {
+            Form::Cookie => {
+                let message: Bytes = emit(cookie.clone());
+                let from = doors::source(&flow);
+                self.cookies.finish(from, &cookie, message.clone());
+                self.hand_out(flow, Kind::Ng, message.clone());
+                self.answer_twins(from, &cookie, &message);
+            }
+            Form::Plain => {
+                // An empty cookie leaves its space.
+                let message: Bytes = emit(String::new());
+                self.hand_out(flow, Kind::of(encoding), message.slice(1..));
+            }
+            Form::Cli(view) => {
+                let text = self.view(view, response);
+                self.hand_out(flow, Kind::Text, text.into());
+            }
+            Form::Batch(id) => self.batch_answered(*id),
+        }
     }
 
     /// Remembers a request until the packet path has answered.
@@ -185,6 +225,10 @@ impl Media {
     pub(crate) fn number(&mut self) -> u64 {
         self.next += 1;
         self.next
+    }
+
+    pub(crate) fn out(&mut self, output: Output) {
+        self.outputs.push_back(output);
     }
 
     pub(crate) fn tell(&mut self, command: relay::Command) {
@@ -232,12 +276,24 @@ impl Media {
         self.timers.set(at, timer);
     }
 
+    pub(crate) fn unset_timer(&mut self, timer: &Timer) {
+        self.timers.remove(timer);
+    }
+
+    /// Arms the timers of all calls anew, for other timeouts.
+    pub(crate) fn arm_all(&mut self) {
+        let numbers: Vec<u64> = self.calls.keys().copied().collect();
+        numbers.into_iter().for_each(|number| self.arm_idle(number));
+    }
+
     pub(crate) fn arm_delete(&mut self, number: u64, at: Instant) {
+        self.calls.entry(number).and_modify(|call| call.deleting = true);
         self.timers.set(at, Timer::Delete(number));
     }
 
     /// Takes a delayed deletion back.
     pub(crate) fn keep(&mut self, number: u64) {
+        self.calls.entry(number).and_modify(|call| call.deleting = false);
         self.timers.remove(&Timer::Delete(number));
     }
 
@@ -254,7 +310,7 @@ impl Media {
     /// Ends a call: its ports go back, whoever waits for it is told.
     pub(crate) fn close_call(&mut self, number: u64, reason: Reason) {
         let Some(call) = self.calls.remove(&number) else { return };
-        self.totals.close(&call, reason);
+        self.totals.close(self.now, &call, reason);
         self.by_id.remove(&call.call_id);
         let timers = [
             Timer::Idle,
@@ -438,6 +494,7 @@ impl Media {
                 }
                 Timer::Delete(number) => self.close_call(number, Reason::Terminated),
                 Timer::Waiting(id) => self.lost_patience(id),
+                Timer::Silence(id) => self.silent(id),
             }
         }
     }
@@ -491,22 +548,29 @@ impl Function for Media {
         self.now = now;
         match input {
             Input::Received { flow, message } if flow.service == Service::Ng => {
-                self.received(flow, &message);
+                self.received(flow, Form::Cookie, &message);
             }
+            Input::Received { flow, message } => self.at_door(flow, &message),
+            Input::Closed { flow, error } => self.door_closed(&flow, error),
+            Input::Start => self.doors.begin(now),
             Input::Relay(event) => self.relay(event),
             Input::Timeout => self.timeout(),
             Input::Order(order) if census::Ask::is(&order) => {
                 self.outputs.push_back(self.totals.tally().into());
                 self.outputs.push_back(self.census().into());
             }
-            Input::Order(order) => {
-                if let Ok(config) = order.take() {
-                    self.configure(config);
+            Input::Order(order) => match order.take::<Page>() {
+                Ok(page) => self.page(&page),
+                Err(order) => {
+                    if let Ok(config) = order.take() {
+                        self.configure(config);
+                    }
                 }
-            }
+            },
             Input::Drain => self.draining = true,
             _ => {}
         }
+        self.resume_doors();
     }
 
     fn poll(&mut self) -> Option<Output> {

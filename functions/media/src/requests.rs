@@ -56,6 +56,9 @@ impl Media {
             Ok(found) => found,
             Err(refusal) => return self.respond(asker, &refusal),
         };
+        if let Some(call) = self.calls.get_mut(&call) {
+            call.proxy = Some(asker.flow.remote);
+        }
         match self.open(&request, call, dialogue, &session) {
             Ok(_) if self.is_ready(call, dialogue.0) => {
                 self.finish_offer(asker, &request, call, dialogue, session);
@@ -296,12 +299,12 @@ impl Media {
         };
         let response = Response { other: statistics(call), ..Response::new(Outcome::Ok) };
         if request.command == Command::Delete {
-            self.delete(request, number);
+            self.delete(request, number, asker.reason());
         }
         self.respond(asker, &response);
     }
 
-    fn delete(&mut self, request: &Request, number: u64) {
+    fn delete(&mut self, request: &Request, number: u64, reason: Reason) {
         let now = self.now;
         let Some(call) = self.calls.get_mut(&number) else { return };
         let ends: Vec<u64> =
@@ -317,7 +320,7 @@ impl Media {
         let delay = request.delete_delay.map(Duration::from_secs);
         let delay = delay.unwrap_or(self.config.timeouts.delete_delay);
         if delay.is_zero() {
-            return self.close_call(number, Reason::Terminated);
+            return self.close_call(number, reason);
         }
         self.arm_delete(number, now + delay);
     }

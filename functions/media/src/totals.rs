@@ -1,7 +1,9 @@
 //! What the relay has done since it began: the numbers that dashboards made for rtpengine ask for.
 
+use base::Instant;
 use base::census::Tally;
 use base::relay::Counters;
+use base::time::Duration;
 
 use crate::call::{Call, Dialogue, Leg, Stream};
 
@@ -20,16 +22,19 @@ pub(crate) enum Reason {
     OfferTimeout,
     /// There were no ports for its first offer.
     Rejected,
+    /// An operator's command.
+    Forced,
 }
 
 /// All reasons, as rtpengine's metrics name them.
-const REASONS: [(Reason, &str); 6] = [
+const REASONS: [(Reason, &str); 7] = [
     (Reason::Terminated, "closed terminated"),
     (Reason::Timeout, "closed timeout"),
     (Reason::SilentTimeout, "closed silent_timeout"),
     (Reason::FinalTimeout, "closed final_timeout"),
     (Reason::OfferTimeout, "closed offer_timeout"),
     (Reason::Rejected, "closed rejected"),
+    (Reason::Forced, "closed force_terminated"),
 ];
 
 /// What was done, and how often.
@@ -37,6 +42,8 @@ const REASONS: [(Reason, &str); 6] = [
 pub(crate) struct Totals {
     pub(crate) sessions: u64,
     closed: [u64; REASONS.len()],
+    /// How long the calls lasted that are over.
+    pub(crate) duration: Duration,
     packets: u64,
     by_kernel: u64,
     bytes: u64,
@@ -55,8 +62,9 @@ impl Totals {
     }
 
     /// A call is over.
-    pub(crate) fn close(&mut self, call: &Call, reason: Reason) {
+    pub(crate) fn close(&mut self, now: Instant, call: &Call, reason: Reason) {
         self.closed[reason as usize] += 1;
+        self.duration += now.since(call.created);
         let streams = call.dialogues.iter().flat_map(|dialogue| dialogue.streams.iter().flatten());
         let heard = |stream: &Stream| stream.legs.each_ref().map(|leg| leg.counters.packets > 0);
         self.zero_packet += streams.filter(|stream| heard(stream) == [false; 2]).count() as u64;
@@ -66,6 +74,11 @@ impl Totals {
             both[0] != both[1]
         };
         self.one_way += u64::from(call.is_answered() && call.dialogues.iter().all(one_way));
+    }
+
+    /// Calls that are over.
+    pub(crate) fn over(&self) -> u64 {
+        self.closed.iter().sum()
     }
 
     /// The same by name.

@@ -12,12 +12,12 @@
 //! | `request` | commands and their options, typed; unknown ones stay accessible |
 //! | `flags` | options as one string (`rtpp_flags`) |
 //! | `response` | results |
+//! | `framing` | messages on a byte stream (NG over TCP), lines of commands |
 //! | `cookies` | answers to requests that come twice |
 //! | `client` | who asks a relay: retransmission, matching, finding the relay |
 //!
 //! Typed commands: `ping`, `offer`, `answer`, `delete`, `query`, `list`. Not done: codec verbs,
-//! recording, playing and subscriptions as typed options (they are in [`Request::other`]), NG over
-//! TCP, HTTP and WebSocket.
+//! recording, playing and subscriptions as typed options (they are in [`Request::other`]).
 
 #![forbid(unsafe_code)]
 
@@ -25,6 +25,7 @@ pub mod bencode;
 pub mod client;
 pub mod cookies;
 mod flags;
+pub mod framing;
 pub mod json;
 pub mod message;
 pub mod request;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use base::{Event, Severity, Transport};
+use base::{Event, Service, Severity, Transport};
 use engine::net::HandleError;
 use ladder::text::span;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -128,11 +128,11 @@ fn refused(error: &StartError) -> Failure {
             "{error}\n  help: set another address of this machine: [observe] metrics = \"…\""
         )),
         StartError::Listen(ListenError::InUse { name, .. }) => Failure::new(format!(
-            "{error}\n  help: stop that one, or set another address: [{name}] listen = [\"…\"]; \
+            "{error}\n  help: stop that one, or set another address: `listen…` below [{name}]; \
              `strowger doctor` shows all that is wrong"
         )),
         StartError::Listen(ListenError::Refused { name, .. }) => Failure::new(format!(
-            "{error}\n  help: [{name}] listen must be addresses of this machine, and ports below \
+            "{error}\n  help: `listen…` below [{name}] must be addresses of this machine, and ports below \
              1024 need rights; `strowger doctor` looks further"
         )),
         error => {
@@ -158,7 +158,12 @@ fn overview(
             Transport::Tls => "tls",
             Transport::Wire => "wire",
         };
-        let _ = writeln!(out, "{name} listens on {transport}:{}", listener.addr);
+        let spoken = match listener.service {
+            Service::Http => " for HTTP",
+            Service::Cli => " for commands",
+            _ => "",
+        };
+        let _ = writeln!(out, "{name} listens on {transport}:{}{spoken}", listener.addr);
     }
     let inside = plan.here.iter().filter(|(_, listen)| listen.is_empty()).map(|(role, _)| role);
     for role in inside.filter(|role| !plan.tls.here.contains_key(role)) {

@@ -75,6 +75,7 @@ impl Config {
             connections: self.connections,
             shared: self.shared.clone(),
             resp: self.resp.clone(),
+            media_doors: self.media_doors.clone(),
             ..new
         };
         next.tls.here.clone_from(&self.tls.here);

@@ -147,6 +147,21 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
                 "Addresses of the relay, the preferred one first. Unless told: 127.0.0.1.",
             ),
             fixed("ports", Kind::Ports, "The relay's UDP ports. Unless told: 30000-30999."),
+            fixed(
+                "listen_tcp_ng",
+                Kind::Listen,
+                "Addresses for NG over TCP, as listen-tcp-ng of rtpengine; without one there is none.",
+            ),
+            fixed(
+                "listen_http",
+                Kind::Listen,
+                "Addresses for NG, commands and metrics over HTTP and WebSocket, as listen-http of rtpengine; without one there is none.",
+            ),
+            fixed(
+                "listen_cli",
+                Kind::Listen,
+                "Addresses for rtpengine-ctl, which expects port 9900, as listen-cli of rtpengine; without one there is none.",
+            ),
             key("anchor", Kind::Switch, "Whether calls go through the relay. Unless told: true."),
             key(
                 "sounds",

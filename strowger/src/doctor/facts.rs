@@ -121,6 +121,8 @@ pub struct Refused {
 pub struct Listening {
     /// Whose.
     pub role: Role,
+    /// The key of the configuration that says so.
+    pub key: &'static str,
     /// How.
     pub transport: Transport,
     /// Where.

@@ -145,7 +145,8 @@ fn listeners(plan: &Plan) -> Vec<Listening> {
         for addr in addrs {
             for transport in role.transports() {
                 let refused = probe(role.as_str(), *transport, *addr).err().map(refused);
-                found.push(Listening { role: *role, transport: *transport, addr: *addr, refused });
+                let (role, key, transport, addr) = (*role, "listen", *transport, *addr);
+                found.push(Listening { role, key, transport, addr, refused });
             }
         }
     }
@@ -153,8 +154,14 @@ fn listeners(plan: &Plan) -> Vec<Listening> {
         for addr in addrs {
             let transport = Transport::Tls;
             let refused = probe(role.as_str(), transport, *addr).err().map(refused);
-            found.push(Listening { role: *role, transport, addr: *addr, refused });
+            let key = "listen";
+            found.push(Listening { role: *role, key, transport, addr: *addr, refused });
         }
+    }
+    for (key, _, addr) in plan.media_doors.all().filter(|_| plan.here.contains_key(&Role::Media)) {
+        let (role, transport) = (Role::Media, Transport::Tcp);
+        let refused = probe(role.as_str(), transport, addr).err().map(refused);
+        found.push(Listening { role, key, transport, addr, refused });
     }
     found
 }

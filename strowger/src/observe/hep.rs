@@ -116,7 +116,9 @@ pub fn packet(record: &Record, agent: u32, addresses: &mut Addresses) -> Option<
         Service::Sip => (Content::SIP, &record.bytes[..]),
         Service::Ng => (Content::NG, &record.bytes[..]),
         // RESP is not recorded, and has no number.
-        Service::Rtp | Service::Resp => (Content::RTP, &record.bytes[..]),
+        Service::Rtp | Service::Resp | Service::Http | Service::Cli => {
+            (Content::RTP, &record.bytes[..])
+        }
         Service::Diameter => {
             document = diameter(record, &summary);
             (Content::DIAMETER, document.as_bytes())

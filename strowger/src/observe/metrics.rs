@@ -136,15 +136,18 @@ const DIALOGS: Family = gauge(
     &[],
     "Answered calls; this process sees those whose media its relay carries.",
 );
-const RTP_SESSIONS: Family =
-    gauge("rtpengine_sessions", &["type"], "Calls that the relay carries: all are its own.");
+const RTP_SESSIONS: Family = gauge(
+    "rtpengine_sessions",
+    &["type"],
+    "Calls that the relay carries; foreign ones, of another relay, there are none.",
+);
 const RTP_SESSIONS_TOTAL: Family =
     counter("rtpengine_sessions_total", &[], "Calls that the relay has carried.");
 const RTP_CLOSED: Family = counter(
     "rtpengine_closed_sessions_total",
     &["reason"],
-    "Calls that are over: terminated by delete, or timeout, silent_timeout, final_timeout, offer_timeout, or \
-     rejected for want of ports.",
+    "Calls that are over: terminated by delete, force_terminated by a command, or timeout, silent_timeout, \
+     final_timeout, offer_timeout, or rejected for want of ports.",
 );
 const RTP_PACKETS: Family = counter(
     "rtpengine_packets_total",
@@ -378,7 +381,9 @@ impl Text {
             return;
         };
         let typed = |kind: &str, number: u64| [(vec![kind.to_owned()], number)];
-        self.family(&RTP_SESSIONS, typed("own", census.count("sessions") as u64));
+        let sessions = [("own", census.count("sessions")), ("foreign", 0)];
+        let sessions = sessions.map(|(kind, number)| (vec![kind.to_owned()], number));
+        self.family(&RTP_SESSIONS, sessions);
         self.one(&RTP_SESSIONS_TOTAL, Some(tally.count("sessions")));
         let reasons = tally.0.iter().filter_map(|(what, count)| {
             Some((vec![what.strip_prefix("closed ")?.to_owned()], *count))

@@ -74,7 +74,7 @@ pub(super) fn of(record: &Record, same_transport: bool) -> Vec<Field> {
         Service::Sip => of_sip(&record.bytes, same_transport, &mut out),
         Service::Diameter => of_diameter(&record.bytes, &mut out),
         Service::Ng => of_ng(&record.bytes, &mut out),
-        Service::Rtp | Service::Resp => None,
+        Service::Rtp | Service::Resp | Service::Http | Service::Cli => None,
     };
     if readable.is_none() {
         push(&mut out, "bytes", Value::Exact(format!("{:?}", record.bytes)));

@@ -29,6 +29,10 @@ pub(crate) struct Bench {
     pub(crate) deaf: bool,
     pub(crate) logs: Vec<Log>,
     pub(crate) replies: Vec<Bytes>,
+    /// The same with the flow, and flows that were closed.
+    pub(crate) sent: Vec<(FlowId, Option<Bytes>)>,
+    /// What the program is told.
+    pub(crate) reports: Vec<base::Report>,
     failed: BTreeSet<PortId>,
     next_port: u16,
     cookie: u64,
@@ -58,6 +62,8 @@ impl Bench {
             deaf: false,
             logs: Vec::new(),
             replies: Vec::new(),
+            sent: Vec::new(),
+            reports: Vec::new(),
             failed: BTreeSet::new(),
             next_port: 30_000,
             cookie: 0,
@@ -82,7 +88,12 @@ impl Bench {
         loop {
             match self.media.poll() {
                 Some(Output::Relay(command)) => self.command(command),
-                Some(Output::Transmit { message, .. }) => self.replies.push(message),
+                Some(Output::Transmit { flow, message }) => {
+                    self.sent.push((flow.id, Some(message.clone())));
+                    self.replies.push(message);
+                }
+                Some(Output::Close { flow }) => self.sent.push((flow.id, None)),
+                Some(Output::Report(report)) => self.reports.push(report),
                 Some(Output::Log(log)) => self.logs.push(log),
                 Some(other) => panic!("{other:?}"),
                 None => match self.path.poll_event() {

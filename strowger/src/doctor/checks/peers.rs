@@ -97,6 +97,7 @@ fn asked(role: Role) -> &'static str {
         Service::Diameter => "a capabilities exchange (CER)",
         Service::Ng | Service::Rtp => "an NG ping",
         Service::Resp => "PING",
+        Service::Http | Service::Cli => "a request",
         Service::Sip => "OPTIONS",
     }
 }
@@ -106,6 +107,8 @@ fn protocol(role: Role) -> &'static str {
         Service::Diameter => "Diameter",
         Service::Ng | Service::Rtp => "NG",
         Service::Resp => "RESP",
+        Service::Http => "HTTP",
+        Service::Cli => "CLI",
         Service::Sip => "SIP",
     }
 }

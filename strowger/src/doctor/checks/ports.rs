@@ -45,11 +45,11 @@ fn of(facts: &Facts, listening: &Listening, refused: &Refused) -> crate::doctor:
 }
 
 fn finding(facts: &Facts, all: &[&Listening], one: &Listening, refused: &Refused) -> Finding {
-    let Listening { role, addr, .. } = one;
+    let Listening { role, addr, key, .. } = one;
     let transports: Vec<&str> = all.iter().map(|one| word(one.transport)).collect();
     let transports = transports.join(" and ");
     let what = format!("{role} cannot listen on {transports} {addr}: {}", refused.text);
-    let elsewhere = |addr: SocketAddr| format!("[{role}]\nlisten = \"{addr}\"");
+    let elsewhere = |addr: SocketAddr| format!("[{role}]\n{key} = \"{addr}\"");
     let other = SocketAddr::new(addr.ip(), addr.port().checked_add(10).unwrap_or(5070));
     let identifier = of(facts, one, refused);
     let (evidence, fix) = match identifier {
@@ -97,5 +97,5 @@ fn finding(facts: &Facts, all: &[&Listening], one: &Listening, refused: &Refused
         ),
         _ => (what, format!("set another address:\n{}", elsewhere(other))),
     };
-    identifier.found(evidence, fix).at(facts.place_of(*role, "listen"))
+    identifier.found(evidence, fix).at(facts.place_of(*role, key))
 }

@@ -36,8 +36,13 @@ fn good() -> Facts {
         mtu: 1500,
         networks: vec![(ip("203.0.113.0"), 24), (ip("2001:db8::"), 64)],
     };
-    let listening =
-        |addr| Listening { role: Role::Pcscf, transport: Transport::Udp, addr, refused: None };
+    let listening = |addr| Listening {
+        role: Role::Pcscf,
+        key: "listen",
+        transport: Transport::Udp,
+        addr,
+        refused: None,
+    };
     let row = Row {
         impi: format!("001010000000001@{DOMAIN}"),
         impus: vec![format!("sip:001010000000001@{DOMAIN}"), "tel:+15550101".into()],
@@ -485,6 +490,22 @@ fn a_floating_address_may_be_elsewhere() {
     let address = facts.listeners[0].addr.ip();
     facts.plan.shared.as_mut().expect("it shares").floating.push(address);
     assert_eq!(examine(&facts), []);
+}
+
+/// Of several listeners of one function the advice names the key of the one that is meant.
+#[test]
+fn a_way_into_the_relay_is_named_by_its_key() {
+    let mut facts = good();
+    facts.listeners.push(Listening {
+        role: Role::Media,
+        key: "listen_cli",
+        transport: Transport::Tcp,
+        addr: addr("127.0.0.1:9900"),
+        refused: refused(ErrorKind::AddrInUse),
+    });
+    let found = examine(&facts);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].fix.ends_with("[media]\nlisten_cli = \"127.0.0.1:9910\""), "{:?}", found[0]);
 }
 
 #[test]

@@ -64,7 +64,7 @@ impl Question {
         match self.service() {
             Service::Sip => vec![self.sip()],
             Service::Diameter => self.diameter(running),
-            Service::Ng | Service::Rtp | Service::Resp => {
+            Service::Ng | Service::Rtp | Service::Resp | Service::Http | Service::Cli => {
                 let answer = ping(self.addr).unwrap_or_else(|error| blame(&error));
                 vec![self.peer(answer, None)]
             }
