@@ -13,6 +13,7 @@ use crate::crypto::Keys;
 use crate::gates::Wanted;
 use crate::handshake::Association;
 use crate::listening::Listening;
+use crate::origin::Shown;
 use crate::playing::Played;
 use crate::recording::Recorded;
 
@@ -69,6 +70,8 @@ pub(crate) struct Party {
     pub(crate) former: Vec<String>,
     pub(crate) label: Option<String>,
     pub(crate) asymmetric: bool,
+    /// What it was shown last, if that was asked for.
+    pub(crate) shown: Option<Box<Shown>>,
 }
 
 /// What is relayed for one `m=` line.

@@ -14,6 +14,7 @@
 //! | `config` | interfaces, timeouts, limits |
 //! | `call` | calls, dialogues, streams, legs |
 //! | `rewrite` | what changes in a description |
+//! | `origin` | who a description is from, as its reader sees it |
 //! | `codecs/` | codecs that are taken out, added and converted |
 //! | `crypto` | keys in SDP: what is offered and answered on each side (RFC 4568) |
 //! | `handshake` | the same of DTLS (RFC 5763) |
@@ -44,7 +45,7 @@
 //! `always-transcode`, `single-codec`, `ptime`, `ptime-reverse`.
 //!
 //! Not done: OSRTP, `codec-set`, `codec-ignore`, `ICE=force-relay` (acts as `force`, with a warning), trickled candidates,
-//! `replace` of user name, session name and version, streams that are not RTP (refused with port 0),
+//! streams that are not RTP (refused with port 0),
 //! `play DTMF`, subscriptions.
 
 #![forbid(unsafe_code)]
@@ -59,6 +60,7 @@ mod gates;
 mod handshake;
 mod listening;
 mod machine;
+mod origin;
 mod path;
 mod playing;
 pub mod recording;

@@ -17,7 +17,7 @@ use crate::rewrite::{self, PROTOCOLS, Treatment, treatment};
 use crate::statistics::statistics;
 use crate::totals::Reason;
 use crate::words::normal;
-use crate::{codecs, connectivity, crypto, handshake, recording};
+use crate::{codecs, connectivity, crypto, handshake, origin, recording};
 
 pub(crate) const UNKNOWN_CALL: &str = "Unknown call-id";
 const SECURE: &str = "SRTP needs keys: `a=crypto` (RFC 4568) or `a=fingerprint` (RFC 5763)";
@@ -219,6 +219,7 @@ impl Media {
         let facing = who.other() as usize;
         let mux = |stream: &Stream| stream.legs[facing].mux_offered;
         rewrite::rewrite(&mut session, request, who, dialogue, mux);
+        origin::control(&mut session, request, dialogue.party_mut(who.other()));
         let mut commands = commands(now, dialogue, false);
         commands.extend(self.record_as_wished(number, request));
         commands.into_iter().for_each(|command| self.tell(command));
@@ -256,6 +257,7 @@ impl Media {
             }
         }
         rewrite::rewrite(&mut session, request, who, dialogue, mux);
+        origin::control(&mut session, request, dialogue.party_mut(who.other()));
         let mut commands = commands(now, dialogue, true);
         commands.extend(self.record_as_wished(number, request));
         commands.into_iter().for_each(|command| self.tell(command));

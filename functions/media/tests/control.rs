@@ -34,6 +34,30 @@ fn a_description_changes_where_it_must_and_nowhere_else() {
 }
 
 #[test]
+fn the_reader_sees_one_writer() {
+    let mut bench = Bench::new();
+    let phone = phone(ALICE, 4000);
+    let say = |bench: &mut Bench, origin: &str, name: &str, more: &str| {
+        let sdp = phone.replace("o=- 1 1", origin).replace("s=-", &format!("s={name}")) + more;
+        let mut request = offer(&sdp);
+        request.replace.username = true;
+        request.replace.session_name = true;
+        request.replace.sdp_version = true;
+        let sdp = bench.sdp(&request);
+        let line = |kind: &str| sdp.lines().find(|line| line.starts_with(kind)).unwrap().to_owned();
+        format!("{} {}", &line("o=")[..11], line("s="))
+    };
+    assert_eq!(say(&mut bench, "o=moo 1 70", "a talk", ""), "o=moo 1 70  s=a talk");
+    // Somebody else goes on: a server that answers for him, say.
+    assert_eq!(say(&mut bench, "o=pbx 1 99", "another", ""), "o=moo 1 70  s=a talk");
+    assert_eq!(say(&mut bench, "o=pbx 1 99", "-", "a=sendonly\r\n"), "o=moo 1 71  s=a talk");
+    assert_eq!(say(&mut bench, "o=moo 1 12", "-", "a=sendonly\r\n"), "o=moo 1 71  s=a talk");
+    // Unless it is asked for, nothing is changed.
+    let sdp = bench.sdp(&offer(&phone.replace("o=- 1 1", "o=moo 1 12")));
+    assert!(sdp.contains("o=moo 1 12 IN"), "{sdp}");
+}
+
+#[test]
 fn addresses_of_a_section_are_its_own() {
     let sdp = "v=0\r\ns=-\r\nm=audio 4000 RTP/AVP 8\r\nc=IN IP4 192.0.2.1\r\na=rtcp:9 IN IP4 192.0.2.7\r\n\
         m=audio 4002 RTP/AVP 8\r\nc=IN IP4 0.0.0.0\r\n";
