@@ -68,6 +68,19 @@ fn every_file_that_the_architecture_names_exists() {
     assert!(seen >= 40, "the architecture names files");
 }
 
+/// What is said to be held by a test is: `file: name of the test`.
+#[test]
+fn every_test_that_the_comparison_with_rtpengine_names_exists() {
+    let words = text("docs/rtpengine.md");
+    let named = words.split('`').skip(1).step_by(2);
+    let named: Vec<(&str, &str)> = named.filter_map(|code| code.split_once(".rs: ")).collect();
+    assert!(named.len() >= 40, "{}", named.len());
+    for (file, test) in named {
+        let found = text(&format!("{file}.rs")).contains(&format!("fn {test}()"));
+        assert!(found, "{file}.rs has no test {test}");
+    }
+}
+
 #[test]
 fn the_first_command_of_the_readme_starts_the_program() {
     assert!(text("README.md").contains("    cargo run --release -- demo\n"));

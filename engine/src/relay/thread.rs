@@ -146,6 +146,7 @@ struct Path<F> {
     pool: Pool,
     tos: u8,
     clock: Clock,
+    /// Held to the end: a last wake is lost if nobody has the waker any more when the thread comes to look.
     waker: Arc<Waker>,
     kernel: Kernel,
     /// For media control, until there is room.
