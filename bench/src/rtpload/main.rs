@@ -7,6 +7,7 @@
 //! Options (defaults):
 //!   --streams N (100)   --seconds N (10)   --payload BYTES (160)   --ptime-ms N (20)
 //!   --flood       closed loop, as fast as the relay delivers, --window packets in flight (256)
+//!   --quiet N (0)  so many more calls that are up: of each end a packet a second, and RTCP each five
 //!   --sockets N   sockets on each side, shared by the streams (16)
 //!   --chain none|plain|srtp   two calls in a row per stream: with srtp the hop between them is
 //!                 SRTP with SDES keys, so the relay encrypts and decrypts every packet once
@@ -40,6 +41,7 @@ fn main() {
     let payload: usize = a.num("payload", 160);
     let ptime_ns: u64 = a.num("ptime-ms", 20u64) * 1_000_000;
     let k: usize = a.num("sockets", 16usize).min(n);
+    let quiet: usize = a.num("quiet", 0);
     let flood = a.flag("flood");
     let window: u64 = a.num("window", 256);
     let chain = a.text("chain", "none");
@@ -59,10 +61,15 @@ fn main() {
     let mem0 = srv.mem();
     let cpu_setup0 = srv.cpu_us();
     let t_setup = now_ns();
-    for i in 0..n {
+    for i in 0..n + quiet {
         let s = i % k;
-        let sdp_a = sdp(sides[0].addrs[s]);
-        let sdp_b = sdp(sides[1].addrs[s]);
+        // RTCP comes to the port of RTP.
+        let described = |addr: std::net::SocketAddrV4| match quiet {
+            0 => sdp(addr),
+            _ => format!("{}a=rtcp:{}\r\n", sdp(addr), addr.port()),
+        };
+        let sdp_a = described(sides[0].addrs[s]);
+        let sdp_b = described(sides[1].addrs[s]);
         let id1 = format!("c{i}-{run}");
         let id2 = format!("d{i}-{run}");
         let offer = |ng: &mut Ng, id: &str, sdp: &str, proto: &str| {
@@ -128,6 +135,7 @@ fn main() {
     let mut batch = RecvBatch::new(64, 2048);
     let mut hist = Hist::new();
     let (mut sent, mut got, mut alien) = (0u64, 0u64, 0u64);
+    let (mut rtcp_sent, mut rtcp_got) = (0u64, 0u64);
     let mut forgiven = 0u64;
     let mut last_progress = now_ns();
     let (mut sec_at, mut sec_got, mut peak) = (now_ns(), 0u64, 0u64);
@@ -139,6 +147,7 @@ fn main() {
             sent = 0;
             got = 0;
             alien = 0;
+            (rtcp_sent, rtcp_got) = (0, 0);
             forgiven = 0;
             hist = Hist::new();
             sec_at = now_ns();
@@ -154,6 +163,7 @@ fn main() {
         let mut stop_sending = false;
         let mut ended = 0;
         let mut turn = 0usize;
+        let (mut talked, mut murmured) = (0u64, 0u64);
         loop {
             let now = now_ns();
             if now - t0 >= dur && !stop_sending {
@@ -171,7 +181,7 @@ fn main() {
                 window.saturating_sub(sent.saturating_sub(got + forgiven)).min(64)
             } else {
                 (((now - t0) as u128 * (2 * n) as u128 / ptime_ns as u128) as u64)
-                    .saturating_sub(sent)
+                    .saturating_sub(talked)
                     .min(4096)
             };
             if stop_sending {
@@ -194,6 +204,34 @@ fn main() {
                 );
                 leg.seq = leg.seq.wrapping_add(1);
                 sent += 1;
+                talked += 1;
+            }
+            let murmurs = ((now - t0) as u128 * (2 * quiet) as u128 / 1_000_000_000) as u64;
+            let murmurs = if stop_sending || warm { murmured } else { murmurs };
+            for _ in 0..(murmurs - murmured).min(1024) {
+                let at = murmured as usize % (2 * quiet);
+                let second = murmured as usize / (2 * quiet);
+                murmured += 1;
+                let (i, dir) = (n + at / 2, at % 2);
+                let leg = &mut legs[i][dir];
+                let side = &mut sides[dir];
+                let ssrc = (i * 2 + dir) as u32 + 1000;
+                // Not in one second for all.
+                let reports = (second + at).is_multiple_of(5);
+                if side.out[leg.sock].len + 2 > 64 {
+                    side.out[leg.sock].flush(side.socks[leg.sock].as_raw_fd());
+                }
+                rtp(side.out[leg.sock].next(leg.to), ssrc, leg.seq, payload, now);
+                leg.seq = leg.seq.wrapping_add(1);
+                sent += 1;
+                if reports {
+                    let to = std::net::SocketAddrV4::new(*leg.to.ip(), leg.to.port() + 1);
+                    let report = side.out[leg.sock].next(to);
+                    // A receiver report of nobody, RFC 3550 §6.4.2.
+                    report.extend_from_slice(&[0x80, 201, 0, 1]);
+                    report.extend_from_slice(&ssrc.to_be_bytes());
+                    rtcp_sent += 1;
+                }
             }
             for side in &mut sides {
                 for (s, o) in side.socks.iter().zip(side.out.iter_mut()) {
@@ -224,6 +262,8 @@ fn main() {
                         hist.add(now.saturating_sub(at));
                         got += 1;
                         sec_got += 1;
+                    } else if d.len() > 1 && d[1] == 201 {
+                        rtcp_got += 1;
                     } else {
                         alien += 1;
                     }
@@ -252,7 +292,7 @@ fn main() {
         let user = srv.user_us() - user0;
         let mem2 = srv.mem();
         let cpu_d0 = srv.cpu_us();
-        for i in 0..n {
+        for i in 0..n + quiet {
             let mut ids = vec![format!("c{i}-{run}")];
             if chain != "none" {
                 ids.push(format!("d{i}-{run}"));
@@ -271,9 +311,9 @@ fn main() {
         }
         sleep_ms(200);
         let cpu_del = srv.cpu_us() - cpu_d0;
-        let calls = if chain == "none" { n } else { 2 * n } as f64;
+        let calls = if chain == "none" { n + quiet } else { 2 * (n + quiet) } as f64;
         println!(
-            "{{\"mode\":\"{}\",\"chain\":\"{chain}\",\"streams\":{n},\"payload\":{payload},\"sent\":{sent},\"delivered\":{got},\"lost\":{},\"alien\":{alien},\"seconds\":{wall:.2},\"delivered_per_s\":{:.0},\"peak_per_s\":{peak},\"p50_us\":{:.0},\"p99_us\":{:.0},\"max_us\":{:.0},\"server_cpu_ns_per_delivered\":{:.0},\"server_cpu_percent\":{:.1},\"generator_cpu_ns_per_packet\":{:.0},\"setup_us_wall_per_call\":{:.0},\"setup_cpu_us_per_call\":{:.1},\"delete_cpu_us_per_call\":{:.1},\"pss_idle_mib\":{:.1},\"pss_calls_mib\":{:.1},\"pss_load_mib\":{:.1},\"others_cpu_percent\":{:.0},\"steal_percent\":{:.0},\"server_user_percent\":{:.0}}}",
+            "{{\"mode\":\"{}\",\"chain\":\"{chain}\",\"streams\":{n},\"quiet\":{quiet},\"rtcp_sent\":{rtcp_sent},\"rtcp_delivered\":{rtcp_got},\"payload\":{payload},\"sent\":{sent},\"delivered\":{got},\"lost\":{},\"alien\":{alien},\"seconds\":{wall:.2},\"delivered_per_s\":{:.0},\"peak_per_s\":{peak},\"p50_us\":{:.0},\"p99_us\":{:.0},\"max_us\":{:.0},\"server_cpu_ns_per_delivered\":{:.0},\"server_cpu_percent\":{:.1},\"generator_cpu_ns_per_packet\":{:.0},\"setup_us_wall_per_call\":{:.0},\"setup_cpu_us_per_call\":{:.1},\"delete_cpu_us_per_call\":{:.1},\"pss_idle_mib\":{:.1},\"pss_calls_mib\":{:.1},\"pss_load_mib\":{:.1},\"others_cpu_percent\":{:.0},\"steal_percent\":{:.0},\"server_user_percent\":{:.0}}}",
             if flood { "flood" } else { "paced" },
             sent - got.min(sent),
             got as f64 / wall,
