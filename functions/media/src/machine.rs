@@ -169,9 +169,10 @@ impl Media {
                 let response = Response::error("Could not decode dictionary");
                 self.respond(Asker { flow, cookie, encoding, form }, &response);
                 // Nobody knows where on a stream the next one begins.
-                return if doors::is_stream(&flow) {
-                    self.refuse(flow)
-                };
+                if doors::is_stream(&flow) {
+                    self.refuse(flow);
+                }
+                return;
             }
         };
         match self.cookies.begin(self.now, doors::source(&flow), &message.cookie) {
