@@ -1,12 +1,12 @@
 //! Files of calls that are recorded: a thread of its own writes them, so that no packet waits for the disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use base::log::{Event, Severity};
@@ -41,11 +41,13 @@ pub struct RecordingsError {
     error: io::Error,
 }
 
-/// The packet path's end. What finds no room is lost, and told at the end of its recording.
-#[derive(Clone, Debug)]
+/// The packet path's end. Packets that find no room are lost, and told when a recording ends.
+#[derive(Debug)]
 pub struct Recordings {
     sender: SyncSender<Recorded>,
     lost: Arc<AtomicU64>,
+    /// Of recordings, which wait for room: without one a file would stay open.
+    ends: VecDeque<Recorded>,
 }
 
 impl Recordings {
@@ -66,13 +68,27 @@ impl Recordings {
         };
         let thread = std::thread::Builder::new().name("recordings".to_owned());
         let thread = thread.spawn(move || desk.run(&receiver)).map_err(failed)?;
-        Ok((Recordings { sender, lost }, thread))
+        Ok((Recordings { sender, lost, ends: VecDeque::new() }, thread))
     }
 
     /// Hands over what is recorded.
-    pub fn take(&self, recorded: Recorded) {
-        if self.sender.try_send(recorded).is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+    pub fn take(&mut self, recorded: Recorded) {
+        self.go_on();
+        match self.sender.try_send(recorded) {
+            Err(TrySendError::Full(end @ Recorded::End(_))) => self.ends.push_back(end),
+            Err(_) => {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(()) => {}
+        }
+    }
+
+    /// Hands over the ends that wait, as far as there is room now.
+    pub fn go_on(&mut self) {
+        while let Some(end) = self.ends.pop_front() {
+            if let Err(TrySendError::Full(end)) = self.sender.try_send(end) {
+                return self.ends.push_front(end);
+            }
         }
     }
 }
@@ -256,11 +272,29 @@ mod tests {
     }
 
     #[test]
+    fn packets_may_be_lost_and_ends_may_not() {
+        let (sender, receiver) = sync_channel(1);
+        let lost = Arc::<AtomicU64>::default();
+        let mut recordings = Recordings { sender, lost, ends: VecDeque::new() };
+        let form = Form::Mono;
+        let recording = Arc::new(Recording { number: 1, name: String::new(), form, rate: 8000 });
+        let end = Recorded::End(Arc::clone(&recording));
+        for recorded in [packet(&recording, 0), packet(&recording, 1), end.clone()] {
+            recordings.take(recorded);
+        }
+        assert_eq!(recordings.lost.load(Ordering::Relaxed), 1);
+        assert_eq!(receiver.try_recv(), Ok(packet(&recording, 0)));
+        assert!(receiver.try_recv().is_err());
+        recordings.go_on();
+        assert_eq!(receiver.try_recv(), Ok(end));
+    }
+
+    #[test]
     fn files_are_whole_at_the_end() {
         let folder =
             std::env::temp_dir().join(format!("strowger-recordings-{}", std::process::id()));
         let log = Log { format: Lines::Human, least: Severity::Error };
-        let (recordings, thread) = Recordings::start(&folder, log).unwrap();
+        let (mut recordings, thread) = Recordings::start(&folder, log).unwrap();
         let of = |number, name: &str, form| {
             Arc::new(Recording { number, name: name.to_owned(), form, rate: 8000 })
         };

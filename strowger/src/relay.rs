@@ -37,10 +37,11 @@ impl RtpForward {
 
     fn record(&mut self) {
         while let Some(recorded) = self.0.poll_recorded() {
-            if let Some(recordings) = &self.1 {
+            if let Some(recordings) = &mut self.1 {
                 recordings.take(recorded);
             }
         }
+        self.1.iter_mut().for_each(Recordings::go_on);
     }
 }
 
@@ -77,6 +78,7 @@ impl Forward for RtpForward {
 
     fn expire(&mut self, now: Instant) {
         self.0.expire(now);
+        self.record();
     }
 
     fn poll_event(&mut self) -> Option<Event> {

@@ -140,7 +140,8 @@ fn register(pcscf: &str, call_id: &str) -> String {
 
 /// The value of `ck="…"` of the 401 in a file of JSON lines, as the S-CSCF sent it.
 fn ck(lines: &str) -> String {
-    let at = lines.find("ck=\\\"").expect("a challenge has CK") + 5;
+    // A nonce may end with these letters, too.
+    let at = lines.find(",ck=\\\"").expect("a challenge has CK") + 6;
     lines[at..].split('\\').next().unwrap().to_owned()
 }
 

@@ -34,7 +34,10 @@ impl Playing {
         let samples = self.sound.len() as u64;
         let all = self.times.map(|times| {
             let samples = (samples * u64::from(times)).saturating_sub(self.from as u64);
-            Duration::from_micros(samples * 1_000_000 / u64::from(self.rate.max(1)))
+            let rate = u64::from(self.rate.max(1));
+            // Not in one step: whoever asks for billions of times gets them.
+            let rest = samples % rate * 1_000_000 / rate;
+            Duration::from_secs(samples / rate) + Duration::from_micros(rest)
         });
         match (all, self.longest) {
             (Some(all), Some(longest)) => Some(all.min(longest)),

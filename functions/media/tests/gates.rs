@@ -4,7 +4,7 @@
 
 mod bench;
 
-use bench::{Bench, answer, offer, phone, port_of};
+use bench::{Bench, answer, offer, phone};
 use ng::{Command, Outcome, Request};
 
 const ALICE: &str = "192.0.2.1:4000";
@@ -21,9 +21,8 @@ impl Call {
         let mut bench = Bench::new();
         let labelled =
             Request { label: Some("caller".to_owned()), ..offer(&phone("192.0.2.1", 4000)) };
-        let at_bob = bench.sdp(&labelled);
-        let at_alice = bench.sdp(&answer(&phone("192.0.2.2", 5000)));
-        Call { bench, facing: [port_of(&at_alice, 0), port_of(&at_bob, 0)], sequence: 0 }
+        let facing = bench.connect(&labelled, &answer(&phone("192.0.2.2", 5000)));
+        Call { bench, facing, sequence: 0 }
     }
 
     fn ask(&mut self, command: &str, change: impl FnOnce(&mut Request)) {

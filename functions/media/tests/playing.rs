@@ -9,7 +9,7 @@ use std::f64::consts::PI;
 use std::sync::Arc;
 
 use base::time::Duration;
-use bench::{Bench, answer, offer, phone, port_of, v4};
+use bench::{Bench, answer, offer, phone, v4};
 use media::{MediaConfig, Sound};
 use ng::{Command, Encoding, Outcome, Request, Response, Value};
 
@@ -56,9 +56,8 @@ impl Call {
             .collect();
         let config = MediaConfig { sounds: Arc::new(sounds), ..MediaConfig::new([v4()]) };
         let mut bench = Bench::with(config);
-        let at_bob = bench.sdp(&offer(alice));
-        let at_alice = bench.sdp(&answer(bob));
-        Call { bench, facing: [port_of(&at_alice, 0), port_of(&at_bob, 0)], sequence: 0 }
+        let facing = bench.connect(&offer(alice), &answer(bob));
+        Call { bench, facing, sequence: 0 }
     }
 
     fn ask(&mut self, command: &str, keys: &[(&str, Value)]) -> Response {
@@ -164,6 +163,23 @@ fn how_long_it_is_played_can_be_told() {
         assert_eq!(response.other.get("duration"), Some(&Value::from(milliseconds)), "{keys:?}");
         assert_eq!(call.leaves(1000).len() as i64, milliseconds / 20, "{keys:?}");
         assert!(call.bob_is_heard());
+    }
+}
+
+#[test]
+fn numbers_may_be_huge() {
+    let hold = ("file", Value::from("hold"));
+    for (key, value, duration) in [
+        ("repeat-times", i64::MAX, Some(i64::from(u32::MAX) * 1000)),
+        ("repeat-duration", i64::MAX, Some(1000)),
+        ("start-pos", i64::MAX, Some(0)),
+        ("repeat-times", -1, Some(1000)),
+    ] {
+        let mut call = Call::new();
+        let response = call.ask("play media", &[hold.clone(), (key, Value::from(value))]);
+        let told = response.other.get("duration").and_then(Value::as_int);
+        assert_eq!(told, duration, "{key} {value}: {response:?}");
+        call.leaves(100);
     }
 }
 

@@ -8,7 +8,7 @@ use std::f64::consts::PI;
 
 use base::relay::{Encoding, Form, Recorded};
 use base::time::Duration;
-use bench::{Bench, answer, delete, offer, phone, port_of, v4};
+use bench::{Bench, answer, delete, offer, phone, v4};
 use media::MediaConfig;
 use media::recording::Mixer;
 use ng::{Command, Outcome, Request, Response};
@@ -30,9 +30,9 @@ impl Call {
     fn with(form: Form, wish: impl Fn(Request) -> Request) -> Call {
         let config = MediaConfig { recordings: Some(form), ..MediaConfig::new([v4()]) };
         let mut bench = Bench::with(config);
-        let at_bob = bench.sdp(&wish(offer(&phone("192.0.2.1", 4000))));
-        let at_alice = bench.sdp(&answer(&phone("192.0.2.2", 5000)));
-        Call { bench, facing: [port_of(&at_alice, 0), port_of(&at_bob, 0)], said: [0; 2] }
+        let offer = wish(offer(&phone("192.0.2.1", 4000)));
+        let facing = bench.connect(&offer, &answer(&phone("192.0.2.2", 5000)));
+        Call { bench, facing, said: [0; 2] }
     }
 
     fn ask(&mut self, command: &str) -> Response {
@@ -200,7 +200,14 @@ fn what_cannot_be_recorded_is_told() {
     let mut call = Call::new(Form::Mono);
     assert_eq!(call.ask("pause recording").error_reason.unwrap(), "Not currently recording");
     let mut bench = Bench::new();
-    bench.sdp(&offer(&phone("192.0.2.1", 4000)));
+    // Who wants no recording is not told that there can be none.
+    for (wish, told) in [("no", 0), ("yes", 1)] {
+        let mut request = offer(&phone("192.0.2.1", 4000));
+        request.other.push("record-call", wish);
+        bench.sdp(&request);
+        let logged = bench.logs.iter().filter(|log| log.counter == "media.not_recorded");
+        assert_eq!(logged.count(), told, "{wish}");
+    }
     let mut request = Request::new(Command::Unknown("start recording".to_owned()));
     request.call_id = Some("call".to_owned());
     let response = bench.ask(&request);

@@ -121,7 +121,7 @@ impl Call {
         &mut self,
         change: Change,
         request: &Request,
-        form: Form,
+        form: Option<Form>,
         random: &mut Random,
     ) -> Result<(), &'static str> {
         match (change, &mut self.recorded) {
@@ -130,6 +130,7 @@ impl Call {
             (Change::Stop, recorded) => *recorded = None,
             (Change::Pause, None) => return Err("Not currently recording"),
             (Change::Start, None) => {
+                let form = form.ok_or(NOT_CONFIGURED)?;
                 let rate = RATES[usize::from(self.is_wide())];
                 let number = random.u64();
                 let name = name(request, &self.call_id, number);
@@ -167,7 +168,10 @@ impl Media {
         if let Some(change) = Change::wished(request)
             && let Err(why) = self.record(number, request, change)
         {
-            self.log(Severity::Warning, "media.not_recorded", why.to_owned());
+            let call_id = request.call_id.as_deref().unwrap_or_default();
+            let event =
+                Event::new(Severity::Warning, "media.not_recorded", format!("{call_id}: {why}"));
+            self.note(event.call_id(call_id));
         }
         self.calls.get_mut(&number).map(Call::record).unwrap_or_default()
     }
@@ -179,10 +183,9 @@ impl Media {
         request: &Request,
         change: Change,
     ) -> Result<(), &'static str> {
-        let form = self.config.recordings.ok_or(NOT_CONFIGURED)?;
         let call = self.calls.get_mut(&number).ok_or(UNKNOWN_CALL)?;
         let before = call.recorded.clone();
-        call.change(change, request, form, &mut self.random)?;
+        call.change(change, request, self.config.recordings, &mut self.random)?;
         let (began, ended) = match (before, call.recorded.as_ref()) {
             (None, Some(now)) => (Some(now.recording.name.clone()), None),
             (Some(before), None) => (None, Some(before.recording.name.clone())),

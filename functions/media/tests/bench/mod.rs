@@ -162,6 +162,13 @@ impl Bench {
             .unwrap()
     }
 
+    /// Sets a call up; the ports that face who calls and who is called.
+    pub(crate) fn connect(&mut self, offer: &Request, answer: &Request) -> [u16; 2] {
+        let at_callee = self.sdp(offer);
+        let at_caller = self.sdp(answer);
+        [at_caller, at_callee].map(|sdp| port_of(&sdp, 0))
+    }
+
     /// All that is known of the call, as JSON.
     pub(crate) fn query(&mut self) -> String {
         self.cookie += 1;

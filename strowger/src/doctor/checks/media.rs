@@ -26,15 +26,16 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
         found.extend(unreachable(facts));
     }
     found.extend(ports(facts));
-    let place = facts.place("media.sounds");
-    let fix = "put the folder and its files right, or take `sounds` out of [media]".to_owned();
     if let Some((folder, error)) = &facts.recordings {
         let evidence = format!("{} cannot be written: {error}", folder.display());
         let fix = "make it writable for the user who runs strowger, or name another folder";
         let place = facts.place("media.recordings");
         found.push(RECORDINGS_NOT_WRITABLE.found(evidence, fix).at(place));
     }
-    found.extend(facts.sounds.clone().map(|text| SOUNDS_UNREADABLE.found(text, fix).at(place)));
+    if let Some(evidence) = facts.sounds.clone() {
+        let fix = "put the folder and its files right, or take `sounds` out of [media]";
+        found.push(SOUNDS_UNREADABLE.found(evidence, fix).at(facts.place("media.sounds")));
+    }
     found
 }
 
