@@ -31,6 +31,35 @@ impl<T> fmt::Display for Secret<T> {
     }
 }
 
+/// A secret field of a record, as it is: `#[serde(with = "base::redact::revealed")]`. Whoever can read the store of such records
+/// has its secrets.
+pub mod revealed {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Secret;
+
+    /// Writes the value itself.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<T: Serialize, S: Serializer>(
+        secret: &Secret<T>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        secret.reveal().serialize(serializer)
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Those of the deserializer.
+    pub fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Secret<T>, D::Error> {
+        T::deserialize(deserializer).map(Secret::new)
+    }
+}
+
 /// The byte that secrets are overwritten with in traces: a character that is legal in every token,
 /// quoted string and base-64 text, so that decoders still decode.
 pub const MASK: u8 = b'x';

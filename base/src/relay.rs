@@ -12,7 +12,9 @@ mod keys;
 mod offload;
 mod playing;
 mod recording;
+mod standing;
 
+use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 
 pub use amr::Amr;
@@ -24,11 +26,12 @@ pub use keys::{BadKey, MasterKey, Suite};
 pub use offload::{Offload, Shortcut, Tracking};
 pub use playing::Playing;
 pub use recording::{Form, Recorded, Recording, Tap};
+pub use standing::{INDEX_STEP, Leaving, SecureSource, Standing};
 
 use crate::time::{Duration, Instant};
 
 /// A port pair of the relay, chosen by media control; never used twice.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct PortId(pub u64);
 
 /// What media control wants of the packet path.
@@ -40,6 +43,8 @@ pub enum Command {
         port: PortId,
         /// The local address to bind.
         address: IpAddr,
+        /// This RTP port and no other one: another relay had it.
+        rtp: Option<u16>,
     },
     /// Join two ports, or change how: what arrives at `a` leaves from `b` and the other way round.
     Join {
@@ -91,6 +96,20 @@ pub enum Command {
         /// `None` for the end of what was recorded there.
         tap: Option<Tap>,
     },
+    /// From now on report with [`Event::Standing`] what another packet path needs to go on with a port, each time that it
+    /// changes.
+    Track {
+        /// The port.
+        port: PortId,
+    },
+    /// Go on where another packet path was with a port. Comes after its keys and before it is joined, so that no packet
+    /// passes as the first one.
+    Resume {
+        /// The port, with its peer's addresses.
+        side: Side,
+        /// How it stood.
+        standing: Box<Standing>,
+    },
     /// Report the counters of a port now. Answered by [`Event::Counters`].
     Query {
         /// The port.
@@ -124,7 +143,7 @@ pub struct Side {
 }
 
 /// How packets to and from the peer of a port are protected.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub enum Protection {
     /// Not at all: plain RTP.
     #[default]
@@ -136,7 +155,7 @@ pub enum Protection {
 }
 
 /// The keys of SRTP with the peer of a port, RFC 3711. Without the key of a direction nothing passes in it.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct MasterKeys {
     /// What the peer protects its packets with.
     pub inbound: Option<MasterKey>,
@@ -145,7 +164,7 @@ pub struct MasterKeys {
 }
 
 /// What of a peer's RTP does not pass as it is.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct Gate {
     /// No media passes, but digits do.
     pub blocks_media: bool,
@@ -191,6 +210,13 @@ pub enum Event {
         port: PortId,
         /// The peer's RTP address.
         address: SocketAddr,
+    },
+    /// What another packet path needs to go on with the pair.
+    Standing {
+        /// The pair.
+        port: PortId,
+        /// How it stands.
+        standing: Box<Standing>,
     },
     /// From here on the kernel moves what it can by itself, or nothing any more.
     Kernel {

@@ -3,13 +3,14 @@
 use core::fmt;
 use core::ops::{Add, AddAssign, Sub};
 pub use core::time::Duration;
+use serde::{Deserialize, Serialize};
 
 /// A point in time: microseconds since 1970-01-01T00:00:00Z.
 ///
 /// The engine derives it from the wall clock at its start plus a monotonic clock, so that it never
 /// goes backwards while a process lives and still means something after a restart (a binding's
 /// expiry is stored as an `Instant`).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Instant(u64);
 
 impl Instant {

@@ -258,7 +258,7 @@ impl Function for Anchor {
                 self.peers = *peers.downcast().unwrap();
                 for port in [1, 2] {
                     let address = "127.0.0.1".parse().unwrap();
-                    let command = Command::Open { port: PortId(port), address };
+                    let command = Command::Open { port: PortId(port), address, rtp: None };
                     self.out.push_back(Output::Relay(command));
                 }
             }

@@ -273,7 +273,7 @@ impl Function for Anchor {
             Input::Start => {
                 for port in [1, 2].map(PortId) {
                     let address = ip("10.0.0.9");
-                    self.out.push_back(Output::Relay(Command::Open { port, address }));
+                    self.out.push_back(Output::Relay(Command::Open { port, address, rtp: None }));
                 }
             }
             Input::Relay(Event::Opened { rtp, .. }) => {

@@ -23,7 +23,7 @@ use serde_json::Value;
 use crate::provision::StoredRecord;
 
 /// All tables, in the order in which they are written: subscribers first.
-pub const TABLES: [Table; 11] = [
+pub const TABLES: [Table; 13] = [
     SUBSCRIBER,
     IDENTITY,
     SQN,
@@ -35,6 +35,8 @@ pub const TABLES: [Table; 11] = [
     cscf::pcscf::TABLE,
     cscf::pcscf::EMERGENCY_TABLE,
     ipsmgw::TABLE,
+    media::CALLS,
+    media::RELAYS,
 ];
 
 /// The version of the lines.
@@ -195,6 +197,8 @@ impl Check {
                     cscf::bgcf::TABLE => cscf::bgcf::is_record,
                     cscf::pcscf::TABLE => cscf::pcscf::is_record,
                     cscf::pcscf::EMERGENCY_TABLE => cscf::pcscf::is_emergency_record,
+                    media::CALLS => media::is_call,
+                    media::RELAYS => media::is_relay,
                     _ => ipsmgw::is_record,
                 };
                 let good = is_record(&record.key, &record.value);

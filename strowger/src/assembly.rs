@@ -63,6 +63,7 @@ impl Setup {
                 sounds: Arc::clone(&plan.sounds),
                 recordings: plan.recordings.as_ref().map(|recordings| recordings.form),
                 ports: plan.media_ports.clone(),
+                relay: plan.takeover.then(|| this_relay(plan)),
                 ..media::MediaConfig::new(plan.media.iter().copied())
             }),
             Role::IpSmGw => Setup::IpSmGw(ipsmgw::IpSmGwConfig {
@@ -191,7 +192,8 @@ pub fn order(plan: &Plan, role: Role) -> Order {
 /// The tables of the store that belong to a function.
 fn tables(role: Role) -> &'static [base::store::Table] {
     match role {
-        Role::Hss | Role::Media | Role::Icscf | Role::Ecscf => &[],
+        Role::Hss | Role::Icscf | Role::Ecscf => &[],
+        Role::Media => &[media::CALLS, media::RELAYS],
         Role::Bgcf => &[cscf::bgcf::TABLE],
         Role::IpSmGw => &[ipsmgw::TABLE],
         Role::Pcscf => &[cscf::pcscf::TABLE, cscf::pcscf::EMERGENCY_TABLE],
@@ -284,6 +286,13 @@ fn port_in_uris(plan: &Plan, role: Role) -> Option<u16> {
     let mut ports = here.chain(seams.map(|seam| seam.address.port()));
     let first = ports.next().filter(|port| ![0, role.default_port()].contains(port))?;
     ports.all(|port| port == first).then_some(first)
+}
+
+/// Our relay among others.
+fn this_relay(plan: &Plan) -> media::Relay {
+    let node = plan.shared.as_ref().map_or(Role::Media.as_str(), |shared| &shared.node);
+    let doors = plan.media_doors.tcp_ng.iter().copied().filter(|door| !door.ip().is_unspecified());
+    media::Relay { name: node.to_owned(), doors: doors.collect() }
 }
 
 /// The relay that calls go through.

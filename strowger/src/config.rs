@@ -106,6 +106,8 @@ pub struct Config {
     pub recording_form: Option<Form>,
     /// Whether the kernel may relay streams by itself.
     pub xdp: Option<bool>,
+    /// Whether calls outlive the relay.
+    pub takeover: Option<bool>,
     /// What is shown to other programs, and where.
     pub observe: Observe,
     /// The HTTP API.
@@ -262,6 +264,7 @@ impl Config {
         let recordings = self.recordings.clone();
         plan.recordings = recordings.map(|folder| RecordingsPlan { folder, form });
         plan.xdp = self.xdp.unwrap_or(plan.xdp);
+        plan.takeover = self.takeover.unwrap_or(!self.shared.servers.is_empty());
         plan.anchor_media = self.anchor_media.unwrap_or(plan.anchor_media);
         if let Some(digest) = &self.digest {
             plan.digest.clone_from(digest);

@@ -233,6 +233,8 @@ pub struct Plan {
     pub anchor_media: bool,
     /// Whether the kernel may relay streams by itself, where it can.
     pub xdp: bool,
+    /// Whether calls have records, so that they outlive the relay.
+    pub takeover: bool,
     /// Where registrations are shared with other nodes, if they are.
     pub shared: Option<SharedPlan>,
     /// Where redis-cli may look into the store.
@@ -276,6 +278,7 @@ impl Plan {
             min_expires: 60,
             anchor_media: true,
             xdp: true,
+            takeover: false,
             shared: None,
             resp: RespPlan::default(),
             media_doors: MediaDoors::default(),

@@ -25,7 +25,9 @@ pub struct RespPlan {
 fn shown(table: Table, value: &Bytes) -> Bytes {
     match table {
         hss::records::SUBSCRIBER => hss::records::without_secrets(value).into(),
-        cscf::scscf::GRUU_TABLE | cscf::bgcf::TABLE => vec![b'*'; value.len()].into(),
+        cscf::scscf::GRUU_TABLE | cscf::bgcf::TABLE | media::CALLS => {
+            vec![b'*'; value.len()].into()
+        }
         _ => value.clone(),
     }
 }

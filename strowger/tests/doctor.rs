@@ -225,7 +225,9 @@ fn listeners() {
 #[test]
 fn what_nodes_share() {
     let folder = Folder::new();
-    let with = |at: SocketAddr| format!("{ALL}[shared]\nnode = \"a\"\nservers = \"{at}\"\n");
+    let shared = |at: SocketAddr| format!("{ALL}[shared]\nnode = \"a\"\nservers = \"{at}\"\n");
+    let door = "[media]\nlisten_tcp_ng = \"127.0.0.1:0\"\n";
+    let with = |at: SocketAddr| shared(at).replace("[media]\n", door);
     let none: [&str; 0] = [];
     let says = |text: &'static str| {
         tcp(local(), move |bytes| {
@@ -234,6 +236,7 @@ fn what_nodes_share() {
         })
     };
     assert_eq!(folder.finds(&with(says("+PONG\r\n"))), none);
+    assert_eq!(folder.finds(&shared(says("+PONG\r\n"))), ["relay-unwatched"]);
     let evidence = folder.evidence(&with(free()), "shared-away");
     assert!(evidence.contains("refused"), "{evidence}");
     folder.evidence(&with(says("-LOADING it reads its file\r\n")), "shared-away");

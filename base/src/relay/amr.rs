@@ -1,7 +1,9 @@
 //! What two ends agree on about AMR and AMR-WB: the media type parameters of RFC 4867 §8.1 and §8.2.
 
+use serde::{Deserialize, Serialize};
+
 /// AMR or AMR-WB, one channel.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug, Serialize, Deserialize)]
 pub struct Amr {
     /// AMR-WB, at 16,000 Hz.
     pub wide: bool,

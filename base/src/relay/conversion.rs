@@ -2,9 +2,10 @@
 
 use crate::relay::Encoding;
 use crate::time::Duration;
+use serde::{Deserialize, Serialize};
 
 /// What a payload type means to one peer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Format {
     /// The payload type, 0 to 127.
     pub payload_type: u8,
@@ -13,7 +14,7 @@ pub struct Format {
 }
 
 /// What is carried.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Sound {
     /// Speech, or whatever there is to be heard.
     Speech(Encoding),
@@ -45,7 +46,7 @@ impl Sound {
 }
 
 /// What becomes of one payload type.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Conversion {
     /// As it comes from the peer of the port.
     pub from: Format,

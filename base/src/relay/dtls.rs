@@ -1,9 +1,10 @@
 //! Keys by DTLS: who begins, and whose certificate is right (RFC 5763, RFC 8122).
 
 use core::fmt;
+use serde::{Deserialize, Serialize};
 
 /// A hash function of RFC 8122 §5; MD2 and MD5 are not used (§5.1).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names are the standards'")]
 pub enum HashFunction {
     Sha1,
@@ -52,7 +53,7 @@ impl HashFunction {
 }
 
 /// The digest of a certificate, RFC 8122 §5.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Fingerprint {
     hash: HashFunction,
     digest: Vec<u8>,
@@ -98,7 +99,7 @@ impl fmt::Display for Fingerprint {
 }
 
 /// The handshake with the peer of a port.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Handshake {
     /// Whether we begin: `setup:active` was ours, RFC 5763 §5.
     pub active: bool,

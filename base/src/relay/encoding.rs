@@ -2,12 +2,13 @@
 
 use super::amr::Amr;
 use crate::time::Duration;
+use serde::{Deserialize, Serialize};
 
 /// The rates of linear samples, RFC 3551 §4.1. (Others would cost much to convert.)
 pub const LINEAR_RATES: [u32; 8] = [8000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000];
 
 /// An encoding of sound and what two ends have agreed on about it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Encoding {
     /// µ-law.
     Pcmu,

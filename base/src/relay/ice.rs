@@ -1,20 +1,22 @@
 //! ICE on a port of the relay: what both ends tell each other in their descriptions, RFC 8445 and RFC 8839.
 
+use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
 use crate::redact::Secret;
 
 /// The name and the password that the checks of one end carry, RFC 8445 §5.3.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Credentials {
     /// `ice-ufrag`.
     pub ufrag: String,
     /// `ice-pwd`.
+    #[serde(with = "crate::redact::revealed")]
     pub pwd: Secret<String>,
 }
 
 /// Which of a stream's flows a candidate is for, RFC 8445 §4.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Component {
     /// RTP, and RTCP too if they share a port.
     Rtp = 1,
@@ -23,7 +25,7 @@ pub enum Component {
 }
 
 /// How an address was found, RFC 8445 §5.1.1.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum CandidateKind {
     /// It is a socket's own.
     Host,
@@ -36,7 +38,7 @@ pub enum CandidateKind {
 }
 
 /// An address where an end may be reached over UDP.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Candidate {
     /// Candidates of the same kind, host and server have the same one, RFC 8445 §5.1.1.3.
     pub foundation: String,
@@ -51,7 +53,7 @@ pub struct Candidate {
 }
 
 /// What the other end said of itself.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Remote {
     /// Its name and password.
     pub credentials: Credentials,
@@ -62,7 +64,7 @@ pub struct Remote {
 }
 
 /// ICE with the peer of a port.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Ice {
     /// Our name and password; other ones than before begin anew (RFC 8445 §9).
     pub local: Credentials,

@@ -2,9 +2,10 @@
 //! offer without encryption.
 
 use crate::redact::Secret;
+use serde::{Deserialize, Serialize};
 
 /// A crypto suite, the strongest first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names are the standards'")]
 pub enum Suite {
     AeadAes256Gcm,
@@ -96,13 +97,31 @@ impl Suite {
 pub struct BadKey(pub usize);
 
 /// The master key and salt of one direction.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Written")]
 pub struct MasterKey {
     suite: Suite,
     /// The key, and behind it the salt.
+    #[serde(with = "crate::redact::revealed")]
     octets: Secret<Vec<u8>>,
     /// The MKI that its packets carry; empty without one.
     pub mki: Vec<u8>,
+}
+
+/// A master key in a record that may be broken.
+#[derive(Deserialize)]
+struct Written {
+    suite: Suite,
+    octets: Vec<u8>,
+    mki: Vec<u8>,
+}
+
+impl TryFrom<Written> for MasterKey {
+    type Error = BadKey;
+
+    fn try_from(Written { suite, octets, mki }: Written) -> Result<MasterKey, BadKey> {
+        Ok(MasterKey { mki, ..MasterKey::new(suite, &octets)? })
+    }
 }
 
 impl MasterKey {

@@ -97,6 +97,7 @@ pub(crate) fn event_port(event: &Event) -> PortId {
         Event::Opened { port, .. }
         | Event::NoPort { port }
         | Event::Learned { port, .. }
+        | Event::Standing { port, .. }
         | Event::Kernel { port, .. }
         | Event::Failed { port, .. }
         | Event::Counters { port, .. } => *port,

@@ -23,23 +23,49 @@ impl Pool {
     }
 
     /// A free even port, the next one with it.
-    pub(crate) fn take(&mut self, address: IpAddr) -> Option<SocketAddr> {
+    fn take(&mut self, address: IpAddr) -> Option<SocketAddr> {
         let Pool { range, random, free } = self;
         let free = free.entry(address).or_insert_with(|| shuffled(range, random));
         free.pop_front().map(|port| SocketAddr::new(address, port))
     }
 
+    /// A free pair, or the one that is wanted.
+    pub(crate) fn lease(&mut self, address: IpAddr, wanted: Option<u16>) -> Option<SocketAddr> {
+        match wanted {
+            Some(rtp) => self.take_this(SocketAddr::new(address, rtp)),
+            None => self.take(address),
+        }
+    }
+
+    /// This pair, whether it is of the range or not; `None` if it is in use here.
+    fn take_this(&mut self, rtp: SocketAddr) -> Option<SocketAddr> {
+        let Pool { range, random, free } = self;
+        if !is_of(range, rtp.port()) {
+            return Some(rtp).filter(|rtp| rtp.port() < u16::MAX);
+        }
+        let free = free.entry(rtp.ip()).or_insert_with(|| shuffled(range, random));
+        let at = free.iter().position(|port| *port == rtp.port())?;
+        free.remove(at).map(|_| rtp)
+    }
+
     /// The pair of this RTP address is free again.
     pub(crate) fn give(&mut self, rtp: SocketAddr) {
-        if let Some(free) = self.free.get_mut(&rtp.ip()) {
+        if let Some(free) = self.free.get_mut(&rtp.ip())
+            && is_of(&self.range, rtp.port())
+        {
             free.push_back(rtp.port());
         }
     }
 }
 
-/// The even ports whose next one is in the range too.
+/// Whether a pair that begins with this port is of the range: it is even, and the next one is in the range too.
+fn is_of(range: &RangeInclusive<u16>, port: u16) -> bool {
+    port.is_multiple_of(2) && (*range.start()..*range.end()).contains(&port)
+}
+
 fn shuffled(range: &RangeInclusive<u16>, random: &mut Random) -> VecDeque<u16> {
-    let mut ports: Vec<u16> = (*range.start()..*range.end()).filter(|port| port % 2 == 0).collect();
+    let all = *range.start()..*range.end();
+    let mut ports: Vec<u16> = all.filter(|port| is_of(range, *port)).collect();
     for last in (1..ports.len()).rev() {
         ports.swap(last, random.below(last as u64 + 1) as usize);
     }
@@ -67,5 +93,12 @@ mod tests {
             [Some(order[7]), Some(order[3]), None]
         );
         assert!(pool.take([127, 0, 0, 2].into()).is_some(), "each address has its own");
+        let wanted = [SocketAddr::new(ip, 30_100), SocketAddr::new(ip, 40_001)];
+        pool.give(wanted[0]);
+        for (n, free) in [(0, true), (0, false), (1, true), (1, true)] {
+            assert_eq!(pool.take_this(wanted[n]).is_some(), free, "{n}");
+        }
+        pool.give(wanted[1]);
+        assert_eq!(pool.take(ip), None, "what is not of the range does not come into it");
     }
 }

@@ -236,7 +236,7 @@ impl<F: Forward> Path<F> {
 
     fn command(&mut self, now: Instant, owner: FunctionId, command: Command) {
         match command {
-            Command::Open { port, address } => match self.open(port, owner, address) {
+            Command::Open { port, address, rtp } => match self.open(port, owner, (address, rtp)) {
                 Some(rtp) => {
                     self.forward.open(now, port, rtp);
                     self.heard.push_back((owner, Event::Opened { port, rtp: rtp.port() }));
@@ -422,10 +422,15 @@ impl<F: Forward> Path<F> {
         }
     }
 
-    /// Binds a free pair.
-    fn open(&mut self, port: PortId, owner: FunctionId, ip: IpAddr) -> Option<SocketAddr> {
-        for _ in 0..TRIES {
-            let local = self.pool.take(ip)?;
+    /// Binds a free pair, or the one that is wanted.
+    fn open(
+        &mut self,
+        port: PortId,
+        owner: FunctionId,
+        (ip, wanted): (IpAddr, Option<u16>),
+    ) -> Option<SocketAddr> {
+        for _ in 0..wanted.map_or(TRIES, |_| 1) {
+            let local = self.pool.lease(ip, wanted)?;
             let rtcp = SocketAddr::new(ip, local.port() + 1);
             let sockets = bind(local, self.tos).and_then(|a| Ok([a, bind(rtcp, self.tos)?]));
             match sockets {

@@ -38,8 +38,8 @@ impl VirtualRelay {
     ) {
         let now = fabric.now;
         match command {
-            Command::Open { port, address } => {
-                let event = match self.bind(fabric, host, port, address) {
+            Command::Open { port, address, rtp } => {
+                let event = match self.bind(fabric, host, port, (address, rtp)) {
                     Some(rtp) => {
                         self.open.insert(port, (function, rtp));
                         self.forward.open(now, port, rtp);
@@ -121,12 +121,12 @@ impl VirtualRelay {
         fabric: &mut Fabric,
         host: Host,
         port: PortId,
-        address: IpAddr,
+        (address, wanted): (IpAddr, Option<u16>),
     ) -> Option<SocketAddr> {
         let pool =
             self.pool.get_or_insert_with(|| Pool::new(self.ports.clone(), fabric.random.fork()));
-        for _ in 0..TRIES {
-            let local = pool.take(address)?;
+        for _ in 0..wanted.map_or(TRIES, |_| 1) {
+            let local = pool.lease(address, wanted)?;
             let (owner, service) = (Owner::Relay(port, false), Service::Rtp);
             if let Some((rtp, _)) = fabric.bind(host, owner, service, local, true) {
                 let rtcp = SocketAddr::new(rtp.ip(), rtp.port() + 1);

@@ -4,8 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use base::Instant;
-use base::relay::{Counters, Encoding, Format, PortId, Side, Tap};
+use base::relay::{Counters, Encoding, Format, PortId, Side, Standing, Tap};
 use ng::Request;
+use serde::{Deserialize, Serialize};
 
 use crate::codecs::{Converted, Offer};
 use crate::connectivity::Connectivity;
@@ -16,23 +17,29 @@ use crate::listening::Listening;
 use crate::origin::Shown;
 use crate::playing::Played;
 use crate::recording::Recorded;
+use crate::takeover::Resuming;
 
 /// A call: all that happens under one Call-ID.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Call {
     pub(crate) call_id: String,
     pub(crate) created: Instant,
     pub(crate) signalled: Instant,
     /// Who asked last.
+    #[serde(skip)]
     pub(crate) proxy: Option<base::Endpoint>,
     /// It is to be deleted after a delay.
     pub(crate) deleting: bool,
     pub(crate) dialogues: Vec<Dialogue>,
+    #[serde(skip)]
     pub(crate) recorded: Option<Recorded>,
+    /// It was another relay's, and its ports are being opened here.
+    #[serde(skip)]
+    pub(crate) resuming: Option<Box<Resuming>>,
 }
 
 /// Which of the two parties of a dialogue.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) enum Who {
     /// Who made the first offer.
     A,
@@ -50,7 +57,7 @@ impl Who {
 }
 
 /// Two parties that hear each other.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Dialogue {
     /// Never used twice in one process.
     pub(crate) id: u64,
@@ -62,7 +69,7 @@ pub(crate) struct Dialogue {
 }
 
 /// One end of a dialogue.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Party {
     /// Its tag; unknown for the callee before the first answer.
     pub(crate) tag: Option<String>,
@@ -75,7 +82,7 @@ pub(crate) struct Party {
 }
 
 /// What is relayed for one `m=` line.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Stream {
     pub(crate) kind: String,
     pub(crate) protocol: String,
@@ -87,7 +94,7 @@ pub(crate) struct Stream {
 }
 
 /// The port pair that faces one party.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Leg {
     pub(crate) port: PortId,
     pub(crate) local: IpAddr,
@@ -115,6 +122,7 @@ pub(crate) struct Leg {
     pub(crate) connectivity: Connectivity,
     /// What its last description called the section, RFC 5888.
     pub(crate) mid: Option<String>,
+    #[serde(skip)]
     pub(crate) counters: Counters,
     pub(crate) listening: Listening,
     pub(crate) gate: Wanted,
@@ -123,8 +131,12 @@ pub(crate) struct Leg {
     pub(crate) speech: Box<[(u8, Encoding)]>,
     /// What it may send.
     pub(crate) sends: Arc<[Format]>,
+    #[serde(skip)]
     pub(crate) played: Option<Box<Played>>,
+    /// How its port stands, for a relay that goes on with it.
+    pub(crate) standing: Option<Box<Standing>>,
     /// What the packet path knows of its recording.
+    #[serde(skip)]
     pub(crate) tap: Option<Box<Tap>>,
 }
 
@@ -154,6 +166,7 @@ impl Leg {
             speech: Box::default(),
             sends: Arc::default(),
             played: None,
+            standing: None,
             tap: None,
         }
     }
@@ -164,7 +177,7 @@ impl Leg {
         self.association.ways().into_iter().chain(keys).chain(self.connectivity.ways())
     }
 
-    fn side(&self, asymmetric: bool) -> Side {
+    pub(crate) fn side(&self, asymmetric: bool) -> Side {
         let Leg { port, rtp, rtcp, host, mux, .. } = *self;
         Side { port, rtp, rtcp, host, mux, learn: !asymmetric, clock: self.listening.clock() }
     }
@@ -239,6 +252,7 @@ impl Call {
             deleting: false,
             dialogues,
             recorded: None,
+            resuming: None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! What the operator decides.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use base::relay::Form;
@@ -60,6 +60,15 @@ impl Default for Timeouts {
     }
 }
 
+/// A relay among others that go on with its calls if it dies.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Relay {
+    /// Its name, which no other one has.
+    pub name: String,
+    /// Where the others see whether it lives: its doors for NG over TCP.
+    pub doors: Vec<SocketAddr>,
+}
+
 /// What the operator decides.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MediaConfig {
@@ -75,6 +84,8 @@ pub struct MediaConfig {
     pub recordings: Option<Form>,
     /// The UDP ports of the packet path, as an operator is told them.
     pub ports: std::ops::RangeInclusive<u16>,
+    /// Calls have records, for another relay or for this one after a restart; `None` if not.
+    pub relay: Option<Relay>,
     /// Who may ask, beside functions and programs of the same host.
     pub trusted: Networks,
 }
@@ -90,6 +101,7 @@ impl MediaConfig {
             sounds: Arc::default(),
             recordings: None,
             ports: 30_000..=30_999,
+            relay: None,
             trusted: Networks::default(),
         }
     }

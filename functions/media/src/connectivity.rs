@@ -9,6 +9,7 @@ use base::relay::{Candidate, CandidateKind, Command, Component, Credentials, Ice
 use ng::Request;
 use ng::request::Ice as Wish;
 use sdp::Session;
+use serde::{Deserialize, Serialize};
 
 use crate::call::{Dialogue, Leg, Who};
 use crate::rewrite::{relayed, shares_port};
@@ -17,7 +18,7 @@ use crate::rewrite::{relayed, shares_port};
 const MAX_CANDIDATES: usize = 32;
 
 /// ICE with the party of one leg.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Connectivity {
     /// Our name and password, until it restarts.
     local: Option<Credentials>,
@@ -206,6 +207,12 @@ impl Leg {
         }
         lines.push(("end-of-candidates", String::new()));
         lines
+    }
+
+    /// What the packet path was told of it, for another one.
+    pub(crate) fn connected(&self) -> Option<Command> {
+        let ice = self.connectivity.told.clone();
+        ice.is_some().then_some(Command::Connect { port: self.port, ice })
     }
 
     /// What the packet path is to be told of it, if it does not know. After an answer that lasts until the next one.

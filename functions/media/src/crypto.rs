@@ -5,6 +5,7 @@ use base::Random;
 use base::relay::{Command, Handshake, MasterKey, MasterKeys, Protection, Suite};
 use ng::{Request, Value};
 use sdp::{Media, Session};
+use serde::{Deserialize, Serialize};
 use srtp::sdes::Crypto;
 
 use crate::call::{Dialogue, Leg, Who};
@@ -18,7 +19,7 @@ const MAX_LINES: usize = 32;
 const LONGEST: usize = 46;
 
 /// The keys of one leg.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Keys {
     /// Our own, one for each suite, which a new offer does not change. One that was in use and is not any more goes:
     /// whoever began with it again would use its key stream twice (RFC 3711 §9.1).
@@ -225,6 +226,12 @@ impl Leg {
         }
     }
 
+    /// What the packet path was told of its keys, for another one.
+    pub(crate) fn protected(&self) -> Option<Command> {
+        let protection = self.keys.told.clone();
+        (protection != Protection::None).then_some(Command::Protect { port: self.port, protection })
+    }
+
     /// What the packet path is to be told of its keys, if it does not know it. After an answer that lasts until the next
     /// one: an offer may be refused.
     pub(crate) fn protect(&mut self, answered: bool) -> Option<Command> {
@@ -242,6 +249,8 @@ impl Leg {
         {
             self.keys.retire(&old);
         }
+        // What was is nothing to go on with.
+        self.standing = None;
         Some(Command::Protect { port: self.port, protection })
     }
 }

@@ -4,6 +4,7 @@
 use base::relay::{Command as Path, Gate};
 use ng::{Outcome, Request, Response};
 use sdp::Codec;
+use serde::{Deserialize, Serialize};
 
 use crate::call::{Call, Leg};
 use crate::machine::Media;
@@ -19,7 +20,7 @@ pub(crate) enum Change {
 }
 
 /// What is wanted of a leg, and what the packet path knows of it.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Copy, Default, Debug, Serialize, Deserialize)]
 pub(crate) struct Wanted {
     media: bool,
     silence: bool,
@@ -49,6 +50,12 @@ impl Leg {
             Change::Silence(on) => self.gate.silence = on,
             Change::Digits(on) => self.gate.digits = on,
         }
+    }
+
+    /// What the packet path was told of it, for another one.
+    pub(crate) fn gated(&self) -> Option<Path> {
+        let gate = self.gate.told;
+        (gate != Gate::default()).then_some(Path::Gate { port: self.port, gate })
     }
 
     /// What the packet path is to be told of it, if it does not know.
@@ -92,6 +99,7 @@ impl Media {
             commands.extend(leg.gate());
         }
         commands.into_iter().for_each(|command| self.tell(command));
+        self.changed(number);
         if found { Ok(Response::new(Outcome::Ok)) } else { Err("No such participant") }
     }
 }

@@ -5,6 +5,7 @@ use base::relay::{Fingerprint, Handshake, HashFunction};
 use dtls::{Certificate, Setup};
 use ng::Request;
 use sdp::Session;
+use serde::{Deserialize, Serialize};
 
 use crate::call::{Dialogue, Leg, Who};
 use crate::crypto::is_secure;
@@ -14,7 +15,7 @@ use crate::rewrite::relayed;
 const MAX_FINGERPRINTS: usize = 8;
 
 /// DTLS with the party of one leg.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Association {
     /// What the party's last offer said.
     theirs: Option<(Setup, Vec<Fingerprint>)>,

@@ -23,6 +23,7 @@
 //! | `totals` | what was done since the start |
 //! | `playing` | sounds that a party hears in place of the other one |
 //! | `recording/` | calls that are recorded |
+//! | `takeover/` | calls that go on when their relay dies |
 //! | `gates` | what of a party's packets does not pass |
 //! | `verdict` | what is wrong with the sound of a leg, in words |
 //! | `listening` | when somebody listens, and who is told |
@@ -67,12 +68,14 @@ pub mod recording;
 mod requests;
 mod rewrite;
 mod statistics;
+mod takeover;
 mod totals;
 mod verdict;
 mod words;
 
-pub use config::{Interface, MediaConfig, Timeouts};
+pub use config::{Interface, MediaConfig, Relay, Timeouts};
 pub use doors::{Page, PageAsked};
 pub use machine::Media;
 pub use path::{Path, convert};
 pub use playing::{Sound, SoundError};
+pub use takeover::{CALLS, RELAYS, is_call, is_relay};

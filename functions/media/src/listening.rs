@@ -7,6 +7,7 @@ use base::log::{Event, Severity};
 use base::relay::{Command, Counters, Failure};
 use base::time::Duration;
 use sdp::{Codec, Media as Section};
+use serde::{Deserialize, Serialize};
 
 use crate::call::{Leg, Stream, Who};
 use crate::codecs::formats;
@@ -21,17 +22,21 @@ const AGAIN: Duration = Duration::from_secs(10);
 const COUNTING: Duration = Duration::from_millis(500);
 
 /// What is known of the sound of one leg.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Listening {
     /// What the party said that it takes, and what it was told that the other one takes.
     takes: Arc<[Codec]>,
     shown: Arc<[Codec]>,
     ptime: Option<Duration>,
     /// There is no way to the party.
+    #[serde(skip)]
     pub(crate) failure: Option<Failure>,
+    #[serde(skip)]
     before: Counters,
     /// Times that somebody listened since the last answer.
+    #[serde(skip)]
     times: u32,
+    #[serde(skip)]
     pub(crate) verdict: Verdict,
 }
 

@@ -17,6 +17,7 @@ use crate::call::{Call, Who};
 use crate::config::MediaConfig;
 use crate::doors::{self, Doors, Form, Kind, Page};
 use crate::requests::not_found;
+use crate::takeover::Takeover;
 use crate::totals::{Reason, Totals, transcoded};
 use crate::verdict::Verdict;
 
@@ -40,6 +41,7 @@ pub struct Media {
     pub(crate) certificate: Certificate,
     pub(crate) totals: Totals,
     pub(crate) doors: Doors,
+    pub(crate) takeover: Takeover,
     cookies: Cookies,
     waiting: BTreeMap<u64, Waiting>,
     timers: Expiries<Timer>,
@@ -64,6 +66,10 @@ pub(crate) enum Timer {
     Waiting(u64),
     /// A connection says nothing.
     Silence(FlowId),
+    /// Another relay is to be asked whether it lives.
+    Beat(usize),
+    /// Calls of another relay can be tried again.
+    Resume,
 }
 
 /// Where a response goes.
@@ -100,6 +106,8 @@ pub(crate) enum What {
     Ports { dialogue: u64, who: Who, session: Box<Session>, fresh: Vec<PortId> },
     /// A query or deletion, until these ports have reported.
     Counters(BTreeSet<PortId>),
+    /// Anything, until the call is here.
+    Resumed,
 }
 
 impl Media {
@@ -119,6 +127,7 @@ impl Media {
             certificate,
             totals: Totals::default(),
             doors: Doors::default(),
+            takeover: Takeover::default(),
             cookies: Cookies::new(REMEMBERED.0, REMEMBERED.1),
             waiting: BTreeMap::new(),
             timers: Expiries::default(),
@@ -143,6 +152,7 @@ impl Media {
         Census(vec![
             ("sessions", self.calls.len()),
             ("answered sessions", self.calls.values().filter(|call| call.is_answered()).count()),
+            ("foreign sessions", self.foreign()),
             ("ports", self.ports.len()),
             ("waiting requests", self.waiting.len()),
             ("transcoded streams", transcoded(self.calls.values())),
@@ -248,8 +258,13 @@ impl Media {
     pub(crate) fn port(&mut self, call: u64) -> PortId {
         self.next_port += 1;
         let port = PortId(self.next_port);
-        self.ports.insert(port, call);
+        self.own(port, call);
         port
+    }
+
+    /// A port belongs to a call.
+    pub(crate) fn own(&mut self, port: PortId, call: u64) {
+        self.ports.insert(port, call);
     }
 
     pub(crate) fn close_port(&mut self, port: PortId) {
@@ -313,6 +328,9 @@ impl Media {
         let Some(call) = self.calls.remove(&number) else { return };
         self.totals.close(self.now, &call, reason);
         self.by_id.remove(&call.call_id);
+        if reason != Reason::Takeover {
+            self.erase(&call.call_id);
+        }
         let timers = [
             Timer::Idle,
             Timer::Verdict,
@@ -325,19 +343,22 @@ impl Media {
             self.timers.remove(&timer(number));
         }
         call.legs().for_each(|leg| self.close_port(leg.port));
-        let gone: Vec<u64> =
-            self.waiting.iter().filter(|(_, w)| w.call == number).map(|(id, _)| *id).collect();
-        for id in gone {
-            if let Some(Waiting { asker, request, .. }) = self.waiting.remove(&id) {
-                self.respond(asker, &not_found(&request));
-            }
+        for Waiting { asker, request, .. } in self.take_waiting(|w| w.call == number) {
+            self.respond(asker, &not_found(&request));
         }
+    }
+
+    /// The requests that wait like that; they do no more.
+    pub(crate) fn take_waiting(&mut self, is: impl Fn(&Waiting) -> bool) -> Vec<Waiting> {
+        let ids: Vec<u64> = self.waiting.iter().filter(|(_, w)| is(w)).map(|(id, _)| *id).collect();
+        ids.iter().filter_map(|id| self.waiting.remove(id)).collect()
     }
 
     fn relay(&mut self, event: relay::Event) {
         let (relay::Event::Opened { port, .. }
         | relay::Event::NoPort { port }
         | relay::Event::Learned { port, .. }
+        | relay::Event::Standing { port, .. }
         | relay::Event::Kernel { port, .. }
         | relay::Event::Failed { port, .. }
         | relay::Event::Counters { port, .. }) = event;
@@ -347,11 +368,21 @@ impl Media {
         let number = self.ports.get(&port).copied();
         let Some(number) = number else { return };
         let Some(call) = self.calls.get_mut(&number) else { return };
+        let resuming = call.resuming.is_some();
         let Some(leg) = call.leg_mut(port) else { return };
         match event {
             relay::Event::Opened { rtp, .. } => {
                 leg.opened = Some(rtp);
+                if self.config.relay.is_some() {
+                    self.tell(relay::Command::Track { port });
+                }
                 self.take_ready(number);
+                self.resumed(number);
+            }
+            relay::Event::NoPort { .. } if resuming => {
+                // The path has closed this one already.
+                self.ports.remove(&port);
+                self.give_up(number, true);
             }
             relay::Event::NoPort { .. } => self.no_port(port),
             relay::Event::Learned { address, .. } => {
@@ -365,6 +396,10 @@ impl Media {
                     let event = Event::new(Severity::Debug, "media.learned", text).call_id(call_id);
                     self.note(event);
                 }
+            }
+            relay::Event::Standing { standing, .. } => {
+                leg.standing = Some(standing);
+                self.changed(number);
             }
             relay::Event::Kernel { .. } => {}
             relay::Event::Failed { failure, .. } => {
@@ -496,6 +531,8 @@ impl Media {
                 Timer::Delete(number) => self.close_call(number, Reason::Terminated),
                 Timer::Waiting(id) => self.lost_patience(id),
                 Timer::Silence(id) => self.silent(id),
+                Timer::Beat(at) => self.beat(at),
+                Timer::Resume => self.resume_wanted(),
             }
         }
     }
@@ -539,6 +576,11 @@ impl Media {
                     self.finish_counted(asker, &request, call);
                 }
             }
+            Some(What::Resumed) => {
+                if let Some(Waiting { call, .. }) = self.waiting.get(&id) {
+                    self.give_up(*call, false);
+                }
+            }
             None => {}
         }
     }
@@ -548,12 +590,23 @@ impl Function for Media {
     fn handle(&mut self, now: Instant, input: Input) {
         self.now = now;
         match input {
+            Input::Received { flow, message } if self.is_answer(&flow, &message) => {}
             Input::Received { flow, message } if flow.service == Service::Ng => {
                 self.received(flow, Form::Cookie, &message);
             }
             Input::Received { flow, message } => self.at_door(flow, &message),
-            Input::Closed { flow, error } => self.door_closed(&flow, error),
-            Input::Start => self.doors.begin(now),
+            Input::Closed { flow, error } => {
+                self.ended(&flow, &error.to_string());
+                self.door_closed(&flow, error);
+            }
+            Input::Opened { open, flow } => self.connected(open, flow),
+            Input::OpenFailed { open, error } => self.not_connected(open, &error.to_string()),
+            Input::Restored { table, key, value } => self.restored(table, &key, value),
+            Input::Forgotten { table, key } => self.forgotten(table, &key),
+            Input::Start => {
+                self.doors.begin(now);
+                self.begin_takeover();
+            }
             Input::Relay(event) => self.relay(event),
             Input::Timeout => self.timeout(),
             Input::Order(order) if census::Ask::is(&order) => {
@@ -572,6 +625,7 @@ impl Function for Media {
             _ => {}
         }
         self.resume_doors();
+        self.write_records();
     }
 
     fn poll(&mut self) -> Option<Output> {

@@ -3,11 +3,12 @@
 use base::fnv::fnv1a;
 use ng::Request;
 use sdp::Session;
+use serde::{Deserialize, Serialize};
 
 use crate::call::Party;
 
 /// What a party was shown last.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Shown {
     username: String,
     /// Of `s=`.

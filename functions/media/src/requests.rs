@@ -15,6 +15,7 @@ use crate::gates::{self, Change};
 use crate::machine::{Asker, Media, Waiting, What};
 use crate::rewrite::{self, PROTOCOLS, Treatment, treatment};
 use crate::statistics::statistics;
+use crate::takeover::RELAY;
 use crate::totals::Reason;
 use crate::words::normal;
 use crate::{codecs, connectivity, crypto, handshake, origin, recording};
@@ -28,8 +29,9 @@ const LIST_BYTES: usize = 60_000;
 
 impl Media {
     pub(crate) fn request(&mut self, asker: Asker, request: Request) {
+        let Some((asker, request)) = self.fetch(asker, request) else { return };
         let response = match &request.command {
-            Command::Ping => Ok(Response::new(Outcome::Pong)),
+            Command::Ping => Ok(self.pong()),
             Command::Offer => return self.offer(asker, request),
             Command::Answer => self.answer(&request),
             Command::Delete | Command::Query => return self.count(asker, request),
@@ -49,6 +51,15 @@ impl Media {
             }
         };
         self.respond(asker, &response.unwrap_or_else(Response::error));
+    }
+
+    /// Other relays want to know who answers.
+    fn pong(&self) -> Response {
+        let mut response = Response::new(Outcome::Pong);
+        if let Some(relay) = &self.config.relay {
+            response.other.push(RELAY, relay.name.as_str());
+        }
+        response
     }
 
     fn offer(&mut self, asker: Asker, request: Request) {
@@ -156,7 +167,7 @@ impl Media {
             let legs = [a, b].map(|(local, shown)| Leg::new(self.port(number), local, shown));
             for leg in &legs {
                 fresh.push(leg.port);
-                self.tell(Path::Open { port: leg.port, address: leg.local });
+                self.tell(Path::Open { port: leg.port, address: leg.local, rtp: None });
             }
             let line = session.media()[index].line();
             let (kind, protocol) = line.map(|l| (l.kind, l.protocol)).unwrap_or_default();
@@ -224,6 +235,7 @@ impl Media {
         commands.extend(self.record_as_wished(number, request));
         commands.into_iter().for_each(|command| self.tell(command));
         self.arm_idle(number);
+        self.changed(number);
         self.respond(asker, &described(request, &session));
     }
 
@@ -270,6 +282,7 @@ impl Media {
         }
         closed.into_iter().for_each(|port| self.close_port(port));
         self.arm_idle(number);
+        self.changed(number);
         self.arm_listening(number);
         Ok(described(request, &session))
     }
@@ -317,7 +330,7 @@ impl Media {
             call.dialogues = left;
             let gone: Vec<Dialogue> = gone;
             gone.iter().flat_map(Dialogue::legs).for_each(|leg| self.close_port(leg.port));
-            return;
+            return self.changed(number);
         }
         let delay = request.delete_delay.map(Duration::from_secs);
         let delay = delay.unwrap_or(self.config.timeouts.delete_delay);

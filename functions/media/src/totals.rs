@@ -24,10 +24,12 @@ pub(crate) enum Reason {
     Rejected,
     /// An operator's command.
     Forced,
+    /// Another relay goes on with it.
+    Takeover,
 }
 
 /// All reasons, as rtpengine's metrics name them.
-const REASONS: [(Reason, &str); 7] = [
+const REASONS: [(Reason, &str); 8] = [
     (Reason::Terminated, "closed terminated"),
     (Reason::Timeout, "closed timeout"),
     (Reason::SilentTimeout, "closed silent_timeout"),
@@ -35,6 +37,7 @@ const REASONS: [(Reason, &str); 7] = [
     (Reason::OfferTimeout, "closed offer_timeout"),
     (Reason::Rejected, "closed rejected"),
     (Reason::Forced, "closed force_terminated"),
+    (Reason::Takeover, "closed takeover"),
 ];
 
 /// What was done, and how often.

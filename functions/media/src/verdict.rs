@@ -46,9 +46,10 @@ pub(crate) struct Facts {
 }
 
 /// What is wrong, the gravest first.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Default, Debug)]
 pub(crate) enum Verdict {
     /// Nobody has looked yet, or nothing is to be heard.
+    #[default]
     Unknown,
     /// ICE or DTLS.
     NoWay(Failure),

@@ -1,7 +1,9 @@
 //! `a=setup`: which end begins the handshake, RFC 4145 §4, RFC 5763 §5 and RFC 8842 §5.
 
+use serde::{Deserialize, Serialize};
+
 /// A value of `a=setup`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Setup {
     /// This end begins.
     Active,

@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 use base::Instant;
-use base::relay::{Counters, Event, Offload, PortId, Side};
+use base::relay::{Counters, Event, Offload, PortId, Side, Standing};
 use base::slots::{Slot, Slots};
 use base::time::Duration;
 
@@ -161,6 +161,23 @@ impl Forwarder {
             }
         }
         true
+    }
+
+    /// Goes on where another packet path was with a port: its peer is where it was learned, or where ICE found it.
+    pub fn resume(&mut self, now: Instant, slot: Slot, side: Side, standing: &Standing) {
+        let Some(port) = self.ports.get_mut(slot) else { return };
+        port.rejoin(side);
+        if let Some(address) = standing.learned {
+            let fit = port.fit(address);
+            port.source = Source::Known { address, fit, since: now, heard: now, reopened: false };
+        }
+        port.selected = standing.selected;
+    }
+
+    /// Where the peer of a port is: as it was learned, and as ICE found it.
+    pub fn standing(&self, slot: Slot) -> Standing {
+        let Some(port) = self.ports.get(slot) else { return Standing::default() };
+        Standing { learned: port.learned(), selected: port.selected, ..Standing::default() }
     }
 
     /// From now on ICE says where the peer of a port is, or its description again.

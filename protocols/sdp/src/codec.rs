@@ -1,9 +1,10 @@
 //! Codecs as offer/answer sees them.
 
 use crate::value::RtpMap;
+use serde::{Deserialize, Serialize};
 
 /// A payload format with its number in one description.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Codec {
     /// The payload type, 0 to 127.
     pub payload_type: u8,

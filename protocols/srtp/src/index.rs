@@ -1,5 +1,7 @@
 //! Which packet a sequence number means (RFC 3711 §3.3.1), and whether it came before (§3.3.2).
 
+use base::relay::INDEX_STEP;
+
 /// Packets that the window behind the newest one covers.
 const WINDOW: u64 = 128;
 
@@ -36,8 +38,11 @@ impl Window {
         }
     }
 
-    /// A packet of this index came, and is genuine.
-    pub(crate) fn take(&mut self, index: u64) {
+    /// A packet of this index came, and is genuine. Whether whoever could go on in our place has to know: it is the first one,
+    /// or [`INDEX_STEP`] packets have passed since he was told.
+    pub(crate) fn take(&mut self, index: u64) -> bool {
+        let step = |index: u64| index / INDEX_STEP;
+        let news = self.newest.is_none_or(|newest| step(index) > step(newest));
         match self.newest {
             Some(newest) if index <= newest => {
                 let age = newest - index;
@@ -49,6 +54,7 @@ impl Window {
                 self.newest = Some(index);
             }
         }
+        news
     }
 
     /// The index of a packet with this sequence number: Appendix A, with the roll-over counter that makes it the

@@ -1,6 +1,7 @@
 //! Keys in SDP: the attribute `crypto` of RFC 4568, and the words of its lines that are not ours are kept.
 
 use core::fmt;
+use serde::{Deserialize, Serialize};
 
 use base::relay::{MasterKey, Suite};
 use base64::Engine;
@@ -27,7 +28,7 @@ pub enum SdesError {
 }
 
 /// A line `a=crypto`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Crypto {
     /// Which of the lines an answer accepts.
     pub tag: u32,

@@ -74,7 +74,10 @@ struct Source {
 
 /// All sources of one direction. There are few of them.
 #[derive(Debug, Default)]
-pub struct Sources(Vec<(u32, Source)>);
+pub struct Sources {
+    all: Vec<(u32, Source)>,
+    news: bool,
+}
 
 /// The direction that we send in.
 pub struct Outbound {
@@ -111,7 +114,7 @@ impl Sources {
     /// What has to be known to go on elsewhere: of each source its SSRC, and the indices of its newest SRTP and SRTCP
     /// packet.
     pub fn indices(&self) -> impl Iterator<Item = (u32, Option<u64>, Option<u64>)> + '_ {
-        self.0.iter().map(|(ssrc, source)| (*ssrc, source.rtp.newest(), source.rtcp.newest()))
+        self.all.iter().map(|(ssrc, source)| (*ssrc, source.rtp.newest(), source.rtcp.newest()))
     }
 
     /// Goes on with a source whose packets had indices up to these. Who sends and is not sure gives higher ones: no
@@ -130,22 +133,27 @@ impl Sources {
         Ok(())
     }
 
+    /// Whether [`Sources::indices`] gives what whoever could go on elsewhere has to know since somebody asked last.
+    pub fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.news)
+    }
+
     fn get(&self, ssrc: u32) -> Source {
-        let found = self.0.iter().find(|(known, _)| *known == ssrc);
+        let found = self.all.iter().find(|(known, _)| *known == ssrc);
         found.map(|(_, source)| *source).unwrap_or_default()
     }
 
     /// Where a source's state is; a new one gets one.
     fn entry(&mut self, ssrc: u32) -> Result<&mut Source, SrtpError> {
-        let at = match self.0.iter().position(|(known, _)| *known == ssrc) {
+        let at = match self.all.iter().position(|(known, _)| *known == ssrc) {
             Some(at) => at,
-            None if self.0.len() >= MAX_SOURCES => return Err(SrtpError::TooManySources),
+            None if self.all.len() >= MAX_SOURCES => return Err(SrtpError::TooManySources),
             None => {
-                self.0.push((ssrc, Source::default()));
-                self.0.len() - 1
+                self.all.push((ssrc, Source::default()));
+                self.all.len() - 1
             }
         };
-        Ok(&mut self.0[at].1)
+        Ok(&mut self.all[at].1)
     }
 }
 
@@ -193,7 +201,8 @@ impl Outbound {
             buffer[length..length + mki.len()].copy_from_slice(mki);
             buffer[length + mki.len()..].copy_from_slice(&computed[..tag]);
         }
-        source.rtp.take(index);
+        let news = source.rtp.take(index);
+        self.sources.news |= news;
         Ok(end)
     }
 
@@ -230,7 +239,8 @@ impl Outbound {
             buffer[length + 4..length + 4 + mki.len()].copy_from_slice(mki);
             buffer[length + 4 + mki.len()..].copy_from_slice(&computed[..tag]);
         }
-        source.rtcp.take(u64::from(index));
+        let news = source.rtcp.take(u64::from(index));
+        self.sources.news |= news;
         Ok(end)
     }
 }
@@ -273,8 +283,9 @@ impl Inbound {
             }
             rtp.crypt(&place, &mut packet[header..]);
         }
-        source.rtp.take(index);
+        let news = source.rtp.take(index);
         *self.sources.entry(ssrc)? = source;
+        self.sources.news |= news;
         Ok(end)
     }
 
@@ -312,8 +323,9 @@ impl Inbound {
         if !genuine {
             return Err(SrtpError::NotAuthentic);
         }
-        source.rtcp.take(index);
+        let news = source.rtcp.take(index);
         *self.sources.entry(ssrc)? = source;
+        self.sources.news |= news;
         Ok(end)
     }
 }

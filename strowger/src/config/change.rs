@@ -72,6 +72,7 @@ impl Config {
             recordings: self.recordings.clone(),
             recording_form: self.recording_form,
             xdp: self.xdp,
+            takeover: self.takeover,
             connections: self.connections,
             shared: self.shared.clone(),
             resp: self.resp.clone(),

@@ -183,6 +183,11 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
                 Kind::Switch,
                 "Whether the kernel may relay streams by itself, where it can (XDP). Unless told: true.",
             ),
+            fixed(
+                "takeover",
+                Kind::Switch,
+                "Whether calls have records in the store, keys of SRTP included, so that they outlive the relay: another one of [shared] goes on with them, or this one after a restart. Unless told: true with [shared], else false.",
+            ),
         ],
     ),
     (

@@ -116,6 +116,10 @@ impl Reader {
                 DeValue::Boolean(xdp) => self.config.xdp = Some(*xdp),
                 _ => self.kind(value, "true or false", "write `xdp = false`"),
             },
+            ("media", "takeover") => match value.get_ref() {
+                DeValue::Boolean(takeover) => self.config.takeover = Some(*takeover),
+                _ => self.kind(value, "true or false", "write `takeover = true`"),
+            },
             ("hss", "ifc") => self.criteria(value),
             ("hss", "psi") => self.services(value),
             ("hss", "sms_over_ims") => {

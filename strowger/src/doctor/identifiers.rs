@@ -141,6 +141,7 @@ identifiers! {
     TLS_NOT_YET_VALID "tls-not-yet-valid" StopsCalls "the certificate is not valid yet";
     TLS_NAME_OTHER "tls-name-other" StopsCalls "the certificate names neither the domain nor our functions";
 
+    RELAY_UNWATCHED "relay-unwatched" Loses "no other relay notices when this one dies, so that none goes on with its calls";
     SHARED_AWAY "shared-away" Loses "other nodes hear of no registration: what they share them by is not there";
     SHARED_DENIES "shared-denies" Loses "other nodes hear of no registration: what they share them by lets us not in";
     SHARED_OTHER_PROTOCOL "shared-other-protocol" Loses "nodes share registrations by something that is no Redis";

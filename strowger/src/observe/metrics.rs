@@ -139,15 +139,15 @@ const DIALOGS: Family = gauge(
 const RTP_SESSIONS: Family = gauge(
     "rtpengine_sessions",
     &["type"],
-    "Calls that the relay carries; foreign ones, of another relay, there are none.",
+    "Calls that the relay carries, and foreign ones, of other relays, that it knows of.",
 );
 const RTP_SESSIONS_TOTAL: Family =
     counter("rtpengine_sessions_total", &[], "Calls that the relay has carried.");
 const RTP_CLOSED: Family = counter(
     "rtpengine_closed_sessions_total",
     &["reason"],
-    "Calls that are over: terminated by delete, force_terminated by a command, or timeout, silent_timeout, \
-     final_timeout, offer_timeout, or rejected for want of ports.",
+    "Calls that are over: terminated by delete, force_terminated by a command, gone to another relay by \
+     takeover, or timeout, silent_timeout, final_timeout, offer_timeout, or rejected for want of ports.",
 );
 const RTP_PACKETS: Family = counter(
     "rtpengine_packets_total",
@@ -381,7 +381,8 @@ impl Text {
             return;
         };
         let typed = |kind: &str, number: u64| [(vec![kind.to_owned()], number)];
-        let sessions = [("own", census.count("sessions")), ("foreign", 0)];
+        let sessions =
+            [("own", census.count("sessions")), ("foreign", census.count("foreign sessions"))];
         let sessions = sessions.map(|(kind, number)| (vec![kind.to_owned()], number));
         self.family(&RTP_SESSIONS, sessions);
         self.one(&RTP_SESSIONS_TOTAL, Some(tally.count("sessions")));

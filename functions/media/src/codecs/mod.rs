@@ -14,6 +14,7 @@ mod wishes;
 use base::relay::{Command, Conversion, Encoding, Format};
 use ng::Request;
 use sdp::{Codec, Media, Session};
+use serde::{Deserialize, Serialize};
 
 use crate::call::{Dialogue, Leg, Who};
 use crate::listening;
@@ -27,7 +28,7 @@ use wishes::{Name, Wishes};
 const DYNAMIC: std::ops::RangeInclusive<u8> = 96..=127;
 
 /// An offer of a stream that wants something of its codecs.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Offer {
     who: Who,
     wishes: Wishes,
@@ -46,13 +47,19 @@ impl Offer {
 }
 
 /// What is wanted of the packet path for one leg, and what it knows.
-#[derive(Default, Debug)]
+#[derive(Default, Debug, Serialize, Deserialize)]
 pub(crate) struct Converted {
     wanted: Vec<Conversion>,
     told: Vec<Conversion>,
 }
 
 impl Leg {
+    /// What the packet path was told of conversions, for another one.
+    pub(crate) fn conversions(&self) -> Option<Command> {
+        let conversions = self.converted.told.clone();
+        (!conversions.is_empty()).then_some(Command::Convert { port: self.port, conversions })
+    }
+
     /// What the packet path is to be told of conversions, if it does not know.
     pub(crate) fn convert(&mut self) -> Option<Command> {
         let Converted { wanted, told } = &mut self.converted;

@@ -2,12 +2,13 @@
 
 use base::relay::Encoding;
 use sdp::{Codec, Media};
+use serde::{Deserialize, Serialize};
 
 /// Formats that are looked at.
 const MOST: usize = 64;
 
 /// A format of a section.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Entry {
     pub(super) codec: Codec,
     pub(super) channels: u8,

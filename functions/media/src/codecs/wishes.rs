@@ -2,6 +2,7 @@
 
 use base::relay::Encoding;
 use ng::{Request, Value};
+use serde::{Deserialize, Serialize};
 
 use super::section::Entry;
 use crate::words::{behind, normal};
@@ -11,7 +12,7 @@ const MOST: usize = 64;
 
 /// A codec as a list names it: `PCMA`, `opus/48000/2`, `AMR/8000/1///octet-align=1`, `telephone-event/8000`, `all`. Behind
 /// the channels stand a bit rate and a packet's length, which are overlooked, and the parameters of `a=fmtp`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Name {
     name: String,
     clock: Option<u32>,
@@ -20,7 +21,7 @@ pub(crate) struct Name {
 }
 
 /// What is wanted.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub(crate) struct Wishes {
     strip: Vec<Name>,
     offer: Vec<Name>,

@@ -28,9 +28,10 @@ pub(super) fn counts(media: &Media) -> String {
         }
     }
     let [v4, v6, mixed] = families;
-    let (all, transcoded) = (media.calls.len(), transcoded(media.calls.values()));
+    let (own, foreign) = (media.calls.len(), media.foreign());
+    let (all, transcoded) = (own + foreign, transcoded(media.calls.values()));
     format!(
-        "Current sessions own: {all}\nCurrent sessions foreign: 0\nCurrent sessions total: {all}\n\
+        "Current sessions own: {own}\nCurrent sessions foreign: {foreign}\nCurrent sessions total: {all}\n\
          Current transcoded media: {transcoded}\nCurrent sessions ipv4 only media: {v4}\n\
          Current sessions ipv6 only media: {v6}\nCurrent sessions ip mixed  media: {mixed}\n"
     )

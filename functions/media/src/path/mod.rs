@@ -19,7 +19,7 @@ mod player;
 mod srtp;
 mod transcode;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use std::sync::Arc;
 use base::Instant;
 use base::relay::{
     Command, Conversion, Event, Failure, Form, Gate, Ice, Offload, Onward, Playing, PortId,
-    Protection, Recorded, Side, Tap, Tracking,
+    Protection, Recorded, Side, Standing, Tap, Tracking,
 };
 use base::time::Duration;
 use base::timer::Expiries;
@@ -60,6 +60,9 @@ pub struct Path {
     /// Those whose peers' packets are recorded.
     taps: BTreeMap<PortId, Arc<Tap>>,
     recorded: VecDeque<Recorded>,
+    /// Those of which media control is told how they stand, and those of these that stand otherwise than it knows.
+    tracked: BTreeSet<PortId>,
+    changed: BTreeSet<PortId>,
     /// When ICE or DTLS of a port go on by themselves.
     timers: Expiries<PortId>,
     /// When packets of a port have waited long enough for those before them.
@@ -84,6 +87,8 @@ impl Path {
             players: BTreeMap::new(),
             taps: BTreeMap::new(),
             recorded: VecDeque::new(),
+            tracked: BTreeSet::new(),
+            changed: BTreeSet::new(),
             timers: Expiries::default(),
             turns: Expiries::default(),
             beats: Expiries::default(),
@@ -120,7 +125,7 @@ impl Path {
     /// What media control wants. Of a port that is not open it wants nothing.
     pub fn command(&mut self, now: Instant, command: Command) {
         let port = match &command {
-            Command::Join { a, .. } => a.port,
+            Command::Join { a: side, .. } | Command::Resume { side, .. } => side.port,
             Command::Open { port, .. }
             | Command::Protect { port, .. }
             | Command::Connect { port, .. }
@@ -128,6 +133,7 @@ impl Path {
             | Command::Convert { port, .. }
             | Command::Play { port, .. }
             | Command::Record { port, .. }
+            | Command::Track { port }
             | Command::Query { port }
             | Command::Close { port } => *port,
         };
@@ -145,6 +151,8 @@ impl Path {
             Command::Convert { port, conversions } => self.convert(port, conversions),
             Command::Play { port, playing } => self.play(now, port, playing),
             Command::Record { port, tap } => self.record(port, tap),
+            Command::Track { port } => self.track(port),
+            Command::Resume { side, standing } => self.resume(now, side, &standing),
             Command::Query { port } => self.forwarder.query(port),
             Command::Close { port } => {
                 self.forget(port);
@@ -233,6 +241,44 @@ impl Path {
         }
     }
 
+    /// Media control is to know how a port stands.
+    fn track(&mut self, port: PortId) {
+        if self.forwarder.slot(port).is_some() {
+            self.tracked.insert(port);
+        }
+    }
+
+    /// A port stands otherwise than media control knows.
+    fn changed(&mut self, port: PortId) {
+        if self.tracked.contains(&port) {
+            self.changed.insert(port);
+        }
+    }
+
+    /// What another packet path needs to go on with a port.
+    fn standing(&self, port: PortId) -> Option<Standing> {
+        let mut standing = self.forwarder.standing(self.forwarder.slot(port)?);
+        if let Some(peer) = self.peers.get(&port) {
+            peer.tell(&mut standing);
+        }
+        standing.stream = self.transcoders.get(&port).and_then(Transcoder::leaving);
+        Some(standing)
+    }
+
+    /// Goes on where another packet path was.
+    fn resume(&mut self, now: Instant, side: Side, standing: &Standing) {
+        let Some(slot) = self.forwarder.slot(side.port) else { return };
+        self.forwarder.resume(now, slot, side, standing);
+        if let Some(peer) = self.peers.get_mut(&side.port) {
+            peer.resume(standing);
+        }
+        if let Some((transcoder, stream)) =
+            self.transcoders.get_mut(&side.port).zip(standing.stream)
+        {
+            transcoder.resume(now, &stream);
+        }
+    }
+
     /// What a peer hears in place of the other one from here on.
     fn play(&mut self, now: Instant, port: PortId, playing: Option<Playing>) {
         self.recall(port);
@@ -265,7 +311,17 @@ impl Path {
 
     /// What media control is to hear.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front().or_else(|| self.forwarder.poll_event())
+        let event = self.events.pop_front().or_else(|| self.forwarder.poll_event());
+        match event {
+            Some(Event::Learned { port, .. }) => self.changed(port),
+            Some(_) => {}
+            None => {
+                let port = self.changed.pop_first()?;
+                let standing = Box::new(self.standing(port)?);
+                return Some(Event::Standing { port, standing });
+            }
+        }
+        event
     }
 
     /// A packet of ICE or DTLS, and where it goes.
@@ -331,7 +387,11 @@ impl Path {
                 }
                 return None;
             }
-            match peer.take((rtcp_port, rtcp), source, buffer, length) {
+            let taken = peer.take((rtcp_port, rtcp), source, buffer, length);
+            if peer.take_news(rtcp_port) {
+                self.changed(port);
+            }
+            match taken {
                 Ok(clear) => length = clear,
                 Err(why) => {
                     self.forwarder.refuse(slot, why);
@@ -356,7 +416,11 @@ impl Path {
             return None;
         }
         if let Some(peer) = self.peers.get_mut(&out.port) {
-            length = peer.seal((out.rtcp, rtcp), buffer, length)?;
+            let sealed = peer.seal((out.rtcp, rtcp), buffer, length);
+            if peer.take_news(out.rtcp) {
+                self.changed(out.port);
+            }
+            length = sealed?;
         } else if self.kernel && !rtcp && self.is_plain(port, out.port) {
             self.forwarder.offload(now, slot, out);
         }
@@ -401,6 +465,8 @@ impl Path {
         self.turns.remove(&port);
         self.players.remove(&port);
         self.beats.remove(&port);
+        self.tracked.remove(&port);
+        self.changed.remove(&port);
         self.record(port, None);
     }
 
@@ -428,6 +494,9 @@ impl Path {
             Some(at) => self.turns.set(at.max(now + LEAST), port),
             None => self.turns.remove(&port),
         }
+        if transcoder.take_news(now) && self.tracked.contains(&port) {
+            self.changed.insert(port);
+        }
         let onward = self.forwarder.slot(port).and_then(|slot| self.forwarder.onward(slot));
         let packets: Vec<Vec<u8>> = std::iter::from_fn(|| transcoder.poll()).collect();
         packets.into_iter().for_each(|bytes| self.leave(onward, bytes));
@@ -440,7 +509,13 @@ impl Path {
         let length = bytes.len();
         bytes.resize(length + ROOM, 0);
         let length = match self.peers.get_mut(&out.port) {
-            Some(peer) => peer.seal((out.rtcp, false), &mut bytes, length),
+            Some(peer) => {
+                let sealed = peer.seal((out.rtcp, false), &mut bytes, length);
+                if peer.take_news(out.rtcp) {
+                    self.changed(out.port);
+                }
+                sealed
+            }
             None => Some(length),
         };
         if let Some(length) = length {
@@ -486,6 +561,7 @@ impl Path {
                     self.packets.push_back((Onward { port, rtcp, to, length }, bytes));
                 }
                 Wish::Failed(failure) => self.events.push_back(Event::Failed { port, failure }),
+                Wish::Keyed => self.changed(port),
                 Wish::Selected { .. } => {}
             }
         }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use base::Instant;
-use base::relay::{Component, Failure, Handshake, Ice, Protection};
+use base::relay::{Component, Failure, Handshake, Ice, Protection, Standing};
 use base::time::Duration;
 use dtls::{Certificate, Session};
 use ice::Agent;
@@ -27,8 +27,17 @@ pub(super) struct Way<'a> {
 
 /// What comes of it.
 pub(super) enum Wish {
-    Transmit { rtcp: bool, to: SocketAddr, bytes: Vec<u8> },
-    Selected { rtcp: bool, address: SocketAddr },
+    Transmit {
+        rtcp: bool,
+        to: SocketAddr,
+        bytes: Vec<u8>,
+    },
+    Selected {
+        rtcp: bool,
+        address: SocketAddr,
+    },
+    /// A handshake gave keys.
+    Keyed,
     Failed(Failure),
 }
 
@@ -54,6 +63,10 @@ struct Socket {
     /// Until when the keys are awaited; none before they are, or when they are there, or when that was said.
     awaited: Option<Instant>,
     agreed: bool,
+    /// The handshake was another packet path's, which had its keys.
+    inherited: bool,
+    /// Where that one's ICE found the peer, until ours has.
+    found: Option<SocketAddr>,
     /// Where the handshake's last datagram came from.
     heard: Option<SocketAddr>,
     /// With keys of the descriptions both sockets have those of the first one.
@@ -84,7 +97,7 @@ impl Peer {
             socket.session = None;
             socket.failed = 0;
             socket.heard = None;
-            (socket.awaited, socket.agreed) = (None, false);
+            (socket.awaited, socket.agreed, socket.inherited) = (None, false, false);
             if !waited {
                 socket.early.clear();
             }
@@ -97,6 +110,39 @@ impl Peer {
             self.sockets[0].srtp.set(keys.clone());
         }
         self.protection = protection;
+    }
+
+    /// What whoever could go on elsewhere has to know of it.
+    pub(super) fn tell(&self, standing: &mut Standing) {
+        for (socket, rtcp_port) in self.sockets.iter().zip([false, true]) {
+            let keys = socket.srtp.keys();
+            if let Protection::Handshake(_) = self.protection
+                && keys.inbound.is_some()
+            {
+                standing.keys[usize::from(rtcp_port)] = Some(keys);
+            }
+            standing.sources.extend(socket.srtp.sources(rtcp_port));
+        }
+    }
+
+    /// Goes on where another packet path was: it has had its handshake, and ICE.
+    pub(super) fn resume(&mut self, standing: &Standing) {
+        let found = standing.selected.unwrap_or_default();
+        for ((socket, keys), found) in self.sockets.iter_mut().zip(&standing.keys).zip(found) {
+            if let Some(keys) = keys {
+                socket.srtp.set(keys.clone());
+                (socket.inherited, socket.awaited) = (true, None);
+            }
+            socket.found = found;
+        }
+        for source in &standing.sources {
+            self.sockets[usize::from(source.rtcp_port)].srtp.resume(source);
+        }
+    }
+
+    /// Whether [`Peer::tell`] says something else of the keys of a port since somebody asked last.
+    pub(super) fn take_news(&mut self, rtcp_socket: bool) -> bool {
+        self.srtp(rtcp_socket).is_some_and(Srtp::take_news)
     }
 
     /// ICE with other credentials of ours begins anew, RFC 8445 §9; what is in use stays until it has found something.
@@ -131,6 +177,9 @@ impl Peer {
         let handshake = handshake.clone();
         for rtcp in [false, true].into_iter().take(if self.mux { 1 } else { 2 }) {
             let socket = &mut self.sockets[usize::from(rtcp)];
+            if socket.inherited {
+                continue;
+            }
             if !std::mem::replace(&mut socket.agreed, true) {
                 socket.awaited = Some(now + PATIENCE);
             }
@@ -255,7 +304,10 @@ impl Peer {
         if self.ice.as_ref().is_none_or(|ice| ice.remote.is_none()) {
             return true;
         }
-        let Socket { agent, former, .. } = &self.sockets[usize::from(rtcp_socket)];
+        let Socket { agent, former, found, .. } = &self.sockets[usize::from(rtcp_socket)];
+        if *found == Some(source) {
+            return true;
+        }
         [agent, former].into_iter().flatten().any(|agent| agent.admits(source))
     }
 
@@ -275,7 +327,7 @@ impl Peer {
                 wishes.push(match output {
                     ice::Output::Transmit(to, bytes) => Wish::Transmit { rtcp, to, bytes },
                     ice::Output::Selected(address) => {
-                        socket.former = None;
+                        (socket.former, socket.found) = (None, None);
                         Wish::Selected { rtcp, address }
                     }
                     ice::Output::Failed(failure) => Wish::Failed(failure),
@@ -296,8 +348,9 @@ impl Peer {
                         wishes.extend(to.map(|to| Wish::Transmit { rtcp, to, bytes }));
                     }
                     dtls::Output::Keys(keys) => {
-                        socket.awaited = None;
+                        (socket.awaited, socket.inherited) = (None, false);
                         socket.srtp.set(keys);
+                        wishes.push(Wish::Keyed);
                     }
                     dtls::Output::Failed(failure) => {
                         (over, socket.awaited) = (true, None);

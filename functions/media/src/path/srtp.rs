@@ -1,6 +1,6 @@
 //! SRTP with one peer, by whatever way its keys came.
 
-use base::relay::{MasterKey, MasterKeys};
+use base::relay::{INDEX_STEP, MasterKey, MasterKeys, SecureSource};
 use srtp::{Inbound, Outbound};
 
 /// Without the key of a direction nothing passes in it.
@@ -25,6 +25,46 @@ impl Srtp {
                 (key, session)
             });
         }
+    }
+
+    /// The keys that it has.
+    pub(super) fn keys(&self) -> MasterKeys {
+        let Srtp { inbound, outbound } = self;
+        MasterKeys {
+            inbound: inbound.as_ref().map(|(key, _)| key.clone()),
+            outbound: outbound.as_ref().map(|(key, _)| key.clone()),
+        }
+    }
+
+    /// Whether [`Srtp::sources`] are others since somebody asked last, for whoever could go on elsewhere.
+    pub(super) fn take_news(&mut self) -> bool {
+        let inbound = self.inbound.as_mut().is_some_and(|(_, i)| i.sources.take_news());
+        self.outbound.as_mut().is_some_and(|(_, o)| o.sources.take_news()) || inbound
+    }
+
+    /// How far all sources are.
+    pub(super) fn sources(&self, rtcp_port: bool) -> impl Iterator<Item = SecureSource> + '_ {
+        let inbound = self.inbound.iter().map(|(_, inbound)| (false, &inbound.sources));
+        let outbound = self.outbound.iter().map(|(_, outbound)| (true, &outbound.sources));
+        inbound.chain(outbound).flat_map(move |(outbound, sources)| {
+            let source =
+                move |(ssrc, rtp, rtcp)| SecureSource { outbound, rtcp_port, ssrc, rtp, rtcp };
+            sources.indices().map(source)
+        })
+    }
+
+    /// Goes on with a source where somebody else was. Packets of RTCP have the numbers that we give them: none that he may
+    /// have given.
+    pub(super) fn resume(&mut self, source: &SecureSource) {
+        let SecureSource { outbound, ssrc, rtp, rtcp, .. } = *source;
+        let sources = match outbound {
+            false => self.inbound.as_mut().map(|(_, inbound)| &mut inbound.sources),
+            true => self.outbound.as_mut().map(|(_, outbound)| &mut outbound.sources),
+        };
+        let beyond = |index: u64| (index / INDEX_STEP + 2) * INDEX_STEP;
+        let rtcp = if outbound { rtcp.map(beyond) } else { rtcp };
+        // There is room: he had no more of them than we may have.
+        let _ = sources.map(|sources| sources.resume(ssrc, rtp, rtcp));
     }
 
     /// A packet of the peer, taken apart where it is; its length then. `None` if it is not authentic.

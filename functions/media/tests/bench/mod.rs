@@ -8,14 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use base::log::Event as Log;
+use base::machine::OpenId;
 use base::relay::{Command, Event, Onward, PortId};
+use base::store::{Change, Table};
 use base::time::Duration;
 use base::{
     Bytes, Endpoint, Flow, FlowId, Function, Input, Instant, Output, Random, Service, Transport,
     WireId,
 };
 use dtls::Certificate;
-use media::{Media, MediaConfig, Path};
+use media::{Media, MediaConfig, Path, Relay};
 use ng::{Encoding, Message, Request, Response};
 
 pub(crate) struct Bench {
@@ -25,6 +27,8 @@ pub(crate) struct Bench {
     /// RTP ports by name, with the address that they are bound to.
     pub(crate) ports: BTreeMap<PortId, SocketAddr>,
     pub(crate) most: usize,
+    /// Another process has the ports that are wanted.
+    pub(crate) taken: bool,
     /// A packet path that does not answer.
     pub(crate) deaf: bool,
     pub(crate) logs: Vec<Log>,
@@ -33,6 +37,10 @@ pub(crate) struct Bench {
     pub(crate) sent: Vec<(FlowId, Option<Bytes>)>,
     /// What the program is told.
     pub(crate) reports: Vec<base::Report>,
+    /// What its store has.
+    pub(crate) records: BTreeMap<(Table, Bytes), Bytes>,
+    /// Connections that it wants.
+    pub(crate) opening: Vec<OpenId>,
     failed: BTreeSet<PortId>,
     next_port: u16,
     cookie: u64,
@@ -59,14 +67,52 @@ impl Bench {
             path: Path::new(certificate),
             ports: BTreeMap::new(),
             most: usize::MAX,
+            taken: false,
             deaf: false,
             logs: Vec::new(),
             replies: Vec::new(),
             sent: Vec::new(),
             reports: Vec::new(),
+            records: BTreeMap::new(),
+            opening: Vec::new(),
             failed: BTreeSet::new(),
             next_port: 30_000,
             cookie: 0,
+        }
+    }
+
+    /// A relay whose calls others go on with, and who knows of their records.
+    pub(crate) fn relay_named(name: &str, records: &BTreeMap<(Table, Bytes), Bytes>) -> Bench {
+        let doors = vec!["192.0.2.9:2223".parse().unwrap()];
+        let relay = Some(Relay { name: name.to_owned(), doors });
+        let config = MediaConfig { relay, ..MediaConfig::new([v4(), v6()]) };
+        let mut bench = Bench::with(config.clone());
+        // Its names of ports and its keys are others.
+        let seed = name.bytes().map(u64::from).sum();
+        let certificate = Certificate::generate().unwrap();
+        bench.path = Path::new(certificate.clone());
+        bench.media = Media::new(config, certificate, Random::from_u64(seed));
+        bench.records.clone_from(records);
+        for ((table, key), value) in records.clone() {
+            bench.input(Input::Restored { table, key, value });
+        }
+        bench.input(Input::Start);
+        bench
+    }
+
+    /// This relay dies, and another one goes on.
+    pub(crate) fn heir(&self, name: &str) -> Bench {
+        let mut heir = Bench::relay_named(name, &self.records);
+        heir.now = self.now;
+        heir.next_port = 40_000;
+        heir.nobody_answers();
+        heir
+    }
+
+    /// The connections that it wants cannot be had.
+    pub(crate) fn nobody_answers(&mut self) {
+        for open in std::mem::take(&mut self.opening) {
+            self.input(Input::OpenFailed { open, error: base::FlowError::Refused });
         }
     }
 
@@ -94,6 +140,15 @@ impl Bench {
                 }
                 Some(Output::Close { flow }) => self.sent.push((flow.id, None)),
                 Some(Output::Report(report)) => self.reports.push(report),
+                Some(Output::Store { changes, .. }) => changes.into_iter().for_each(|change| {
+                    let _ = match change {
+                        Change::Put { table, key, value } => {
+                            self.records.insert((table, key), value)
+                        }
+                        Change::Delete { table, key } => self.records.remove(&(table, key)),
+                    };
+                }),
+                Some(Output::Open { open, .. }) => self.opening.push(open),
                 Some(Output::Log(log)) => self.logs.push(log),
                 Some(other) => panic!("{other:?}"),
                 None => match self.path.poll_event() {
@@ -109,13 +164,14 @@ impl Bench {
             return;
         }
         match command {
-            Command::Open { port, address } => {
-                if self.ports.len() >= self.most {
+            Command::Open { port, address, rtp } => {
+                let taken = rtp.is_some() && self.taken;
+                if self.ports.len() >= self.most || taken {
                     self.failed.insert(port);
                     return self.media.handle(self.now, Input::Relay(Event::NoPort { port }));
                 }
-                let local = SocketAddr::new(address, self.next_port);
-                self.next_port += 2;
+                let local = SocketAddr::new(address, rtp.unwrap_or(self.next_port));
+                self.next_port += 2 * u16::from(rtp.is_none());
                 self.path.open(port, local);
                 assert!(self.ports.insert(port, local).is_none(), "a name is used once");
                 let event = Event::Opened { port, rtp: local.port() };

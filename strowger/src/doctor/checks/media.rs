@@ -7,7 +7,7 @@ use base::Transport;
 use crate::doctor::facts::{Refused, word};
 use crate::doctor::identifiers::{
     MEDIA_ADDRESS_NOT_HERE, MEDIA_FAMILY, MEDIA_LOOPBACK, MEDIA_PRIVATE, PORTS_EPHEMERAL,
-    PORTS_FEW, PORTS_OVERLAP_LISTENER, RECORDINGS_NOT_WRITABLE, SOUNDS_UNREADABLE,
+    PORTS_FEW, PORTS_OVERLAP_LISTENER, RECORDINGS_NOT_WRITABLE, RELAY_UNWATCHED, SOUNDS_UNREADABLE,
 };
 use crate::doctor::{Facts, Finding};
 use crate::plan::Role;
@@ -32,6 +32,7 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
         let place = facts.place("media.recordings");
         found.push(RECORDINGS_NOT_WRITABLE.found(evidence, fix).at(place));
     }
+    found.extend(unwatched(facts));
     if let Some(evidence) = facts.sounds.clone() {
         let fix = "put the folder and its files right, or take `sounds` out of [media]";
         found.push(SOUNDS_UNREADABLE.found(evidence, fix).at(facts.place("media.sounds")));
@@ -39,9 +40,25 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     found
 }
 
+/// Other relays see whether this one lives at its door for NG over TCP.
+fn unwatched(facts: &Facts) -> Option<Finding> {
+    let shared = facts.plan.shared.as_ref().filter(|_| facts.plan.takeover)?;
+    let mut doors = facts.plan.media_doors.tcp_ng.iter().map(|door| door.ip());
+    if doors.any(|ip| !ip.is_unspecified() && !shared.floating.contains(&ip)) {
+        return None;
+    }
+    let evidence = "no door for NG over TCP has an address of this host alone".to_owned();
+    let own = facts.machine.addresses.iter().find(|ip| !shared.floating.contains(ip));
+    let ip = own.copied().unwrap_or(IpAddr::from([192, 0, 2, 1]));
+    let fix = format!("[media]\nlisten_tcp_ng = \"{}\"", std::net::SocketAddr::new(ip, 2223));
+    Some(RELAY_UNWATCHED.found(evidence, fix).at(facts.place("media.listen_tcp_ng")))
+}
+
 fn not_here(facts: &Facts) -> Vec<Finding> {
+    let floating = facts.plan.shared.as_ref().map_or(&[][..], |shared| &shared.floating);
     let refused = |(ip, refused): &(IpAddr, Option<Refused>)| {
-        let refused = refused.as_ref()?;
+        // It may be at another node now.
+        let refused = refused.as_ref().filter(|_| !floating.contains(ip))?;
         let evidence = format!("the relay's address {ip} cannot be used: {}", refused.text);
         let found = MEDIA_ADDRESS_NOT_HERE.found(evidence, addresses(facts, ip.is_ipv4()));
         Some(found.at(facts.place("media.addresses")))

@@ -443,6 +443,7 @@ fn nodes() -> Vec<Broken> {
         (SHARED_AWAY, sharing(SharedAnswer::Away("connection refused".into()))),
         (SHARED_DENIES, sharing(SharedAnswer::Denied("NOAUTH".into()))),
         (SHARED_OTHER_PROTOCOL, sharing(SharedAnswer::Foreign)),
+        (RELAY_UNWATCHED, unwatched()),
     ]
 }
 
@@ -490,6 +491,26 @@ fn a_floating_address_may_be_elsewhere() {
     let address = facts.listeners[0].addr.ip();
     facts.plan.shared.as_mut().expect("it shares").floating.push(address);
     assert_eq!(examine(&facts), []);
+}
+
+fn unwatched() -> Facts {
+    let mut facts = sharing(SharedAnswer::Well);
+    facts.plan.takeover = true;
+    facts
+}
+
+#[test]
+fn a_relay_that_shares_its_calls_has_a_door_where_others_look() {
+    let mut facts = unwatched();
+    let found = examine(&facts);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].identifier, RELAY_UNWATCHED);
+    let own: std::net::SocketAddr = "192.0.2.7:2223".parse().expect("an address");
+    facts.plan.media_doors.tcp_ng = vec![own];
+    assert_eq!(examine(&facts), []);
+    // What moves to the other one says nothing of this one.
+    facts.plan.shared.as_mut().expect("it shares").floating.push(own.ip());
+    assert_eq!(examine(&facts)[0].identifier, RELAY_UNWATCHED);
 }
 
 /// Of several listeners of one function the advice names the key of the one that is meant.

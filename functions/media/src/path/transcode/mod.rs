@@ -15,7 +15,7 @@ mod speech;
 mod stream;
 
 use base::Instant;
-use base::relay::{Conversion, Encoding, Format, Sound};
+use base::relay::{Conversion, Encoding, Format, Leaving, Sound};
 use base::time::Duration;
 use codec::dtmf::{Detector, Heard};
 use codec::tone::{Tones, digit};
@@ -43,6 +43,8 @@ pub(crate) struct Transcoder {
     /// The way of the last packet of speech.
     speech: Option<Speech>,
     stream: Stream,
+    /// Where the stream was, and how many packets it had, when that was news for whoever could go on elsewhere.
+    leaving: Option<(Leaving, u32)>,
     /// The timestamp after the last sound that came, and its clock.
     after: Option<(u32, u32)>,
     event: Option<Event>,
@@ -73,6 +75,7 @@ impl Transcoder {
             sequencer: Sequencer::default(),
             speech: None,
             stream: Stream::default(),
+            leaving: None,
             after: None,
             event: None,
             detector: None,
@@ -82,6 +85,27 @@ impl Transcoder {
     /// Goes on like this. Streams go on where they are.
     pub(crate) fn convert(&mut self, conversions: Vec<Conversion>) {
         self.conversions = conversions;
+    }
+
+    /// Goes on with a stream that another packet path sent.
+    pub(super) fn resume(&mut self, now: Instant, leaving: &Leaving) {
+        let clock = self.conversions.first().map_or(8000, |c| c.to.sound.clock());
+        self.stream.resume(now, leaving, clock);
+    }
+
+    /// Whether [`Transcoder::leaving`] is another since somebody asked last.
+    pub(super) fn take_news(&mut self, now: Instant) -> bool {
+        let told = self.leaving.map_or(0, |(_, told)| told);
+        let news = self.stream.news(now, told);
+        if let Some(leaving) = news {
+            self.leaving = Some((leaving, self.stream.packets));
+        }
+        news.is_some()
+    }
+
+    /// Where the stream was.
+    pub(super) fn leaving(&self) -> Option<Leaving> {
+        self.leaving.map(|(leaving, _)| leaving)
     }
 
     /// A packet of RTP came; what leaves waits for [`Transcoder::poll`].

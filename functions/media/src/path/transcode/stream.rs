@@ -2,6 +2,9 @@
 
 use std::collections::VecDeque;
 
+use base::Instant;
+use base::relay::{INDEX_STEP, Leaving};
+use base::time::Duration;
 use rtp::Builder;
 use rtp::event::TelephoneEvent;
 
@@ -11,6 +14,9 @@ use super::sequence::Arrival;
 const FAR: i64 = 10;
 /// The anchor follows after so many units of a clock: half of those that tell before from after.
 const LONG: i32 = 1 << 30;
+/// No stream has more packets in a second, and no fewer of them are left out after somebody else's stream.
+const FASTEST: Duration = Duration::from_millis(10);
+const LEFT_OUT: u64 = 64;
 
 /// What of an event is said.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,6 +67,25 @@ impl Stream {
     /// A stream that does not follow another one begins with this source, sequence number and timestamp.
     pub(in crate::path) fn new((ssrc, sequence, next): (u32, u16, u32)) -> Stream {
         Stream { ssrc: Some(ssrc), sequence, next, begins: true, ..Stream::default() }
+    }
+
+    /// Goes on with a stream that somebody else sent, where it is now at most: no number leaves twice.
+    pub(super) fn resume(&mut self, now: Instant, leaving: &Leaving, clock: u32) {
+        let Leaving { ssrc, sequence, timestamp, at } = *leaving;
+        let passed = now.since(at).as_millis() as u64;
+        let left = (passed / FASTEST.as_millis() as u64).min(INDEX_STEP) + LEFT_OUT;
+        self.ssrc = Some(ssrc);
+        self.sequence = sequence.wrapping_add(left as u16);
+        self.next = timestamp.wrapping_add((passed * u64::from(clock) / 1000) as u32);
+        self.begins = true;
+    }
+
+    /// Where it is, if whoever could go on elsewhere has to know.
+    pub(super) fn news(&self, now: Instant, told: u32) -> Option<Leaving> {
+        let steps = |packets: u32| packets.div_ceil(INDEX_STEP as u32);
+        let leaving =
+            Leaving { ssrc: self.ssrc?, sequence: self.sequence, timestamp: self.next, at: now };
+        (steps(self.packets) != steps(told)).then_some(leaving)
     }
 
     /// A packet is to leave that came with this clock and leaves with that one.
