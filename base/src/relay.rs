@@ -110,6 +110,14 @@ pub enum Command {
         /// How it stood.
         standing: Box<Standing>,
     },
+    /// From now on copies of what the peer of a port says (RTP, in the clear) enter at other ports, too, as if their peers had
+    /// said it.
+    Copy {
+        /// The port.
+        port: PortId,
+        /// Those ports; none to end it.
+        to: Vec<PortId>,
+    },
     /// Report the counters of a port now. Answered by [`Event::Counters`].
     Query {
         /// The port.

@@ -2,8 +2,12 @@
 //! the same offers.
 #![cfg(feature = "interop")]
 
+use std::collections::BTreeSet;
+use std::net::UdpSocket;
+
+use ng::{Dict, Value};
 use strowger_tests::interop::differential::{Relay, cases, compare, explain};
-use strowger_tests::interop::{HERE, Namespace, Peer, Process, Spec, scenario};
+use strowger_tests::interop::{HERE, Namespace, PATIENCE, Peer, Process, Spec, scenario, until};
 
 const NETWORK: &str = env!("CARGO_BIN_EXE_network");
 
@@ -76,5 +80,94 @@ fn both_relays_rewrite_descriptions_alike() {
             assert!(count > 0, "{reason}: nothing differs any more");
             assert!(document.contains(&format!("| {reason} |")), "docs/ng.md lacks {reason}");
         }
+    });
+}
+
+/// A party's socket, and how it describes itself.
+struct Party {
+    socket: UdpSocket,
+    sdp: String,
+}
+
+fn party(namespace: &Namespace, streams: usize) -> Party {
+    let socket = namespace.inside(|| UdpSocket::bind((HERE, 0)).expect("a socket"));
+    socket.set_read_timeout(Some(PATIENCE)).expect("a limit");
+    let port = socket.local_addr().expect("an address").port();
+    let head = format!("v=0\r\no=- 1 1 IN IP4 {HERE}\r\ns=-\r\nc=IN IP4 {HERE}\r\nt=0 0\r\n");
+    let section = format!("m=audio {port} RTP/AVP 8 101\r\na=rtpmap:101 telephone-event/8000\r\n");
+    Party { socket, sdp: head + &section.repeat(streams) }
+}
+
+/// What a recorder (SIPREC) is told by a relay, and the payloads that it hears of both parties.
+fn recorded(namespace: &Namespace, relay: &mut Relay) -> (BTreeSet<String>, String, BTreeSet<u8>) {
+    let [alice, bob, recorder] = [1, 1, 2].map(|streams| party(namespace, streams));
+    let about = |command: &str| Dict::new().with("command", command).with("call-id", "heard");
+    let port = |answer: &Dict| {
+        let sdp = answer.text("sdp").unwrap_or_else(|| panic!("{answer:?}"));
+        sdp::Session::parse(sdp.as_bytes()).expect("SDP").media()[0].port().expect("a port")
+    };
+    let offer = about("offer").with("from-tag", "ft").with("sdp", alice.sdp.as_str());
+    let facing_bob = port(&relay.ask(offer));
+    let answer = about("answer").with("from-tag", "ft").with("to-tag", "tt");
+    let facing_alice = port(&relay.ask(answer.with("sdp", bob.sdp.as_str())));
+    let flags = Value::from_iter(["all", "siprec"].map(Value::from));
+    let told = relay.ask(about("subscribe request").with("flags", flags));
+    let to_tag = told.text("to-tag").expect("a tag").to_owned();
+    let answer = about("subscribe answer").with("to-tag", to_tag.as_str());
+    let answered =
+        relay.ask(answer.with("sdp", recorder.sdp.replace("101\r\n", "101\r\na=recvonly\r\n")));
+    assert_eq!(answered.text("result"), Some("ok"), "{answered:?}");
+    let mut heard = BTreeSet::new();
+    // Whoever is first may be learned first: both speak until both are heard.
+    until("the recorder to hear both", || {
+        for (party, to, payload) in [(&alice, facing_alice, 1), (&bob, facing_bob, 2)] {
+            let sequence = heard.len() as u16;
+            let rtp = rtp::Builder {
+                payload_type: 8,
+                sequence,
+                payload: &[payload; 160],
+                ..Default::default()
+            };
+            party.socket.send_to(&rtp.build(), (HERE, to)).expect("it is sent");
+        }
+        let mut buffer = [0; 2048];
+        let length = recorder.socket.recv(&mut buffer).expect("a copy");
+        heard.insert(rtp::Packet::parse(&buffer[..length]).expect("RTP").payload()[0]);
+        (heard.len() == 2).then_some(())
+    });
+    let sdp = sdp::Session::parse(told.text("sdp").expect("SDP").as_bytes()).expect("SDP");
+    let label =
+        |media: &sdp::Media| media.section().attribute("label").expect("a label").to_owned();
+    let said = |media: &sdp::Media| (media.codecs(), media.direction());
+    let mut parts = Vec::new();
+    for media in sdp.media() {
+        let Some(Value::Dict(labels)) = told.get("media-labels") else { panic!("{told:?}") };
+        let Some(Value::Dict(facts)) = labels.get(&label(media)) else { panic!("{told:?}") };
+        let tag_medias =
+            told.get("tag-medias").map(|medias| format!("{medias:?}")).expect("medias");
+        assert!(tag_medias.contains(&label(media)), "{tag_medias}");
+        let facts: Vec<String> =
+            ["tag", "type", "mode"].map(|key| facts.text(key).unwrap_or("?").to_owned()).into();
+        parts.push(format!("{facts:?} {:?}", said(media)));
+    }
+    parts.sort();
+    let gone = relay.ask(about("unsubscribe").with("to-tag", to_tag.as_str()));
+    assert_eq!(gone.text("result"), Some("ok"));
+    relay.ask(about("delete").with("from-tag", "ft"));
+    (told.iter().map(|(key, _)| key.to_owned()).collect(), parts.join("\n"), heard)
+}
+
+#[test]
+fn both_relays_let_a_recorder_hear() {
+    scenario("subscribe", |namespace| {
+        let _rtpengine = rtpengine(namespace);
+        let spec = Spec::default().here(&[("media", Some(2224))]);
+        let _network = Process::start(namespace, NETWORK, &spec);
+        let [theirs, ours] = [2223, 2224].map(|port| {
+            let at = format!("{HERE}:{port}").parse().expect("an address");
+            let mut relay = namespace.inside(|| Relay::new(HERE, at));
+            recorded(namespace, &mut relay)
+        });
+        assert_eq!(theirs, ours);
     });
 }

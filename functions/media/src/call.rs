@@ -17,6 +17,7 @@ use crate::listening::Listening;
 use crate::origin::Shown;
 use crate::playing::Played;
 use crate::recording::Recorded;
+use crate::subscribing::Subscription;
 use crate::takeover::Resuming;
 
 /// A call: all that happens under one Call-ID.
@@ -31,6 +32,8 @@ pub(crate) struct Call {
     /// It is to be deleted after a delay.
     pub(crate) deleting: bool,
     pub(crate) dialogues: Vec<Dialogue>,
+    /// Who else hears.
+    pub(crate) subscriptions: Vec<Subscription>,
     #[serde(skip)]
     pub(crate) recorded: Option<Recorded>,
     /// It was another relay's, and its ports are being opened here.
@@ -251,30 +254,40 @@ impl Call {
             proxy: None,
             deleting: false,
             dialogues,
+            subscriptions: Vec::new(),
             recorded: None,
             resuming: None,
         }
     }
 
+    /// All dialogues, those of subscribers too.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Dialogue> {
+        self.dialogues.iter().chain(self.subscriptions.iter().map(|s| &s.dialogue))
+    }
+
+    pub(crate) fn all_mut(&mut self) -> impl Iterator<Item = &mut Dialogue> {
+        let subscriptions = self.subscriptions.iter_mut().map(|s| &mut s.dialogue);
+        self.dialogues.iter_mut().chain(subscriptions)
+    }
+
     pub(crate) fn dialogue(&self, id: u64) -> Option<&Dialogue> {
-        self.dialogues.iter().find(|d| d.id == id)
+        self.all().find(|d| d.id == id)
     }
 
     pub(crate) fn dialogue_mut(&mut self, id: u64) -> Option<&mut Dialogue> {
-        self.dialogues.iter_mut().find(|d| d.id == id)
+        self.all_mut().find(|d| d.id == id)
     }
 
     pub(crate) fn legs(&self) -> impl Iterator<Item = &Leg> {
-        self.dialogues.iter().flat_map(Dialogue::legs)
+        self.all().flat_map(Dialogue::legs)
     }
 
     pub(crate) fn legs_mut(&mut self) -> impl Iterator<Item = &mut Leg> {
-        self.dialogues.iter_mut().flat_map(Dialogue::legs_mut)
+        self.all_mut().flat_map(Dialogue::legs_mut)
     }
 
     pub(crate) fn leg_mut(&mut self, port: PortId) -> Option<&mut Leg> {
-        let streams = self.dialogues.iter_mut().flat_map(|d| d.streams.iter_mut().flatten());
-        streams.flat_map(|stream| &mut stream.legs).find(|leg| leg.port == port)
+        self.legs_mut().find(|leg| leg.port == port)
     }
 
     /// The legs of the party that a request names by tag, label or address; those of all parties, if it names none.

@@ -24,6 +24,7 @@
 //! | `playing` | sounds that a party hears in place of the other one |
 //! | `recording/` | calls that are recorded |
 //! | `takeover/` | calls that go on when their relay dies |
+//! | `subscribing` | who else hears |
 //! | `gates` | what of a party's packets does not pass |
 //! | `verdict` | what is wrong with the sound of a leg, in words |
 //! | `listening` | when somebody listens, and who is told |
@@ -34,7 +35,7 @@
 //! | `path/` | the packet path's core: what happens to a packet |
 //!
 //! Behaves as rtpengine does for `ping`, `offer`, `answer`, `delete`, `query`, `list`, `block` and `unblock` of media and
-//! DTMF, `silence media` and `unsilence media`, `play media` and `stop media`, `start`, `pause` and `stop recording`. Learning of
+//! DTMF, `silence media` and `unsilence media`, `play media` and `stop media`, `start`, `pause` and `stop recording`, `subscribe` and `unsubscribe`. Learning of
 //! addresses, `strict-source` and `port-latching` are always as if set: sources are locked once
 //! learned, and ports stay across offers.
 //!
@@ -47,7 +48,7 @@
 //!
 //! Not done: OSRTP, `codec-set`, `codec-ignore`, `ICE=force-relay` (acts as `force`, with a warning), trickled candidates,
 //! streams that are not RTP (refused with port 0),
-//! `play DTMF`, subscriptions.
+//! `play DTMF`, `publish`, `start forwarding`.
 
 #![forbid(unsafe_code)]
 
@@ -68,6 +69,7 @@ pub mod recording;
 mod requests;
 mod rewrite;
 mod statistics;
+mod subscribing;
 mod takeover;
 mod totals;
 mod verdict;

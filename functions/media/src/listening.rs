@@ -69,7 +69,7 @@ pub(crate) fn show(section: &Section, to: Who, stream: &mut Stream) {
 }
 
 fn codecs(section: &Section) -> Arc<[Codec]> {
-    section.codecs().into_iter().map(|codec| Codec { fmtp: None, ..codec }).collect()
+    section.codecs().into()
 }
 
 impl Listening {

@@ -13,7 +13,7 @@ use dtls::Certificate;
 use ng::{Cookies, Dict, Encoding, Message, MessageError, Request, Response, Seen};
 use sdp::Session;
 
-use crate::call::{Call, Who};
+use crate::call::{Call, Dialogue, Who};
 use crate::config::MediaConfig;
 use crate::doors::{self, Doors, Form, Kind, Page};
 use crate::requests::not_found;
@@ -491,7 +491,9 @@ impl Media {
     /// Forgets a dialogue whose first offer failed, and a call that had no other.
     pub(crate) fn drop_if_empty(&mut self, number: u64, dialogue: u64) {
         let Some(call) = self.calls.get_mut(&number) else { return };
-        call.dialogues.retain(|d| d.id != dialogue || d.legs().next().is_some());
+        let lives = |d: &Dialogue| d.id != dialogue || d.legs().next().is_some();
+        call.dialogues.retain(lives);
+        call.subscriptions.retain(|subscription| lives(&subscription.dialogue));
         if call.dialogues.is_empty() {
             self.close_call(number, Reason::Rejected);
         }

@@ -36,6 +36,9 @@ impl Media {
             Command::Answer => self.answer(&request),
             Command::Delete | Command::Query => return self.count(asker, request),
             Command::List => Ok(self.list(&request)),
+            Command::Unknown(name) if normal(name) == "subscribe-request" => {
+                return self.subscribe(asker, request);
+            }
             Command::Unknown(name) => {
                 if let Some(change) = Change::of(name) {
                     self.change_gates(&request, change)
@@ -45,6 +48,8 @@ impl Media {
                     match normal(name).as_str() {
                         "play-media" => Ok(self.play_media(&request)),
                         "stop-media" => Ok(self.stop_media(&request)),
+                        "subscribe-answer" => self.subscribe_answer(&request),
+                        "unsubscribe" => Ok(self.unsubscribe(&request)),
                         _ => Err("Unrecognized command"),
                     }
                 }
@@ -137,7 +142,7 @@ impl Media {
     }
 
     /// Opens the ports that the description needs and the dialogue has not.
-    fn open(
+    pub(crate) fn open(
         &mut self,
         request: &Request,
         number: u64,
@@ -213,45 +218,78 @@ impl Media {
         (dialogue, who): (u64, Who),
         mut session: Session,
     ) {
-        let now = self.now;
+        let call = self.calls.get_mut(&number);
+        if call.is_some_and(|call| call.subscriptions.iter().any(|s| s.dialogue.id == dialogue)) {
+            return self.finish_subscription(asker, request, (number, dialogue), session);
+        }
         if let Some(call) = self.calls.get_mut(&number) {
             gates::drop_traffic(request, call);
         }
-        let call = self.calls.get_mut(&number);
-        let Some(dialogue) = call.and_then(|call| call.dialogue_mut(dialogue)) else {
-            return self.respond(asker, &Response::error(UNKNOWN_CALL));
-        };
-        rewrite::hear(&session, request, who, dialogue);
-        codecs::offer(&mut session, request, who, dialogue);
-        rewrite::mux_of_offer(&session, request, who, dialogue);
-        crypto::offer(&session, request, who, dialogue, &mut self.random);
-        handshake::offer(&session, request, who, dialogue, &self.certificate);
-        connectivity::offer(&session, request, who, dialogue, &mut self.random);
+        let proposed = self.propose(request, number, (dialogue, who), &mut session);
+        let response = proposed.unwrap_or_else(|| Response::error(UNKNOWN_CALL));
+        self.respond(asker, &response);
+    }
+
+    /// An offer of `who` becomes the one that the other party gets; `None` if there is no such dialogue.
+    pub(crate) fn propose(
+        &mut self,
+        request: &Request,
+        number: u64,
+        (dialogue, who): (u64, Who),
+        session: &mut Session,
+    ) -> Option<Response> {
+        let now = self.now;
+        let call = self.calls.get_mut(&number)?;
+        let inner = call.subscriptions.iter().any(|s| s.dialogue.id == dialogue);
+        let dialogue = call.dialogue_mut(dialogue)?;
+        rewrite::hear(session, request, who, dialogue);
+        if inner {
+            // Nobody is there: what a subscriber sends goes nowhere.
+            let legs = dialogue.streams.iter_mut().flatten().map(|s| &mut s.legs[who as usize]);
+            legs.for_each(|leg| (leg.rtp, leg.rtcp) = (None, None));
+        }
+        codecs::offer(session, request, who, dialogue);
+        rewrite::mux_of_offer(session, request, who, dialogue);
+        crypto::offer(session, request, who, dialogue, &mut self.random);
+        handshake::offer(session, request, who, dialogue, &self.certificate);
+        connectivity::offer(session, request, who, dialogue, &mut self.random);
         let facing = who.other() as usize;
         let mux = |stream: &Stream| stream.legs[facing].mux_offered;
-        rewrite::rewrite(&mut session, request, who, dialogue, mux);
-        origin::control(&mut session, request, dialogue.party_mut(who.other()));
+        rewrite::rewrite(session, request, who, dialogue, mux);
+        origin::control(session, request, dialogue.party_mut(who.other()));
         let mut commands = commands(now, dialogue, false);
         commands.extend(self.record_as_wished(number, request));
         commands.into_iter().for_each(|command| self.tell(command));
         self.arm_idle(number);
         self.changed(number);
-        self.respond(asker, &described(request, &session));
+        Some(described(request, session))
     }
 
     fn answer(&mut self, request: &Request) -> Result<Response, &'static str> {
-        let mut session = description(request)?;
+        let session = description(request)?;
         let call_id = request.call_id.as_deref().ok_or("No call-id in message")?;
         let from = request.from_tag.as_deref().ok_or("No from-tag in message")?;
         let to = request.to_tag.as_deref().ok_or("No to-tag in message")?;
         let number = *self.by_id.get(call_id).ok_or(UNKNOWN_CALL)?;
-        let now = self.now;
         let call = self.calls.get_mut(&number).ok_or(UNKNOWN_CALL)?;
         let (id, who) = call.of_answer(request, from, to).ok_or("Unknown from-tag")?;
-        call.signalled = now;
         gates::drop_traffic(request, call);
+        call.dialogue_mut(id).ok_or(UNKNOWN_CALL)?.party_mut(who).speaks(to);
+        self.settle(request, number, (id, who), session)
+    }
+
+    /// An answer of `who` becomes the one that the offerer gets.
+    pub(crate) fn settle(
+        &mut self,
+        request: &Request,
+        number: u64,
+        (id, who): (u64, Who),
+        mut session: Session,
+    ) -> Result<Response, &'static str> {
+        let now = self.now;
+        let call = self.calls.get_mut(&number).ok_or(UNKNOWN_CALL)?;
+        call.signalled = now;
         let dialogue = call.dialogue_mut(id).ok_or(UNKNOWN_CALL)?;
-        dialogue.party_mut(who).speaks(to);
         rewrite::hear(&session, request, who, dialogue);
         codecs::answer(&mut session, request, who, dialogue);
         rewrite::mux_of_answer(&session, who, dialogue);
@@ -274,6 +312,7 @@ impl Media {
         commands.extend(self.record_as_wished(number, request));
         commands.into_iter().for_each(|command| self.tell(command));
         if !agreed {
+            let call_id = request.call_id.as_deref().unwrap_or_default();
             let text = format!(
                 "{call_id}: the answer takes no key that was offered, so there is no sound; compare `a=crypto` in \
                  both of them: `strowger trace`"
@@ -368,7 +407,7 @@ fn commands(now: Instant, dialogue: &mut Dialogue, answered: bool) -> Vec<Path> 
 }
 
 /// Reads the description of a request and refuses what we cannot relay.
-fn description(request: &Request) -> Result<Session, &'static str> {
+pub(crate) fn description(request: &Request) -> Result<Session, &'static str> {
     let bytes = request.sdp.as_ref().ok_or("No SDP body in message")?;
     let session = Session::parse(bytes).map_err(|_| "Failed to parse SDP")?;
     let secure = (0..session.media().len()).any(|i| treatment(&session, i) == Treatment::Secure);
@@ -390,7 +429,7 @@ fn described(request: &Request, session: &Session) -> Response {
     }
 }
 
-fn missing(key: &str) -> Response {
+pub(crate) fn missing(key: &str) -> Response {
     Response::error(format!("No {key} in message"))
 }
 

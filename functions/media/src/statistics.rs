@@ -15,18 +15,22 @@ pub(crate) fn statistics(call: &Call) -> Dict {
     let mut sources = Dict::new();
     let mut totals = (Counters::default(), 0);
     for (tag, parts) in &parties(call) {
-        tags.push(tag.as_str(), party(parts));
+        let their = call.subscriptions.iter().filter(|s| s.tags().any(|heard| heard == tag));
+        let hear = their.filter_map(|subscription| subscription.subscriber());
+        tags.push(tag.as_str(), party(parts, &[], &hear.collect::<Vec<_>>()));
     }
-    for dialogue in &call.dialogues {
-        for leg in dialogue.legs() {
-            let counters = &leg.counters;
-            totals.0.packets += counters.packets;
-            totals.0.bytes += counters.bytes;
-            totals.0.errors += counters.errors;
-            totals.1 += counters.rtcp;
-            if let Some(ssrc) = counters.ssrc {
-                sources.push(ssrc.to_string(), source(counters));
-            }
+    for subscription in &call.subscriptions {
+        let heard: Vec<&str> = subscription.tags().collect();
+        let parts = [(&subscription.dialogue, Who::B)];
+        tags.push(subscription.subscriber().unwrap_or_default(), party(&parts, &heard, &[]));
+    }
+    for counters in call.legs().map(|leg| &leg.counters) {
+        totals.0.packets += counters.packets;
+        totals.0.bytes += counters.bytes;
+        totals.0.errors += counters.errors;
+        totals.1 += counters.rtcp;
+        if let Some(ssrc) = counters.ssrc {
+            sources.push(ssrc.to_string(), source(counters));
         }
     }
     let (rtp, rtcp) = totals;
@@ -71,7 +75,8 @@ fn parties(call: &Call) -> Vec<(String, Vec<(&Dialogue, Who)>)> {
     out
 }
 
-fn party(parts: &[(&Dialogue, Who)]) -> Dict {
+/// A party of a call, with those whom it hears and who hear it without being one.
+fn party(parts: &[(&Dialogue, Who)], hears: &[&str], heard_by: &[&str]) -> Dict {
     let mut out = Dict::new();
     let Some((first, who)) = parts.first() else { return out };
     let own = first.party(*who);
@@ -87,8 +92,10 @@ fn party(parts: &[(&Dialogue, Who)]) -> Dict {
         let tag = dialogue.party(who.other()).tag.clone().unwrap_or_default();
         Value::Dict(Dict::new().with("tag", tag).with("type", "offer/answer"))
     };
-    for key in ["subscriptions", "subscribers"] {
-        out.push(key, parts.iter().map(other).collect::<Value>());
+    let copied = |tag: &&str| Value::Dict(Dict::new().with("tag", *tag).with("type", "pub/sub"));
+    for (key, copies) in [("subscriptions", hears), ("subscribers", heard_by)] {
+        let others = parts.iter().filter(|_| hears.is_empty()).map(other);
+        out.push(key, others.chain(copies.iter().map(copied)).collect::<Value>());
     }
     let medias = parts.iter().flat_map(|(dialogue, who)| {
         let streams = dialogue.streams.iter().enumerate();

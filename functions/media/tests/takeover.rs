@@ -113,6 +113,11 @@ fn srtp_goes_on_with_its_roll_over_counters() {
     assert!(b.logs.iter().any(|log| log.text.contains("1 calls of another relay go on here")));
     assert_ne!(b.records, before, "the record is the heir's now");
     let next = 65_536 + 16_000;
+    // Alice is where she was, before she says anything.
+    let (out, secure) = b.relay(BOB, ports[1], &rtp(next, b"hello")).expect("Alice hears");
+    assert_eq!(out.to.to_string(), BEHIND_NAT);
+    assert_eq!(alice.hears(&secure, false), rtp(next, b"hello"));
+    let next = next + 1;
     talk(&mut b, &mut alice, ports, next..next + 40_000);
     // Another heir finds what this one wrote.
     let mut c = b.heir("c");

@@ -57,6 +57,8 @@ pub struct Path {
     transcoders: BTreeMap<PortId, Transcoder>,
     /// What peers hear in place of the other one.
     players: BTreeMap<PortId, Player>,
+    /// Those whose peers are heard elsewhere, too, and where.
+    copies: BTreeMap<PortId, Arc<[PortId]>>,
     /// Those whose peers' packets are recorded.
     taps: BTreeMap<PortId, Arc<Tap>>,
     recorded: VecDeque<Recorded>,
@@ -85,6 +87,7 @@ impl Path {
             gates: BTreeMap::new(),
             transcoders: BTreeMap::new(),
             players: BTreeMap::new(),
+            copies: BTreeMap::new(),
             taps: BTreeMap::new(),
             recorded: VecDeque::new(),
             tracked: BTreeSet::new(),
@@ -134,6 +137,7 @@ impl Path {
             | Command::Play { port, .. }
             | Command::Record { port, .. }
             | Command::Track { port }
+            | Command::Copy { port, .. }
             | Command::Query { port }
             | Command::Close { port } => *port,
         };
@@ -152,6 +156,7 @@ impl Path {
             Command::Play { port, playing } => self.play(now, port, playing),
             Command::Record { port, tap } => self.record(port, tap),
             Command::Track { port } => self.track(port),
+            Command::Copy { port, to } => self.copy(port, to),
             Command::Resume { side, standing } => self.resume(now, side, &standing),
             Command::Query { port } => self.forwarder.query(port),
             Command::Close { port } => {
@@ -238,6 +243,23 @@ impl Path {
         if let Some(to) = local {
             let (tap, bytes) = (Arc::clone(tap), bytes.to_vec());
             self.recorded.push_back(Recorded::Packet { tap, at: now, from, to, bytes });
+        }
+    }
+
+    /// Where a peer is heard, too, from here on.
+    fn copy(&mut self, port: PortId, to: Vec<PortId>) {
+        self.recall(port);
+        self.copies.remove(&port);
+        if !to.is_empty() && self.forwarder.slot(port).is_some() {
+            self.copies.insert(port, to.into());
+        }
+    }
+
+    /// A packet of a peer goes the way of those that arrive at another port.
+    fn enter(&mut self, now: Instant, port: PortId, bytes: &[u8]) {
+        if !self.transcode(now, port, |transcoder| transcoder.packet(now, bytes)) {
+            let onward = self.forwarder.slot(port).and_then(|slot| self.forwarder.onward(slot));
+            self.leave(onward, bytes.to_vec());
         }
     }
 
@@ -406,6 +428,9 @@ impl Path {
             return None;
         }
         self.tap(now, (port, rtcp), source, &buffer[..length]);
+        if !rtcp && let Some(copies) = self.copies.get(&port).map(Arc::clone) {
+            copies.iter().for_each(|to| self.enter(now, *to, &buffer[..length]));
+        }
         if !rtcp && self.players.contains_key(&out.port) {
             return None;
         }
@@ -453,7 +478,8 @@ impl Path {
     fn is_plain(&self, port: PortId, by: PortId) -> bool {
         let peers = [port, by].iter().any(|port| self.peers.contains_key(port));
         let changed = self.gates.contains_key(&port) || self.transcoders.contains_key(&port);
-        let seen = self.taps.contains_key(&port) || self.players.contains_key(&by);
+        let heard = self.taps.contains_key(&port) || self.copies.contains_key(&port);
+        let seen = heard || self.players.contains_key(&by);
         !peers && !changed && !seen
     }
 
@@ -464,6 +490,7 @@ impl Path {
         self.transcoders.remove(&port);
         self.turns.remove(&port);
         self.players.remove(&port);
+        self.copies.remove(&port);
         self.beats.remove(&port);
         self.tracked.remove(&port);
         self.changed.remove(&port);

@@ -59,7 +59,7 @@ impl Media {
         };
         let number = self.number();
         call.signalled = self.now;
-        for dialogue in &mut call.dialogues {
+        for dialogue in call.all_mut() {
             dialogue.id = self.number();
         }
         for leg in call.legs_mut() {
@@ -82,7 +82,8 @@ impl Media {
             return;
         }
         let Some(resuming) = call.resuming.take() else { return };
-        let commands: Vec<Path> = call.dialogues.iter().flat_map(commands).collect();
+        let mut commands: Vec<Path> = call.all().flat_map(commands).collect();
+        commands.extend(call.all_copies());
         let (call_id, deleting, answered) =
             (call.call_id.clone(), call.deleting, call.is_answered());
         commands.into_iter().for_each(|command| self.tell(command));

@@ -84,7 +84,11 @@ impl Relay {
         Relay { socket, cookie: 0 }
     }
 
-    fn ask(&mut self, dict: Dict) -> Dict {
+    /// Its answer to a request.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    pub fn ask(&mut self, dict: Dict) -> Dict {
         self.cookie += 1;
         let cookie = self.cookie.to_string();
         let message = Message { cookie: cookie.clone(), encoding: Encoding::Bencode, dict };
