@@ -5,6 +5,7 @@
 
 mod amr;
 mod conversion;
+mod digit;
 mod dtls;
 mod encoding;
 mod ice;
@@ -19,6 +20,7 @@ use std::net::{IpAddr, SocketAddr};
 
 pub use amr::Amr;
 pub use conversion::{Conversion, Format, Sound};
+pub use digit::Digit;
 pub use dtls::{Fingerprint, Handshake, HashFunction};
 pub use encoding::{Encoding, LINEAR_RATES};
 pub use ice::{Candidate, CandidateKind, Component, Credentials, Ice, Remote};
@@ -88,6 +90,14 @@ pub enum Command {
         port: PortId,
         /// `None` to stop.
         playing: Option<Playing>,
+    },
+    /// The peer of a port says this digit, as the other one hears it, in place of what it says itself; after those that it
+    /// was told to say before.
+    Dial {
+        /// The port.
+        port: PortId,
+        /// The digit.
+        digit: Digit,
     },
     /// From now on packets of the peer of a port are recorded, or not any more.
     Record {
@@ -171,7 +181,7 @@ pub struct MasterKeys {
     pub outbound: Option<MasterKey>,
 }
 
-/// What of a peer's RTP does not pass as it is.
+/// What of a peer's RTP does not pass as it is, or is told.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct Gate {
     /// No media passes, but digits do.
@@ -180,6 +190,8 @@ pub struct Gate {
     pub silences_media: bool,
     /// No digits (RFC 4733) pass.
     pub blocks_digits: bool,
+    /// Each digit is told by [`Event::Digit`].
+    pub notices_digits: bool,
     /// The payload types of digits, a bit each.
     pub digit_types: u128,
 }
@@ -232,6 +244,19 @@ pub enum Event {
         port: PortId,
         /// How it does so, or why it does not.
         way: Result<KernelWay, String>,
+    },
+    /// The peer said a digit (RFC 4733), and its end has come.
+    Digit {
+        /// The pair.
+        port: PortId,
+        /// The payload type that it came with.
+        payload_type: u8,
+        /// The event, 0 to 15.
+        event: u8,
+        /// How long it was, in units of the payload type's clock.
+        duration: u16,
+        /// The power level, 0 to 63, in dBm0 below zero.
+        volume: u8,
     },
     /// Nothing passes between us and the peer, and this is why.
     Failed {

@@ -62,6 +62,7 @@ impl Setup {
                 trusted: neighbours(plan),
                 sounds: Arc::clone(&plan.sounds),
                 recordings: plan.recordings.as_ref().map(|recordings| recordings.form),
+                dtmf_log: plan.dtmf_log,
                 ports: plan.media_ports.clone(),
                 relay: plan.takeover.then(|| this_relay(plan)),
                 ..media::MediaConfig::new(plan.media.iter().copied())

@@ -104,6 +104,8 @@ pub struct Config {
     pub recordings: Option<PathBuf>,
     /// What becomes of them.
     pub recording_form: Option<Form>,
+    /// Whether digits that parties say are told in the log.
+    pub dtmf_log: bool,
     /// Whether the kernel may relay streams by itself.
     pub xdp: Option<bool>,
     /// Whether calls outlive the relay.
@@ -263,6 +265,7 @@ impl Config {
         let form = self.recording_form.unwrap_or(Form::Stereo);
         let recordings = self.recordings.clone();
         plan.recordings = recordings.map(|folder| RecordingsPlan { folder, form });
+        plan.dtmf_log = self.dtmf_log;
         plan.xdp = self.xdp.unwrap_or(plan.xdp);
         plan.takeover = self.takeover.unwrap_or(!self.shared.servers.is_empty());
         plan.anchor_media = self.anchor_media.unwrap_or(plan.anchor_media);

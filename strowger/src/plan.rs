@@ -231,6 +231,8 @@ pub struct Plan {
     pub min_expires: u32,
     /// Whether calls go through the media relay.
     pub anchor_media: bool,
+    /// Whether digits that parties say are told in the log.
+    pub dtmf_log: bool,
     /// Whether the kernel may relay streams by itself, where it can.
     pub xdp: bool,
     /// Whether calls have records, so that they outlive the relay.
@@ -277,6 +279,7 @@ impl Plan {
             max_expires: 600_000,
             min_expires: 60,
             anchor_media: true,
+            dtmf_log: false,
             xdp: true,
             takeover: false,
             shared: None,

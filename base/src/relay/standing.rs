@@ -21,6 +21,8 @@ pub struct Standing {
     pub sources: Vec<SecureSource>,
     /// The stream that the peer's sound became.
     pub stream: Option<Leaving>,
+    /// A source of the peer whose sequence numbers leave as others, and by how much: digits were said in its place.
+    pub renumbered: Option<(u32, u16)>,
 }
 
 /// How far a source of SRTP is, in one direction: RFC 3711 §3.2.1.

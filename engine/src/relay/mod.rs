@@ -98,6 +98,7 @@ pub(crate) fn event_port(event: &Event) -> PortId {
         | Event::NoPort { port }
         | Event::Learned { port, .. }
         | Event::Standing { port, .. }
+        | Event::Digit { port, .. }
         | Event::Kernel { port, .. }
         | Event::Failed { port, .. }
         | Event::Counters { port, .. } => *port,

@@ -82,6 +82,8 @@ pub struct MediaConfig {
     pub sounds: Arc<BTreeMap<String, Sound>>,
     /// What becomes of calls that are recorded; `None` if none can be.
     pub recordings: Option<Form>,
+    /// Whether digits that parties say are told in the log.
+    pub dtmf_log: bool,
     /// The UDP ports of the packet path, as an operator is told them.
     pub ports: std::ops::RangeInclusive<u16>,
     /// Calls have records, for another relay or for this one after a restart; `None` if not.
@@ -100,6 +102,7 @@ impl MediaConfig {
             max_sessions: 100_000,
             sounds: Arc::default(),
             recordings: None,
+            dtmf_log: false,
             ports: 30_000..=30_999,
             relay: None,
             trusted: Networks::default(),

@@ -59,17 +59,19 @@ impl Leg {
     }
 
     /// What the packet path is to be told of it, if it does not know.
-    pub(crate) fn gate(&mut self) -> Option<Path> {
+    pub(crate) fn gate(&mut self, log: bool) -> Option<Path> {
         let Wanted { media, silence, digits, told } = self.gate;
         let digit_types = self.listening.shown().iter().filter(|codec| codec.is_telephone_event());
         let mask = |codec: &Codec| 1u128.checked_shl(u32::from(codec.payload_type)).unwrap_or(0);
         let digit_types = digit_types.map(mask).fold(0, |all, one| all | one);
-        let gate = match (media, silence, digits) {
-            (false, false, false) => Gate::default(),
+        let notices_digits = log && digit_types != 0;
+        let gate = match media || silence || digits || notices_digits {
+            false => Gate::default(),
             _ => Gate {
                 blocks_media: media,
                 silences_media: silence,
                 blocks_digits: digits,
+                notices_digits,
                 digit_types,
             },
         };
@@ -96,7 +98,7 @@ impl Media {
         for leg in call.meant(request) {
             found = true;
             leg.change(change);
-            commands.extend(leg.gate());
+            commands.extend(leg.gate(self.config.dtmf_log));
         }
         commands.into_iter().for_each(|command| self.tell(command));
         self.changed(number);

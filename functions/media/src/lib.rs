@@ -22,6 +22,7 @@
 //! | `statistics` | the answer to `query` and `delete` |
 //! | `totals` | what was done since the start |
 //! | `playing` | sounds that a party hears in place of the other one |
+//! | `dialling` | digits that are said for a party, and the log of those that it says |
 //! | `recording/` | calls that are recorded |
 //! | `takeover/` | calls that go on when their relay dies |
 //! | `subscribing` | who else hears |
@@ -35,7 +36,7 @@
 //! | `path/` | the packet path's core: what happens to a packet |
 //!
 //! Behaves as rtpengine does for `ping`, `offer`, `answer`, `delete`, `query`, `list`, `block` and `unblock` of media and
-//! DTMF, `silence media` and `unsilence media`, `play media` and `stop media`, `start`, `pause` and `stop recording`, `subscribe` and `unsubscribe`. Learning of
+//! DTMF, `silence media` and `unsilence media`, `play media` and `stop media`, `play DTMF`, `start`, `pause` and `stop recording`, `subscribe` and `unsubscribe`. Learning of
 //! addresses, `strict-source` and `port-latching` are always as if set: sources are locked once
 //! learned, and ports stay across offers.
 //!
@@ -48,7 +49,7 @@
 //!
 //! Not done: OSRTP, `codec-set`, `codec-ignore`, `ICE=force-relay` (acts as `force`, with a warning), trickled candidates,
 //! streams that are not RTP (refused with port 0),
-//! `play DTMF`, `publish`, `start forwarding`.
+//! `publish`, `start forwarding`.
 
 #![forbid(unsafe_code)]
 
@@ -57,6 +58,7 @@ mod codecs;
 mod config;
 mod connectivity;
 mod crypto;
+mod dialling;
 mod doors;
 mod gates;
 mod handshake;

@@ -78,6 +78,12 @@ impl Listening {
         &self.shown
     }
 
+    /// What the party said that it takes, and was told that the other one has.
+    pub(crate) fn agreed(&self) -> impl Iterator<Item = &Codec> {
+        let like = |a: &Codec, b: &Codec| a.name.eq_ignore_ascii_case(&b.name) && a.rate == b.rate;
+        self.takes.iter().filter(move |codec| self.shown.iter().any(|shown| like(shown, codec)))
+    }
+
     /// The clock of what the party most probably sends, in Hz.
     pub(crate) fn clock(&self) -> u32 {
         let speech = self.shown.iter().find(|codec| !codec.is_telephone_event());

@@ -359,6 +359,7 @@ impl Media {
         | relay::Event::NoPort { port }
         | relay::Event::Learned { port, .. }
         | relay::Event::Standing { port, .. }
+        | relay::Event::Digit { port, .. }
         | relay::Event::Kernel { port, .. }
         | relay::Event::Failed { port, .. }
         | relay::Event::Counters { port, .. }) = event;
@@ -402,6 +403,10 @@ impl Media {
                 self.changed(number);
             }
             relay::Event::Kernel { .. } => {}
+            relay::Event::Digit { payload_type, event, duration, volume, .. } => {
+                let told = call.digit((port, payload_type), event, duration, volume);
+                told.into_iter().for_each(|event| self.note(event));
+            }
             relay::Event::Failed { failure, .. } => {
                 leg.listening.failure = Some(failure.clone());
                 leg.listening.verdict = Verdict::NoWay(failure.clone());

@@ -92,7 +92,7 @@ struct Wish {
 impl Leg {
     /// The encoding that its party hears now, and the payload type that means it there: the first one that it takes and the
     /// other one was taken for.
-    fn heard(&self) -> Option<(u8, Encoding)> {
+    pub(crate) fn heard(&self) -> Option<(u8, Encoding)> {
         let agreed = |(_, encoding): &&(u8, Encoding)| {
             let like = |name: &str, rate: u32| {
                 name.eq_ignore_ascii_case(encoding.name()) && rate == encoding.clock()

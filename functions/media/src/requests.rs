@@ -47,6 +47,7 @@ impl Media {
                 } else {
                     match normal(name).as_str() {
                         "play-media" => Ok(self.play_media(&request)),
+                        "play-dtmf" => self.play_dtmf(&request),
                         "stop-media" => Ok(self.stop_media(&request)),
                         "subscribe-answer" => self.subscribe_answer(&request),
                         "unsubscribe" => Ok(self.unsubscribe(&request)),
@@ -257,7 +258,7 @@ impl Media {
         let mux = |stream: &Stream| stream.legs[facing].mux_offered;
         rewrite::rewrite(session, request, who, dialogue, mux);
         origin::control(session, request, dialogue.party_mut(who.other()));
-        let mut commands = commands(now, dialogue, false);
+        let mut commands = commands(now, dialogue, false, self.config.dtmf_log);
         commands.extend(self.record_as_wished(number, request));
         commands.into_iter().for_each(|command| self.tell(command));
         self.arm_idle(number);
@@ -308,7 +309,7 @@ impl Media {
         }
         rewrite::rewrite(&mut session, request, who, dialogue, mux);
         origin::control(&mut session, request, dialogue.party_mut(who.other()));
-        let mut commands = commands(now, dialogue, true);
+        let mut commands = commands(now, dialogue, true, self.config.dtmf_log);
         commands.extend(self.record_as_wished(number, request));
         commands.into_iter().for_each(|command| self.tell(command));
         if !agreed {
@@ -396,10 +397,10 @@ impl Media {
 }
 
 /// What the packet path is to know of a dialogue: the keys first, so that nothing passes without.
-fn commands(now: Instant, dialogue: &mut Dialogue, answered: bool) -> Vec<Path> {
+fn commands(now: Instant, dialogue: &mut Dialogue, answered: bool, log: bool) -> Vec<Path> {
     let told = |leg: &mut Leg| {
         let keys = [leg.protect(answered), leg.connect(answered)];
-        keys.into_iter().chain([leg.gate(), leg.convert(), leg.play(now)])
+        keys.into_iter().chain([leg.gate(log), leg.convert(), leg.play(now)])
     };
     let mut commands: Vec<Path> = dialogue.legs_mut().flat_map(told).flatten().collect();
     commands.extend(dialogue.joins().map(|(a, b)| Path::Join { a, b }));

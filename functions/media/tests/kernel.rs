@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 
 use base::Instant;
 use base::relay::{
-    Command, Counters, Encoding, Event, Form, Gate, Offload, Onward, Playing, PortId, Protection,
-    Recording, Shortcut, Side, Tap, Tracking,
+    Command, Counters, Digit, Encoding, Event, Form, Format, Gate, Offload, Onward, Playing,
+    PortId, Protection, Recording, Shortcut, Side, Tap, Tracking,
 };
 use base::time::Duration;
 use dtls::Certificate;
@@ -245,6 +245,15 @@ fn what_changes_the_packets_takes_them_back() {
         encoding: Encoding::Pcma,
         begin: (1, 2, 3),
     };
+    let format = Format { payload_type: 101, sound: base::relay::Sound::Digits { clock: 8000 } };
+    let digit = Digit {
+        event: 1,
+        volume: 8,
+        duration: Duration::from_millis(100),
+        pause: Duration::from_millis(100),
+        formats: [format].into(),
+        begin: (1, 2, 3),
+    };
     let (a, b) = (side(A, ALICE), side(B, "192.0.2.2:6000"));
     let protection = Protection::Keys(Default::default());
     // How many of a hundred packets pass then, and whether the kernel moves them again.
@@ -255,6 +264,8 @@ fn what_changes_the_packets_takes_them_back() {
         ("another description", Command::Join { a, b }, 100, true),
         ("a recording", Command::Record { port: A, tap: Some(tap) }, 100, false),
         ("a sound for the other one", Command::Play { port: B, playing: Some(playing) }, 0, false),
+        // In the place of five packets; the one behind them waits for its end.
+        ("a digit", Command::Dial { port: A, digit }, 94, false),
     ];
     for (what, change, passed, goes_again) in changes {
         let mut rig = Rig::new(true);

@@ -186,6 +186,41 @@ fn a_stream_of_our_own_repeats_no_number() {
 }
 
 #[test]
+fn numbers_behind_a_digit_do_not_leave_twice() {
+    let mut a = first();
+    let (mut alice, ports) = call(&mut a, |request| request, &bob());
+    let mut numbers = BTreeSet::new();
+    let mut said = |bench: &mut Bench, alice: &mut Secure, sequence: u32| {
+        bench.now += Duration::from_millis(20);
+        let passed = bench.relay(BOB, ports[1], &rtp(sequence, &[0xd5; 160]));
+        if let Some(at) = bench.path.deadline().filter(|at| *at <= bench.now) {
+            bench.path.expire(at);
+        }
+        let own = bench.leaving().into_iter().map(|(_, _, bytes)| bytes);
+        for bytes in own.chain(passed.map(|(_, bytes)| bytes)) {
+            let clear = alice.hears(&bytes, false);
+            let number = rtp::Packet::parse(&clear).unwrap().sequence();
+            assert!(numbers.insert(number), "{number} leaves once");
+        }
+    };
+    for (range, dies) in [(1..30, false), (30..34, true), (34..80, true), (80..100, true)] {
+        for sequence in range.clone() {
+            said(&mut a, &mut alice, sequence);
+        }
+        if range.start == 1 {
+            let digit = Command::Unknown("play DTMF".into());
+            // Bob seems to press the key: Alice, who knows no events, hears tones.
+            let mut request = Request::about(digit, "call", "tt");
+            request.other.push("code", 5u64);
+            assert_eq!(a.ask(&request).error_reason, None);
+        }
+        if dies {
+            a = a.heir(&format!("b{}", range.start));
+        }
+    }
+}
+
+#[test]
 fn a_browser_needs_no_other_handshake() {
     let mut world = World::new(vec![Browser::new(ALICE, CHROME)], 1, 0);
     world.bench = first();

@@ -178,6 +178,11 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
                 Kind::Form,
                 "What becomes of them: packets (pcap), or a WAV file with one channel or one for each party. Unless told: stereo.",
             ),
+            key(
+                "dtmf_log",
+                Kind::Switch,
+                "Whether digits that parties say (RFC 4733) are told in the log, among them their PINs; streams that may have some are not relayed by the kernel then. Unless told: false.",
+            ),
             fixed(
                 "xdp",
                 Kind::Switch,

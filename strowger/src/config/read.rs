@@ -112,6 +112,10 @@ impl Reader {
                 None => {}
             },
             ("media", "sounds") => self.config.sounds = self.text(value).map(PathBuf::from),
+            ("media", "dtmf_log") => match value.get_ref() {
+                DeValue::Boolean(log) => self.config.dtmf_log = *log,
+                _ => self.kind(value, "true or false", "write `dtmf_log = true`"),
+            },
             ("media", "xdp") => match value.get_ref() {
                 DeValue::Boolean(xdp) => self.config.xdp = Some(*xdp),
                 _ => self.kind(value, "true or false", "write `xdp = false`"),

@@ -1,10 +1,41 @@
-//! What of a peer's RTP does not pass, or passes as silence.
+//! What of a peer's RTP does not pass, or passes as silence, and the digits that are told.
 
-use base::relay::Gate;
+use base::relay::{Event, Gate, PortId};
 use rtp::Packet;
+use rtp::event::TelephoneEvent;
 
 /// Octets of silence of the codecs that are PCM, ITU-T G.711: the smallest positive value.
 const SILENCE: [(u8, u8); 2] = [(0, 0xff), (8, 0xd5)];
+
+/// What is wanted of one peer's packets.
+#[derive(Default)]
+pub(super) struct Gated {
+    pub(super) gate: Gate,
+    /// The timestamp of the digit that was told last.
+    told: Option<u32>,
+}
+
+impl Gated {
+    /// The digit that ends with a packet, if that is to be told: its end comes three times (RFC 4733 §2.5.1.4).
+    pub(super) fn digit(&mut self, port: PortId, bytes: &[u8]) -> Option<Event> {
+        if !self.gate.notices_digits {
+            return None;
+        }
+        let packet = Packet::parse(bytes).ok()?;
+        let payload_type = packet.payload_type();
+        if self.gate.digit_types >> payload_type & 1 == 0 {
+            return None;
+        }
+        let said = TelephoneEvent::parse(packet.payload())?;
+        if !said.end || said.digit().is_none() {
+            return None;
+        }
+        let at = packet.timestamp();
+        let TelephoneEvent { event, duration, volume, .. } = said;
+        let digit = Event::Digit { port, payload_type, event, duration, volume };
+        (self.told.replace(at) != Some(at)).then_some(digit)
+    }
+}
 
 /// Whether a packet passes; what it carries may be silence then.
 pub(super) fn passes(gate: &Gate, bytes: &mut [u8]) -> bool {

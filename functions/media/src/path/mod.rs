@@ -12,7 +12,9 @@
 //! | `gate` | what of its packets does not pass |
 //! | `transcode/` | its sound in another encoding |
 //! | `player` | what it hears in place of the other one |
+//! | `dialler` | digits that are said in its place |
 
+mod dialler;
 mod gate;
 mod peer;
 mod player;
@@ -26,7 +28,7 @@ use std::sync::Arc;
 
 use base::Instant;
 use base::relay::{
-    Command, Conversion, Event, Failure, Form, Gate, Ice, Offload, Onward, Playing, PortId,
+    Command, Conversion, Digit, Event, Failure, Form, Gate, Ice, Offload, Onward, Playing, PortId,
     Protection, Recorded, Side, Standing, Tap, Tracking,
 };
 use base::time::Duration;
@@ -35,6 +37,8 @@ use dtls::Certificate;
 use rtp::demux::{Kind, kind};
 use rtp::forward::{Forwarder, Refusal};
 
+use dialler::Dialler;
+use gate::Gated;
 use peer::{Peer, Way, Wish};
 use player::Player;
 pub(crate) use transcode::Transcoder;
@@ -52,13 +56,15 @@ pub struct Path {
     /// Those whose peers speak ICE, DTLS or SRTP.
     peers: BTreeMap<PortId, Peer>,
     /// Those whose peers' packets do not all pass.
-    gates: BTreeMap<PortId, Gate>,
+    gates: BTreeMap<PortId, Gated>,
     /// Those whose peers' sound becomes another.
     transcoders: BTreeMap<PortId, Transcoder>,
     /// What peers hear in place of the other one.
     players: BTreeMap<PortId, Player>,
     /// Those whose peers are heard elsewhere, too, and where.
     copies: BTreeMap<PortId, Arc<[PortId]>>,
+    /// Those in the place of whose peers digits are said, or were: their packets have other numbers since.
+    diallers: BTreeMap<PortId, Dialler>,
     /// Those whose peers' packets are recorded.
     taps: BTreeMap<PortId, Arc<Tap>>,
     recorded: VecDeque<Recorded>,
@@ -71,6 +77,8 @@ pub struct Path {
     turns: Expiries<PortId>,
     /// When the next packet of what is played to a peer leaves.
     beats: Expiries<PortId>,
+    /// When the next packet of a digit leaves.
+    strokes: Expiries<PortId>,
     packets: VecDeque<(Onward, Vec<u8>)>,
     events: VecDeque<Event>,
     /// Whether the kernel can move packets by itself.
@@ -88,6 +96,7 @@ impl Path {
             transcoders: BTreeMap::new(),
             players: BTreeMap::new(),
             copies: BTreeMap::new(),
+            diallers: BTreeMap::new(),
             taps: BTreeMap::new(),
             recorded: VecDeque::new(),
             tracked: BTreeSet::new(),
@@ -95,6 +104,7 @@ impl Path {
             timers: Expiries::default(),
             turns: Expiries::default(),
             beats: Expiries::default(),
+            strokes: Expiries::default(),
             packets: VecDeque::new(),
             events: VecDeque::new(),
             kernel: false,
@@ -135,6 +145,7 @@ impl Path {
             | Command::Gate { port, .. }
             | Command::Convert { port, .. }
             | Command::Play { port, .. }
+            | Command::Dial { port, .. }
             | Command::Record { port, .. }
             | Command::Track { port }
             | Command::Copy { port, .. }
@@ -154,6 +165,7 @@ impl Path {
             Command::Gate { port, gate } => self.gate(port, gate),
             Command::Convert { port, conversions } => self.convert(port, conversions),
             Command::Play { port, playing } => self.play(now, port, playing),
+            Command::Dial { port, digit } => self.dial(now, port, digit),
             Command::Record { port, tap } => self.record(port, tap),
             Command::Track { port } => self.track(port),
             Command::Copy { port, to } => self.copy(port, to),
@@ -197,7 +209,7 @@ impl Path {
         if gate == Gate::default() {
             self.gates.remove(&port);
         } else if self.forwarder.slot(port).is_some() {
-            self.gates.insert(port, gate);
+            self.gates.entry(port).or_default().gate = gate;
         }
     }
 
@@ -284,6 +296,7 @@ impl Path {
             peer.tell(&mut standing);
         }
         standing.stream = self.transcoders.get(&port).and_then(Transcoder::leaving);
+        standing.renumbered = self.diallers.get(&port).and_then(Dialler::renumbered);
         Some(standing)
     }
 
@@ -298,6 +311,9 @@ impl Path {
             self.transcoders.get_mut(&side.port).zip(standing.stream)
         {
             transcoder.resume(now, &stream);
+        }
+        if let Some(renumbered) = standing.renumbered {
+            self.diallers.insert(side.port, Dialler::resume(renumbered));
         }
     }
 
@@ -331,6 +347,49 @@ impl Path {
         }
     }
 
+    /// A digit is said in the place of a peer.
+    fn dial(&mut self, now: Instant, port: PortId, digit: Digit) {
+        self.recall(port);
+        if self.forwarder.slot(port).is_some() {
+            self.diallers.entry(port).or_default().dial(now, digit);
+            self.stroke(now, port);
+        }
+    }
+
+    /// The next packets of a digit leave.
+    fn stroke(&mut self, now: Instant, port: PortId) {
+        let Some(dialler) = self.diallers.get_mut(&port) else { return };
+        dialler.expire(now);
+        let packets: Vec<Vec<u8>> = std::iter::from_fn(|| dialler.poll()).collect();
+        if dialler.take_news() && self.tracked.contains(&port) {
+            self.changed.insert(port);
+        }
+        match dialler.deadline() {
+            Some(at) => self.strokes.set(at.max(now + LEAST), port),
+            None => self.strokes.remove(&port),
+        }
+        let onward = self.forwarder.slot(port).and_then(|slot| self.forwarder.onward(slot));
+        packets.into_iter().for_each(|bytes| self.leave(onward, bytes));
+    }
+
+    /// Whether a packet of a peer leaves, and not a digit in its place, or first.
+    fn passes_dialler(&mut self, now: Instant, port: PortId, bytes: &mut [u8]) -> bool {
+        let Some(dialler) = self.diallers.get_mut(&port) else { return true };
+        let passes = dialler.packet(now, bytes);
+        if passes && !dialler.is_ready() {
+            if dialler.take_news() {
+                self.changed(port);
+            }
+            return true;
+        }
+        self.stroke(now, port);
+        if passes {
+            let onward = self.forwarder.slot(port).and_then(|slot| self.forwarder.onward(slot));
+            self.leave(onward, bytes.to_vec());
+        }
+        false
+    }
+
     /// What media control is to hear.
     pub fn poll_event(&mut self) -> Option<Event> {
         let event = self.events.pop_front().or_else(|| self.forwarder.poll_event());
@@ -353,7 +412,8 @@ impl Path {
 
     /// When [`Path::expire`] is to be called.
     pub fn deadline(&self) -> Option<Instant> {
-        [self.timers.next(), self.turns.next(), self.beats.next()].into_iter().flatten().min()
+        let timers = [&self.timers, &self.turns, &self.beats, &self.strokes];
+        timers.into_iter().filter_map(Expiries::next).min()
     }
 
     /// It is later.
@@ -370,6 +430,9 @@ impl Path {
         }
         while let Some(port) = self.beats.due(now) {
             self.contain(port, |path| path.beat(now, port));
+        }
+        while let Some(port) = self.strokes.due(now) {
+            self.contain(port, |path| path.stroke(now, port));
         }
     }
 
@@ -422,10 +485,11 @@ impl Path {
             }
         }
         let out = self.forwarder.packet(now, slot, rtcp_port, source, &buffer[..length])?;
-        if let Some(gate) = self.gates.get(&port).filter(|_| !rtcp)
-            && !gate::passes(gate, &mut buffer[..length])
-        {
-            return None;
+        if let Some(gated) = self.gates.get_mut(&port).filter(|_| !rtcp) {
+            self.events.extend(gated.digit(port, &buffer[..length]));
+            if !gate::passes(&gated.gate, &mut buffer[..length]) {
+                return None;
+            }
         }
         self.tap(now, (port, rtcp), source, &buffer[..length]);
         if !rtcp && let Some(copies) = self.copies.get(&port).map(Arc::clone) {
@@ -437,6 +501,7 @@ impl Path {
         if rtcp {
             length = self.report([port, out.port], buffer, length)?;
         } else if self.transcode(now, port, |transcoder| transcoder.packet(now, &buffer[..length]))
+            || !self.passes_dialler(now, port, &mut buffer[..length])
         {
             return None;
         }
@@ -477,7 +542,9 @@ impl Path {
     /// Whether the packets of a port's peer leave by another one as they came.
     fn is_plain(&self, port: PortId, by: PortId) -> bool {
         let peers = [port, by].iter().any(|port| self.peers.contains_key(port));
-        let changed = self.gates.contains_key(&port) || self.transcoders.contains_key(&port);
+        let changed = self.gates.contains_key(&port)
+            || self.transcoders.contains_key(&port)
+            || self.diallers.contains_key(&port);
         let heard = self.taps.contains_key(&port) || self.copies.contains_key(&port);
         let seen = heard || self.players.contains_key(&by);
         !peers && !changed && !seen
@@ -494,6 +561,8 @@ impl Path {
         self.beats.remove(&port);
         self.tracked.remove(&port);
         self.changed.remove(&port);
+        self.diallers.remove(&port);
+        self.strokes.remove(&port);
         self.record(port, None);
     }
 
@@ -526,7 +595,11 @@ impl Path {
         }
         let onward = self.forwarder.slot(port).and_then(|slot| self.forwarder.onward(slot));
         let packets: Vec<Vec<u8>> = std::iter::from_fn(|| transcoder.poll()).collect();
-        packets.into_iter().for_each(|bytes| self.leave(onward, bytes));
+        for mut bytes in packets {
+            if self.passes_dialler(now, port, &mut bytes) {
+                self.leave(onward, bytes);
+            }
+        }
         true
     }
 

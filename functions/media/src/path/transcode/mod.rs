@@ -34,7 +34,7 @@ const PACKET: Duration = Duration::from_millis(20);
 /// As many milliseconds that did not come are replaced; what is longer is a pause.
 const CONCEALED: u64 = 200;
 /// Decibels that a digit's tones are below full scale, beside what the event says.
-const TONE_LEVEL: u8 = 6;
+pub(super) const TONE_LEVEL: u8 = 6;
 
 /// The packets that enter at one port.
 pub(crate) struct Transcoder {

@@ -139,7 +139,7 @@ impl Stream {
     }
 
     /// Time passes without sound.
-    pub(super) fn skip(&mut self, units: u32) {
+    pub(in crate::path) fn skip(&mut self, units: u32) {
         self.next = self.next.wrapping_add(units);
         self.begins = true;
     }
@@ -170,7 +170,13 @@ impl Stream {
     }
 
     /// A packet of the stream.
-    pub(super) fn put(&mut self, payload_type: u8, marker: bool, timestamp: u32, payload: &[u8]) {
+    pub(in crate::path) fn put(
+        &mut self,
+        payload_type: u8,
+        marker: bool,
+        timestamp: u32,
+        payload: &[u8],
+    ) {
         let (sequence, ssrc) = (self.sequence, self.ssrc.unwrap_or_default());
         self.sequence = sequence.wrapping_add(1);
         self.packets = self.packets.wrapping_add(1);
@@ -190,6 +196,11 @@ impl Stream {
     /// The next packet that leaves.
     pub(in crate::path) fn poll(&mut self) -> Option<Vec<u8>> {
         self.ready.pop_front()
+    }
+
+    /// The sequence number and the timestamp of the next sound that leaves.
+    pub(in crate::path) fn numbers(&self) -> (u16, u32) {
+        (self.sequence, self.next)
     }
 
     /// The source that comes and the one that leaves.
