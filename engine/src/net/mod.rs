@@ -498,6 +498,10 @@ impl Live {
         let mut outside =
             Outside { network: &mut self.sockets, packets, store: &mut *self.store, console, tap };
         let mut progress = with(&mut self.shard, &mut outside);
+        // Before the answers leave, so that who was answered finds done what he asked for.
+        if self.relay.as_mut().is_some_and(|relay| !relay.push()) {
+            progress = Progress::More;
+        }
         self.sockets.flush();
         let refused = no_relay.take().into_iter().map(|(id, event)| (id, Input::Relay(event)));
         for (function, input) in self.sockets.inputs.drain(..).chain(refused) {

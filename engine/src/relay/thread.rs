@@ -49,9 +49,11 @@ impl Default for RelayConfig {
 /// The shard's end of the packet path. The thread ends when this is dropped.
 pub struct RelayThread {
     commands: Option<SyncSender<(FunctionId, Command)>>,
-    /// Commands that found the queue full; none is lost.
+    /// Commands until [`RelayThread::push`], and those that found the queue full then; none is lost.
     waiting: VecDeque<(FunctionId, Command)>,
     events: Receiver<(FunctionId, Event)>,
+    /// Events that have room.
+    queue: usize,
     waker: Arc<Waker>,
 }
 
@@ -69,8 +71,9 @@ impl RelayThread {
     ) -> io::Result<RelayThread> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
-        let (commands, receiver) = sync_channel(config.queue);
-        let (sender, events) = sync_channel(config.queue);
+        let queue = config.queue;
+        let (commands, receiver) = sync_channel(queue);
+        let (sender, events) = sync_channel(queue);
         let path = Path {
             registry: poll.registry().try_clone()?,
             forward,
@@ -88,22 +91,24 @@ impl RelayThread {
         std::thread::Builder::new()
             .name("relay".to_owned())
             .spawn(move || path.run(poll, &receiver, &sender, &shard))?;
-        Ok(RelayThread { commands: Some(commands), waiting: VecDeque::new(), events, waker })
+        let waiting = VecDeque::new();
+        Ok(RelayThread { commands: Some(commands), waiting, events, queue, waker })
     }
 
     /// What the packet path reported since the last call.
     pub fn events(&mut self) -> Vec<(FunctionId, Event)> {
         self.push();
         let events: Vec<_> = self.events.try_iter().collect();
-        if !events.is_empty() {
+        if events.len() >= self.queue {
             // It may wait for room.
             let _ = self.waker.wake();
         }
         events
     }
 
-    fn push(&mut self) {
-        let Some(commands) = &self.commands else { return };
+    /// Hands over the commands since the last time, and wakes the thread once for all of them. False if some found no room.
+    pub fn push(&mut self) -> bool {
+        let Some(commands) = &self.commands else { return true };
         let mut sent = false;
         while let Some(command) = self.waiting.pop_front() {
             match commands.try_send(command) {
@@ -118,13 +123,13 @@ impl RelayThread {
         if sent {
             let _ = self.waker.wake();
         }
+        self.waiting.is_empty()
     }
 }
 
 impl Packets for RelayThread {
     fn command(&mut self, _: Instant, function: FunctionId, command: Command) {
         self.waiting.push_back((function, command));
-        self.push();
     }
 }
 
@@ -249,11 +254,9 @@ impl<F: Forward> Path<F> {
                 self.offload(now);
                 self.hear();
                 if let Some(slot) = self.by_port.remove(&port)
-                    && let Some(mut pair) = self.pairs.remove(slot)
+                    && let Some(pair) = self.pairs.remove(slot)
                 {
-                    for socket in &mut pair.sockets {
-                        let _ = self.registry.deregister(socket);
-                    }
+                    // Whoever closes a socket need not take it out of the poll first.
                     self.pool.give(pair.local);
                 }
             }
@@ -488,7 +491,8 @@ fn flush(inbox: &Inbox, by: Option<(PortId, bool, RawFd)>, leaving: &[(usize, So
 }
 
 fn bind(addr: SocketAddr, tos: u8) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
+    let kind = Type::DGRAM.nonblocking();
+    let socket = Socket::new(Domain::for_address(addr), kind, Some(Protocol::UDP))?;
     if addr.is_ipv6() {
         socket.set_only_v6(true)?;
     }
@@ -497,7 +501,6 @@ fn bind(addr: SocketAddr, tos: u8) -> io::Result<UdpSocket> {
         SocketAddr::V4(_) => socket.set_tos_v4(tos.into()),
         SocketAddr::V6(_) => socket.set_tclass_v6(tos.into()),
     };
-    socket.set_nonblocking(true)?;
     socket.bind(&addr.into())?;
     Ok(UdpSocket::from_std(socket.into()))
 }

@@ -1,7 +1,7 @@
 //! The session keys that come of a master key: RFC 3711 §4.3.
 
 use aes::cipher::KeyInit;
-use aes::{Aes128, Aes192, Aes256};
+use aes::{Aes128Enc, Aes192Enc, Aes256Enc};
 use base::relay::MasterKey;
 
 use crate::transform::{counter_mode, octets};
@@ -49,9 +49,9 @@ fn derive(key: &MasterKey, label: u8, out: &mut [u8]) {
     // Of key_id the label is the octet above the 48 bits of the index, which is 0.
     block[7] ^= label;
     match suite.key_length() {
-        32 => counter_mode(&Aes256::new(&octets(key).into()), block, out),
-        24 => counter_mode(&Aes192::new(&octets(key).into()), block, out),
-        _ => counter_mode(&Aes128::new(&octets(key).into()), block, out),
+        32 => counter_mode(&Aes256Enc::new(&octets(key).into()), block, out),
+        24 => counter_mode(&Aes192Enc::new(&octets(key).into()), block, out),
+        _ => counter_mode(&Aes128Enc::new(&octets(key).into()), block, out),
     }
 }
 

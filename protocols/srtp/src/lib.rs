@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `key` | the session keys that come of a master key (RFC 3711 §4.3) |
 //! | `transform` | ciphers and authentication: AES-CM (RFC 3711, RFC 6188), f8, NULL, AEAD GCM (RFC 7714) |
+//! | `hmac` | HMAC-SHA1 (RFC 2104) that keeps no more of a session than it needs |
 //! | `index` | which packet a sequence number means, and whether it came before (§3.3.1, §3.3.2) |
 //! | `session` | one direction of a stream: [`Outbound`] and [`Inbound`] |
 //! | `sdes` | `a=crypto` (RFC 4568) |
@@ -17,6 +18,7 @@
 
 #![forbid(unsafe_code)]
 
+mod hmac;
 mod index;
 mod key;
 pub mod sdes;

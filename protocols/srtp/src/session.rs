@@ -72,10 +72,11 @@ struct Source {
     rtcp: Window,
 }
 
-/// All sources of one direction. There are few of them.
+/// All sources of one direction. Nearly always there is one, and it is where the keys are.
 #[derive(Debug, Default)]
 pub struct Sources {
-    all: Vec<(u32, Source)>,
+    first: Option<(u32, Source)>,
+    more: Vec<(u32, Source)>,
     news: bool,
 }
 
@@ -114,7 +115,7 @@ impl Sources {
     /// What has to be known to go on elsewhere: of each source its SSRC, and the indices of its newest SRTP and SRTCP
     /// packet.
     pub fn indices(&self) -> impl Iterator<Item = (u32, Option<u64>, Option<u64>)> + '_ {
-        self.all.iter().map(|(ssrc, source)| (*ssrc, source.rtp.newest(), source.rtcp.newest()))
+        self.all().map(|(ssrc, source)| (*ssrc, source.rtp.newest(), source.rtcp.newest()))
     }
 
     /// Goes on with a source whose packets had indices up to these. Who sends and is not sure gives higher ones: no
@@ -138,22 +139,30 @@ impl Sources {
         std::mem::take(&mut self.news)
     }
 
+    fn all(&self) -> impl Iterator<Item = &(u32, Source)> + '_ {
+        self.first.iter().chain(&self.more)
+    }
+
     fn get(&self, ssrc: u32) -> Source {
-        let found = self.all.iter().find(|(known, _)| *known == ssrc);
-        found.map(|(_, source)| *source).unwrap_or_default()
+        self.all().find(|(known, _)| *known == ssrc).map(|(_, source)| *source).unwrap_or_default()
     }
 
     /// Where a source's state is; a new one gets one.
     fn entry(&mut self, ssrc: u32) -> Result<&mut Source, SrtpError> {
-        let at = match self.all.iter().position(|(known, _)| *known == ssrc) {
+        let Sources { first, more, .. } = self;
+        let (known, source) = first.get_or_insert((ssrc, Source::default()));
+        if *known == ssrc {
+            return Ok(source);
+        }
+        let at = match more.iter().position(|(known, _)| *known == ssrc) {
             Some(at) => at,
-            None if self.all.len() >= MAX_SOURCES => return Err(SrtpError::TooManySources),
+            None if more.len() + 1 >= MAX_SOURCES => return Err(SrtpError::TooManySources),
             None => {
-                self.all.push((ssrc, Source::default()));
-                self.all.len() - 1
+                more.push((ssrc, Source::default()));
+                more.len() - 1
             }
         };
-        Ok(&mut self.all[at].1)
+        Ok(&mut more[at].1)
     }
 }
 

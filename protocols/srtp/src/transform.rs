@@ -3,14 +3,13 @@
 
 use aes::cipher::consts::U16;
 use aes::cipher::{Array, BlockCipherEncrypt, InnerIvInit, KeyInit, StreamCipherCore};
-use aes::{Aes128, Aes192, Aes256};
+use aes::{Aes128Enc, Aes192Enc, Aes256Enc};
 use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base::relay::Suite;
 use ctr::{CtrCore, flavors};
-use hmac::{Hmac, Mac};
-use sha1::Sha1;
-use subtle::ConstantTimeEq;
 
+use crate::hmac::Hmac;
 use crate::key::SessionKeys;
 
 /// Octets of a GCM tag, RFC 7714 §13.1.
@@ -28,13 +27,13 @@ pub(crate) struct Place {
     pub(crate) f8: Block,
 }
 
-/// A cipher with its session key.
+/// A cipher with its session key: no suite needs what deciphers a block.
 enum Cipher {
-    Aes128(Aes128),
-    Aes192(Aes192),
-    Aes256(Aes256),
+    Aes128(Aes128Enc),
+    Aes192(Aes192Enc),
+    Aes256(Aes256Enc),
     /// With the key, and with the key and the mask of the salt.
-    F8(Box<(Aes128, Aes128)>),
+    F8(Box<(Aes128Enc, Aes128Enc)>),
     Gcm(Box<LessSafeKey>),
     Null,
 }
@@ -43,8 +42,7 @@ enum Cipher {
 pub(crate) struct Transform {
     cipher: Cipher,
     salt: [u8; 14],
-    /// HMAC with the session key, before the first octet.
-    hmac: Hmac<Sha1>,
+    hmac: Hmac,
 }
 
 impl Transform {
@@ -54,27 +52,25 @@ impl Transform {
             Suite::AeadAes256Gcm => gcm(UnboundKey::new(&AES_256_GCM, encryption)),
             Suite::AeadAes128Gcm => gcm(UnboundKey::new(&AES_128_GCM, encryption)),
             Suite::Aes256CmHmacSha1_80 | Suite::Aes256CmHmacSha1_32 => {
-                Cipher::Aes256(Aes256::new(&octets(encryption).into()))
+                Cipher::Aes256(Aes256Enc::new(&octets(encryption).into()))
             }
             Suite::Aes192CmHmacSha1_80 | Suite::Aes192CmHmacSha1_32 => {
-                Cipher::Aes192(Aes192::new(&octets(encryption).into()))
+                Cipher::Aes192(Aes192Enc::new(&octets(encryption).into()))
             }
             Suite::AesCm128HmacSha1_80 | Suite::AesCm128HmacSha1_32 => {
-                Cipher::Aes128(Aes128::new(&octets(encryption).into()))
+                Cipher::Aes128(Aes128Enc::new(&octets(encryption).into()))
             }
             Suite::F8128HmacSha1_80 => {
                 // §4.1.2.1: m is the salt, filled up with 0x55.
                 let mut masked: [u8; 16] = octets(encryption);
                 let mask = salt.iter().copied().chain(std::iter::repeat(0x55));
                 masked.iter_mut().zip(mask).for_each(|(octet, mask)| *octet ^= mask);
-                let key = Aes128::new(&octets(encryption).into());
-                Cipher::F8(Box::new((key, Aes128::new(&masked.into()))))
+                let key = Aes128Enc::new(&octets(encryption).into());
+                Cipher::F8(Box::new((key, Aes128Enc::new(&masked.into()))))
             }
             Suite::NullHmacSha1_80 | Suite::NullHmacSha1_32 => Cipher::Null,
         };
-        let mut block = [0; 64];
-        block[..authentication.len()].copy_from_slice(authentication);
-        Transform { cipher, salt: *salt, hmac: Hmac::new(&block.into()) }
+        Transform { cipher, salt: *salt, hmac: Hmac::new(authentication) }
     }
 
     /// Encrypts or decrypts in place: not for GCM.
@@ -88,16 +84,14 @@ impl Transform {
         }
     }
 
-    /// The tag over these octets, one part after the other.
-    pub(crate) fn tag(&self, parts: [&[u8]; 2]) -> [u8; 20] {
-        let mut hmac = self.hmac.clone();
-        parts.into_iter().for_each(|part| hmac.update(part));
-        hmac.finalize().into_bytes().into()
+    /// The tag over these octets, and a word behind them.
+    pub(crate) fn tag(&self, [text, word]: [&[u8]; 2]) -> [u8; 20] {
+        self.hmac.of(text, word)
     }
 
     /// Whether that is the beginning of the tag, in a time that does not tell where it differs.
     pub(crate) fn is_tag(&self, parts: [&[u8]; 2], given: &[u8]) -> bool {
-        self.tag(parts)[..given.len()].ct_eq(given).into()
+        verify_slices_are_equal(&self.tag(parts)[..given.len()], given).is_ok()
     }
 
     /// Encrypts in place; the tag.
@@ -157,7 +151,7 @@ fn gcm(key: Result<UnboundKey, aws_lc_rs::error::Unspecified>) -> Cipher {
 }
 
 /// §4.1.2: output feedback whose every block takes in the encrypted vector and its number.
-fn f8(key: &Aes128, masked: &Aes128, vector: Block, data: &mut [u8]) {
+fn f8(key: &Aes128Enc, masked: &Aes128Enc, vector: Block, data: &mut [u8]) {
     let mut first = Array::from(vector);
     masked.encrypt_block(&mut first);
     let mut stream = Array::from([0; 16]);

@@ -54,7 +54,7 @@ pub struct Path {
     certificate: Certificate,
     forwarder: Forwarder,
     /// Those whose peers speak ICE, DTLS or SRTP.
-    peers: BTreeMap<PortId, Peer>,
+    peers: BTreeMap<PortId, Box<Peer>>,
     /// Those whose peers' packets do not all pass.
     gates: BTreeMap<PortId, Gated>,
     /// Those whose peers' sound becomes another.

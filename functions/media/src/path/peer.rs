@@ -49,13 +49,14 @@ pub(super) struct Peer {
     sockets: [Socket; 2],
 }
 
-/// One socket of the pair, as the peer sees it.
+/// One socket of the pair, as the peer sees it. What few peers have is elsewhere: a peer with keys of the descriptions
+/// has neither agents nor handshakes, whose state is ten times its own.
 #[derive(Default)]
 struct Socket {
-    agent: Option<Agent>,
+    agent: Option<Box<Agent>>,
     /// The agent before a restart: the peer may still send from where that one found it.
-    former: Option<Agent>,
-    session: Option<Session>,
+    former: Option<Box<Agent>>,
+    session: Option<Box<Session>>,
     /// A first flight that nobody can answer yet, RFC 5763 §6.7.
     early: Vec<(SocketAddr, Vec<u8>)>,
     /// Handshakes that failed.
@@ -160,7 +161,9 @@ impl Peer {
                 None => (socket.agent, socket.former) = (None, None),
                 Some(ice) => match &mut socket.agent {
                     Some(agent) if goes_on => agent.hear(ice.remote.as_ref(), now),
-                    agent => socket.former = agent.replace(Agent::new(ice, component, now)),
+                    agent => {
+                        socket.former = agent.replace(Box::new(Agent::new(ice, component, now)));
+                    }
                 },
             }
         }
@@ -378,8 +381,8 @@ impl Socket {
         // Who begins does so once: the peer is wrong, or not there.
         let most = if handshake.active { 1 } else { HANDSHAKES };
         if self.session.is_none() && self.failed < most {
-            self.session = Some(Session::new(certificate, handshake, now));
+            self.session = Some(Box::new(Session::new(certificate, handshake, now)));
         }
-        self.session.as_mut()
+        self.session.as_deref_mut()
     }
 }

@@ -11,7 +11,7 @@ use super::stream::Stream;
 struct Source {
     from: Encoding,
     decoder: Box<dyn Decode>,
-    /// One for each channel that leaves.
+    /// One for each channel, of those that come or of those that leave, whichever are fewer.
     resamplers: Vec<Resampler>,
 }
 
@@ -63,7 +63,7 @@ impl Speech {
         let known = self.sources.iter().position(|source| source.from == from);
         let at = known.unwrap_or_else(|| {
             let resampler = Resampler::new(from.rate(), to.rate());
-            let resamplers = vec![resampler; to.channels().into()];
+            let resamplers = vec![resampler; from.channels().min(to.channels()).max(1).into()];
             self.sources.push(Source { from, decoder: decoder(from), resamplers });
             self.sources.len() - 1
         });
@@ -109,27 +109,28 @@ impl Speech {
     /// What was decoded waits to leave: its channels become those of the other encoding, and so does its rate.
     fn take(&mut self) {
         let Some(Source { from, resamplers, .. }) = self.sources.first_mut() else { return };
-        let (channels, out) = (usize::from(from.channels().max(1)), resamplers.len());
+        let [channels, out] = [*from, self.to].map(|of| usize::from(of.channels().max(1)));
+        if let ([resampler], 1, 1) = (&mut resamplers[..], channels, out) {
+            return resampler.resample(&self.decoded, &mut self.waiting);
+        }
         let mut one = Vec::with_capacity(self.decoded.len() / channels);
         let mut changed = Vec::new();
         let begin = self.waiting.len();
+        let alone = resamplers.len() == 1;
         for (channel, resampler) in resamplers.iter_mut().enumerate() {
             one.clear();
             changed.clear();
-            let frames = self.decoded.chunks_exact(channels);
-            one.extend(frames.map(|frame| match (channels, out) {
-                (1, _) => frame[0],
-                (_, 1) => {
-                    (frame.iter().map(|s| i32::from(*s)).sum::<i32>() / channels as i32) as i16
-                }
-                _ => frame.get(channel).copied().unwrap_or_default(),
+            one.extend(self.decoded.chunks_exact(channels).map(|frame| match alone {
+                true => (frame.iter().map(|s| i32::from(*s)).sum::<i32>() / channels as i32) as i16,
+                false => frame[channel],
             }));
             resampler.resample(&one, &mut changed);
             self.waiting.resize(begin + changed.len() * out, 0);
-            for (place, sample) in
-                self.waiting[begin..].iter_mut().skip(channel).step_by(out).zip(&changed)
-            {
-                *place = *sample;
+            for (frame, sample) in self.waiting[begin..].chunks_exact_mut(out).zip(&changed) {
+                match alone {
+                    true => frame.fill(*sample),
+                    false => frame[channel] = *sample,
+                }
             }
         }
         if channels > 1 {
