@@ -19,6 +19,7 @@ use base::{Bytes, Instant, Service};
 use bytes::BytesMut;
 use engine::shard::{Crossing, Tap};
 use ladder::{Correlation, Filter, Limits, Party, Record, SubscriptionId, Trace};
+use ng::Message;
 
 /// Messages on their way to the recorder's thread, and records on their way to one who watches.
 const WAITING: usize = 4096;
@@ -107,6 +108,10 @@ impl Recorder {
                 crossing.service,
                 Service::Rtp | Service::Resp | Service::Http | Service::Cli
             ) {
+                return;
+            }
+            // Relays ask each other ten times a second.
+            if crossing.service == Service::Ng && Message::is_ping(crossing.bytes) {
                 return;
             }
             let mut party = |party: &engine::shard::Party<'_>| Party {

@@ -150,6 +150,23 @@ fn kamailio_plays_a_sound_to_who_answered() {
     });
 }
 
+/// Kamailio has a key pressed for who answered, whom it names in reply routes: the caller's phone says which.
+#[test]
+fn kamailio_presses_a_key_for_who_answered() {
+    scenario("kamailio presses a key", |namespace| {
+        let spec = Spec::default().here(&[("media", Some(2223))]);
+        let mut network = Process::start(namespace, NETWORK, &spec);
+        let press =
+            r#"if (status == "200" && is_method("INVITE")) play_dtmf("code=7 duration=300");"#;
+        let _kamailio = registrar_that(namespace, "", press);
+        let proxy = format!("sip:{HERE}:5060");
+        let mut alice = Baresip::start(namespace, "alice", &proxy, 6000, "alice");
+        let mut bob = Baresip::start(namespace, "bob", &proxy, 6200, "bob");
+        alice.talk_with(&mut bob, &mut network);
+        assert_eq!(alice.event("CALL_DTMF_START")["param"], "7");
+    });
+}
+
 /// Kamailio has a call recorded whose ends have different codecs: each party is in its channel.
 #[test]
 fn kamailio_records_a_call() {

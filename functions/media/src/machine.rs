@@ -328,6 +328,7 @@ impl Media {
         let Some(call) = self.calls.remove(&number) else { return };
         self.totals.close(self.now, &call, reason);
         self.by_id.remove(&call.call_id);
+        self.takeover.ended(number);
         if reason != Reason::Takeover {
             self.erase(&call.call_id);
         }

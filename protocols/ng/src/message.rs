@@ -53,6 +53,9 @@ pub enum MessageError {
 /// The longest cookie that is accepted.
 const MAX_COOKIE: usize = 255;
 
+/// The longest `ping`, or `pong`, that is one.
+const MAX_PING: usize = 512;
+
 /// A request or response with its cookie.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Message {
@@ -87,6 +90,15 @@ impl Message {
             Ok(_) => Err(MessageError::Body { cookie, encoding, error: DecodeError::NotDict }),
             Err(error) => Err(MessageError::Body { cookie, encoding, error }),
         }
+    }
+
+    /// Whether bytes only ask whether somebody is there, or say so: `ping` and `pong`. Long ones are not looked at.
+    pub fn is_ping(bytes: &[u8]) -> bool {
+        let is = |dict: &Dict, key, word| dict.text(key) == Some(word);
+        bytes.len() <= MAX_PING
+            && Message::parse(bytes).is_ok_and(|Message { dict, .. }| {
+                is(&dict, "command", "ping") || is(&dict, "result", "pong")
+            })
     }
 
     /// The datagram.

@@ -8,6 +8,18 @@ use ng::{Command, Dict, Encoding, Message, MessageError, Request, Value, bencode
 use proptest::prelude::*;
 
 #[test]
+fn pings_are_told_from_the_rest() {
+    for ping in ["1 d7:command4:pinge", "1 {\"command\":\"ping\"}", "1 d5:relay1:a6:result4:ponge"]
+    {
+        assert!(Message::is_ping(ping.as_bytes()), "{ping}");
+    }
+    let long = format!("1 d7:command4:ping4:more600:{}e", "x".repeat(600));
+    for other in ["1 d6:result2:oke", "1 d7:command5:offere", "ping", "1 i4e", &long] {
+        assert!(!Message::is_ping(other.as_bytes()), "{other}");
+    }
+}
+
+#[test]
 fn depth_and_lengths_are_bounded() {
     let deep = |n: usize| [b"l".repeat(n), b"e".repeat(n)].concat();
     assert!(bencode::decode(&deep(16)).is_ok());

@@ -65,6 +65,13 @@ pub(crate) struct Takeover {
     neighbours: Vec<Neighbour>,
 }
 
+impl Takeover {
+    /// A call is over that may not have been here yet.
+    pub(crate) fn ended(&mut self, number: u64) {
+        self.resuming.remove(&number);
+    }
+}
+
 impl Media {
     /// How many calls other relays have.
     pub(crate) fn foreign(&self) -> usize {
