@@ -30,6 +30,7 @@ pub use playing::Playing;
 pub use recording::{Form, Recorded, Recording, Tap};
 pub use standing::{INDEX_STEP, Leaving, SecureSource, Standing};
 
+use crate::redact::Secret;
 use crate::time::{Duration, Instant};
 
 /// A port pair of the relay, chosen by media control; never used twice.
@@ -127,6 +128,13 @@ pub enum Command {
         port: PortId,
         /// Those ports; none to end it.
         to: Vec<PortId>,
+    },
+    /// Handshakes show this certificate from here on: relays that go on with each other's calls have the same one.
+    Present {
+        /// The certificate, in DER.
+        certificate: Vec<u8>,
+        /// Its key (PKCS #8), in DER.
+        key: Secret<Vec<u8>>,
     },
     /// Report the counters of a port now. Answered by [`Event::Counters`].
     Query {

@@ -23,7 +23,7 @@ use serde_json::Value;
 use crate::provision::StoredRecord;
 
 /// All tables, in the order in which they are written: subscribers first.
-pub const TABLES: [Table; 13] = [
+pub const TABLES: [Table; 14] = [
     SUBSCRIBER,
     IDENTITY,
     SQN,
@@ -37,6 +37,7 @@ pub const TABLES: [Table; 13] = [
     ipsmgw::TABLE,
     media::CALLS,
     media::RELAYS,
+    media::CERTIFICATES,
 ];
 
 /// The version of the lines.
@@ -199,6 +200,7 @@ impl Check {
                     cscf::pcscf::EMERGENCY_TABLE => cscf::pcscf::is_emergency_record,
                     media::CALLS => media::is_call,
                     media::RELAYS => media::is_relay,
+                    media::CERTIFICATES => media::is_certificate,
                     _ => ipsmgw::is_record,
                 };
                 let good = is_record(&record.key, &record.value);

@@ -194,7 +194,7 @@ pub fn order(plan: &Plan, role: Role) -> Order {
 fn tables(role: Role) -> &'static [base::store::Table] {
     match role {
         Role::Hss | Role::Icscf | Role::Ecscf => &[],
-        Role::Media => &[media::CALLS, media::RELAYS],
+        Role::Media => &[media::CALLS, media::RELAYS, media::CERTIFICATES],
         Role::Bgcf => &[cscf::bgcf::TABLE],
         Role::IpSmGw => &[ipsmgw::TABLE],
         Role::Pcscf => &[cscf::pcscf::TABLE, cscf::pcscf::EMERGENCY_TABLE],

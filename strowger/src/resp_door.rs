@@ -25,7 +25,7 @@ pub struct RespPlan {
 fn shown(table: Table, value: &Bytes) -> Bytes {
     match table {
         hss::records::SUBSCRIBER => hss::records::without_secrets(value).into(),
-        cscf::scscf::GRUU_TABLE | cscf::bgcf::TABLE | media::CALLS => {
+        cscf::scscf::GRUU_TABLE | cscf::bgcf::TABLE | media::CALLS | media::CERTIFICATES => {
             vec![b'*'; value.len()].into()
         }
         _ => value.clone(),

@@ -46,7 +46,7 @@ pub fn tables(role: Role) -> &'static [Table] {
         Role::Pcscf => &[cscf::pcscf::TABLE, cscf::pcscf::EMERGENCY_TABLE],
         Role::Scscf => &[cscf::scscf::TABLE, cscf::scscf::WATCHERS, cscf::scscf::GRUU_TABLE],
         Role::Bgcf => &[cscf::bgcf::TABLE],
-        Role::Media => &[media::CALLS, media::RELAYS],
+        Role::Media => &[media::CALLS, media::RELAYS, media::CERTIFICATES],
         _ => &[],
     }
 }

@@ -82,4 +82,4 @@ pub use doors::{Page, PageAsked};
 pub use machine::Media;
 pub use path::{Path, convert};
 pub use playing::{Sound, SoundError};
-pub use takeover::{CALLS, RELAYS, is_call, is_relay};
+pub use takeover::{CALLS, CERTIFICATES, RELAYS, is_call, is_certificate, is_relay};

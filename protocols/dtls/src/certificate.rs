@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
+use base::redact::Secret;
 use base::relay::{Fingerprint, HashFunction};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
 
@@ -31,6 +32,24 @@ impl Certificate {
         let certificate = params.self_signed(&key)?.der().to_vec();
         let private_key = key.serialize_der();
         Ok(Certificate(Arc::new(dimpl::DtlsCertificate { certificate, private_key })))
+    }
+
+    /// One that was made before: the certificate and its key (PKCS #8), in DER.
+    ///
+    /// # Errors
+    /// [`CertificateError`] if the key is none.
+    pub fn from_der(
+        certificate: &[u8],
+        key: &Secret<Vec<u8>>,
+    ) -> Result<Certificate, CertificateError> {
+        let key = KeyPair::try_from(key.reveal().as_slice())?;
+        let (certificate, private_key) = (certificate.to_vec(), key.serialize_der());
+        Ok(Certificate(Arc::new(dimpl::DtlsCertificate { certificate, private_key })))
+    }
+
+    /// The certificate and its key, for [`Certificate::from_der`].
+    pub fn to_der(&self) -> (Vec<u8>, Secret<Vec<u8>>) {
+        (self.0.certificate.clone(), Secret::new(self.0.private_key.clone()))
     }
 
     /// Its fingerprint by a hash function.
@@ -71,5 +90,14 @@ mod tests {
             assert!(is_of(&one.fingerprint(hash), &one.parts().certificate));
             assert!(!is_of(&one.fingerprint(hash), &other.parts().certificate));
         }
+    }
+
+    #[test]
+    fn one_that_was_made_before_is_the_same() {
+        let one = Certificate::generate().unwrap();
+        let (certificate, key) = one.to_der();
+        let again = Certificate::from_der(&certificate, &key).unwrap();
+        assert_eq!(again.to_der(), one.to_der());
+        assert!(Certificate::from_der(&certificate, &Secret::new(vec![0; 40])).is_err());
     }
 }

@@ -27,6 +27,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use base::Instant;
+use base::redact::Secret;
 use base::relay::{
     Command, Conversion, Digit, Event, Failure, Form, Gate, Ice, Offload, Onward, Playing, PortId,
     Protection, Recorded, Side, Standing, Tap, Tracking,
@@ -138,6 +139,7 @@ impl Path {
     /// What media control wants. Of a port that is not open it wants nothing.
     pub fn command(&mut self, now: Instant, command: Command) {
         let port = match &command {
+            Command::Present { certificate, key } => return self.present(certificate, key),
             Command::Join { a: side, .. } | Command::Resume { side, .. } => side.port,
             Command::Open { port, .. }
             | Command::Protect { port, .. }
@@ -158,7 +160,7 @@ impl Path {
     fn obey(&mut self, now: Instant, command: Command) {
         match command {
             // Whoever bound it says so.
-            Command::Open { .. } => {}
+            Command::Open { .. } | Command::Present { .. } => {}
             Command::Join { a, b } => self.join(now, a, b),
             Command::Protect { port, protection } => self.protect(port, protection),
             Command::Connect { port, ice } => self.connect(now, port, ice),
@@ -175,6 +177,14 @@ impl Path {
                 self.forget(port);
                 self.forwarder.close(port);
             }
+        }
+    }
+
+    /// Handshakes that begin show this certificate.
+    fn present(&mut self, certificate: &[u8], key: &Secret<Vec<u8>>) {
+        // Media control has read it already.
+        if let Ok(certificate) = Certificate::from_der(certificate, key) {
+            self.certificate = certificate;
         }
     }
 

@@ -22,8 +22,11 @@ mod watch;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use base::log::{Event, Severity};
+use base::redact::Secret;
+use base::relay;
 use base::store::{Change, Durability, Table};
 use base::{Bytes, Instant, Output};
+use dtls::Certificate;
 
 use crate::machine::Media;
 use crate::totals::Reason;
@@ -36,6 +39,11 @@ pub(crate) use watch::RELAY;
 pub const CALLS: Table = Table("media.call");
 /// The table of relays, by name: where others see whether they live.
 pub const RELAYS: Table = Table("media.relay");
+/// The table of the one certificate that handshakes of all relays show: browsers want that of the description (RFC 8842 §5.1), whichever
+/// relay they speak with.
+pub const CERTIFICATES: Table = Table("media.certificate");
+/// The key of the one record there.
+const DTLS: &[u8] = b"dtls";
 
 /// Whether a record of [`CALLS`] can be read.
 pub fn is_call(_: &[u8], value: &[u8]) -> bool {
@@ -45,6 +53,16 @@ pub fn is_call(_: &[u8], value: &[u8]) -> bool {
 /// Whether a record of [`RELAYS`] can be read.
 pub fn is_relay(_: &[u8], value: &[u8]) -> bool {
     watch::doors(value).is_some()
+}
+
+/// Whether a record of [`CERTIFICATES`] can be read.
+pub fn is_certificate(_: &[u8], value: &[u8]) -> bool {
+    certificate(value).is_some()
+}
+
+fn certificate(value: &[u8]) -> Option<Certificate> {
+    let (certificate, key) = postcard::from_bytes::<(Vec<u8>, Vec<u8>)>(value).ok()?;
+    Certificate::from_der(&certificate, &Secret::new(key)).ok()
 }
 
 /// What is known of other relays and their calls.
@@ -63,6 +81,8 @@ pub(crate) struct Takeover {
     /// How many came here since that was last said, and how many could not.
     came: (usize, usize),
     neighbours: Vec<Neighbour>,
+    /// The certificate is the one that all have.
+    agreed: bool,
 }
 
 impl Takeover {
@@ -120,7 +140,30 @@ impl Media {
         let value = postcard::to_allocvec(&relay.doors).unwrap_or_default().into();
         let key = Bytes::copy_from_slice(relay.name.as_bytes());
         self.store(vec![Change::Put { table: RELAYS, key, value }]);
+        if !self.takeover.agreed {
+            self.agree();
+        }
         self.want(&[&relay.name]);
+    }
+
+    /// Nobody has written a certificate: ours is everybody's.
+    fn agree(&mut self) {
+        let (certificate, key) = self.certificate.to_der();
+        let value = postcard::to_allocvec(&(certificate, key.reveal())).unwrap_or_default().into();
+        let key = Bytes::from_static(DTLS);
+        self.store(vec![Change::Put { table: CERTIFICATES, key, value }]);
+        self.takeover.agreed = true;
+    }
+
+    /// Somebody else's is.
+    fn adopt(&mut self, value: &[u8]) {
+        let Some(found) = certificate(value) else { return };
+        self.takeover.agreed = true;
+        if found.to_der() != self.certificate.to_der() {
+            let (certificate, key) = found.to_der();
+            self.certificate = found;
+            self.tell(relay::Command::Present { certificate, key });
+        }
     }
 
     /// Somebody wrote a record, or it was there at the start.
@@ -128,6 +171,7 @@ impl Media {
         let Some(ours) = self.config.relay.clone() else { return };
         let Ok(key) = std::str::from_utf8(key) else { return };
         match table {
+            CERTIFICATES => self.adopt(&value),
             RELAYS if key != ours.name => self.neighbour(key, &value),
             CALLS if record::relay(&value).is_some() => {
                 self.takeover.elsewhere.insert(key.to_owned(), value);
