@@ -58,6 +58,7 @@ fuzz_target!(|bytes: &[u8]| {
         blocks_media: gate & 1 != 0,
         silences_media: gate & 2 != 0,
         blocks_digits: gate & 4 != 0,
+        notices_digits: gate & 64 != 0,
         digit_types: 1 << 101,
     };
     path.command(now, Command::Gate { port: PortId(1), gate });
