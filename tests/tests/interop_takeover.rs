@@ -206,14 +206,14 @@ fn a_call_with_srtp_goes_on_when_its_relay_is_killed() {
         b.says("relay-a lives");
         let call = Call::new(&first, (&host, here));
         drop(a);
-        b.says("1 calls of another relay go on here, 0 cannot");
+        b.says("1 calls that their relay left go on here");
         they_talk(&call.phones);
         call.again(&second);
         // The first one comes back with nothing.
         let mut a = first.start();
         a.says("relay-b lives");
         drop(b);
-        a.says("1 calls of another relay go on here, 0 cannot");
+        a.says("1 calls that their relay left go on here");
         they_talk(&call.phones);
         call.ends(&first);
     });
@@ -245,7 +245,7 @@ fn a_call_with_srtp_goes_on_at_another_host() {
         first.host.ip(&["addr", "del", address[2], "dev", "eth0"]);
         second.host.ip(&address);
         bridge.host("phones").ip(&["neigh", "flush", "dev", "eth0"]);
-        b.says("1 calls of another relay go on here, 0 cannot");
+        b.says("1 calls that their relay left go on here");
         they_talk(&call.phones);
         call.again(&second);
         call.ends(&second);

@@ -219,8 +219,8 @@ impl Media {
         (dialogue, who): (u64, Who),
         mut session: Session,
     ) {
-        let call = self.calls.get_mut(&number);
-        if call.is_some_and(|call| call.subscriptions.iter().any(|s| s.dialogue.id == dialogue)) {
+        let call = self.calls.get(&number);
+        if call.is_some_and(|call| call.subscription(dialogue).is_some()) {
             return self.finish_subscription(asker, request, (number, dialogue), session);
         }
         if let Some(call) = self.calls.get_mut(&number) {
@@ -241,7 +241,7 @@ impl Media {
     ) -> Option<Response> {
         let now = self.now;
         let call = self.calls.get_mut(&number)?;
-        let inner = call.subscriptions.iter().any(|s| s.dialogue.id == dialogue);
+        let inner = call.subscription(dialogue).is_some();
         let dialogue = call.dialogue_mut(dialogue)?;
         rewrite::hear(session, request, who, dialogue);
         if inner {

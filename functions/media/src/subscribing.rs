@@ -59,6 +59,11 @@ impl Subscription {
 }
 
 impl Call {
+    /// The subscription with this dialogue.
+    pub(crate) fn subscription(&self, dialogue: u64) -> Option<&Subscription> {
+        self.subscriptions.iter().find(|subscription| subscription.dialogue.id == dialogue)
+    }
+
     /// What everybody says whom a request names, with the leg that faces them.
     fn publishers(&self, request: &Request) -> Vec<(Publisher, &Leg)> {
         let listed = request.other.iter().filter(|(key, _)| normal(key) == "from-tags");
@@ -91,8 +96,8 @@ impl Call {
         out
     }
 
-    /// Who gets copies of what arrives at these ports.
-    fn copies(&self, ports: impl IntoIterator<Item = PortId>) -> Vec<Path> {
+    /// Who gets copies now of what those say who are heard in a subscription.
+    fn copies(&self, of: &Subscription) -> Vec<Path> {
         let copy = |port| {
             let answered = self.subscriptions.iter().filter(|subscription| subscription.answered);
             let to = answered.flat_map(|subscription| {
@@ -102,14 +107,12 @@ impl Call {
             });
             Path::Copy { port, to: to.collect() }
         };
-        ports.into_iter().map(copy).collect()
+        of.publishers.iter().map(|publisher| copy(publisher.port)).collect()
     }
 
-    /// The same of all ports that somebody hears.
+    /// The same of all subscriptions.
     pub(crate) fn all_copies(&self) -> Vec<Path> {
-        let publishers =
-            self.subscriptions.iter().flat_map(|subscription| &subscription.publishers);
-        self.copies(publishers.map(|publisher| publisher.port))
+        self.subscriptions.iter().flat_map(|subscription| self.copies(subscription)).collect()
     }
 }
 
@@ -177,8 +180,7 @@ impl Media {
         mut session: Session,
     ) {
         let proposed = self.propose(request, number, (id, Who::A), &mut session);
-        let call = self.calls.get(&number);
-        let found = call.and_then(|call| call.subscriptions.iter().find(|s| s.dialogue.id == id));
+        let found = self.calls.get(&number).and_then(|call| call.subscription(id));
         let (Some(mut response), Some(subscription)) = (proposed, found) else {
             return self.respond(asker, &Response::error(UNKNOWN_CALL));
         };
@@ -209,8 +211,8 @@ impl Media {
         subscription.answered = true;
         let id = subscription.dialogue.id;
         self.settle(request, number, (id, Who::B), session)?;
-        let copies = self.calls.get(&number).map(Call::all_copies).unwrap_or_default();
-        copies.into_iter().for_each(|command| self.tell(command));
+        let copies = self.calls.get(&number).and_then(|c| Some(c.copies(c.subscription(id)?)));
+        copies.into_iter().flatten().for_each(|command| self.tell(command));
         Ok(Response::new(Outcome::Ok))
     }
 
@@ -229,7 +231,7 @@ impl Media {
         let Some(call) = self.calls.get_mut(&number) else { return };
         let Some(at) = call.subscriptions.iter().position(|s| s.is(to_tag)) else { return };
         let gone = call.subscriptions.remove(at);
-        let copies = call.copies(gone.publishers.iter().map(|publisher| publisher.port));
+        let copies = call.copies(&gone);
         copies.into_iter().for_each(|command| self.tell(command));
         gone.dialogue.legs().for_each(|leg| self.close_port(leg.port));
         self.changed(number);

@@ -110,7 +110,7 @@ fn srtp_goes_on_with_its_roll_over_counters() {
     let before = a.records.clone();
     let mut b = a.heir("b");
     assert_eq!(b.ports.len(), 2, "{:?}", b.logs);
-    assert!(b.logs.iter().any(|log| log.text.contains("1 calls of another relay go on here")));
+    assert!(b.logs.iter().any(|log| log.text.contains("1 calls that their relay left go on here")));
     assert_ne!(b.records, before, "the record is the heir's now");
     let next = 65_536 + 16_000;
     // Alice is where she was, before she says anything.

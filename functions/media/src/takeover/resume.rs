@@ -37,7 +37,13 @@ impl Media {
         if self.takeover.wanted.is_empty() && self.takeover.resuming.is_empty() {
             let (came, failed) = std::mem::take(&mut self.takeover.came);
             if came + failed > 0 {
-                let text = format!("{came} calls of another relay go on here, {failed} cannot");
+                let mut text = format!("{came} calls that their relay left go on here");
+                if failed > 0 {
+                    text += &format!(
+                        ", {failed} cannot: their ports are in use, or their address is not at this host (move it here, \
+                         and the next request for such a call brings it)"
+                    );
+                }
                 self.log(Severity::Warning, "media.takeover", text);
             }
         } else if self.takeover.pause > self.now {
@@ -132,7 +138,8 @@ impl Media {
             let relay = self.takeover.elsewhere.get(request.call_id.as_deref().unwrap_or_default());
             let response = match relay.and_then(|record| record::relay(record)) {
                 Some(relay) => Response::error(format!(
-                    "The call is with the relay {relay}, and its ports cannot be opened here"
+                    "The call is with the relay {relay}, and its ports cannot be opened here: ask that relay, or move its \
+                     address to this host"
                 )),
                 None => not_found(&request),
             };
